@@ -1,0 +1,52 @@
+"""Every error the toolkit raises on purpose.
+
+One base class, :class:`UihError`. Its text is one line: what was wrong, where, what exists, and
+what to do about it (``hint``). The command line prints it without a traceback and exits with 1.
+"""
+
+from __future__ import annotations
+
+
+class UihError(Exception):
+    """Base of all errors of the toolkit: a refused input, a failed check, a lost race."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(message if hint is None else f"{message}; {hint}")
+
+
+class InputError(UihError):
+    """Events or requests that are refused; nothing was written."""
+
+
+class SchemaError(InputError):
+    """Columns or types that do not fit the lake."""
+
+
+class TenantError(UihError):
+    """A tenant that is malformed or asks for what is not there."""
+
+
+class LakeError(UihError):
+    """No lake at this path, a lake already there, or a lake version that does not exist."""
+
+
+class ConflictError(UihError):
+    """Another writer won the race more often than we were willing to retry."""
+
+
+class CorruptionError(UihError):
+    """A file of the lake is missing, truncated or altered."""
+
+
+class PointerError(UihError):
+    """Pointers could not be rebuilt as logged, and the policy is ``raise``."""
+
+
+class SqlRefused(UihError):
+    """A statement or condition that is not a plain read of the lake."""
+
+
+class OutputError(UihError):
+    """The place to write to is taken or not writable."""

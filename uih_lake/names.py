@@ -1,0 +1,55 @@
+"""Names of columns, tables and settings: each is spelled here and nowhere else in Python.
+
+Public columns are what a user sees in SQL and Arrow. Columns with a leading underscore are how a
+public one is stored: ``_delay`` is ``arrival_ts - event_ts`` in microseconds (zero nearly
+everywhere), ``_tie`` orders the events of one append that share a user and an instant (zero nearly
+everywhere), ``_fingerprint`` is a 16-bit hash of the traits.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+USER_ID: Final = "user_id"
+EVENT_TS: Final = "event_ts"
+ARRIVAL_TS: Final = "arrival_ts"
+LAKE_VERSION: Final = "lake_version"
+SEQ: Final = "seq"
+
+DELAY: Final = "_delay"
+TIE: Final = "_tie"
+FINGERPRINT: Final = "_fingerprint"
+BUCKET: Final = "_bucket"
+
+EXAMPLE_ID: Final = "example_id"
+REQUEST_TS: Final = "request_ts"
+AS_OF_TS: Final = "as_of_ts"
+GENERATION: Final = "generation"
+START_TS: Final = "start_ts"
+END_TS: Final = "end_ts"
+LENGTH: Final = "length"
+DIGEST: Final = "digest"
+LOG_VERSION: Final = "log_version"
+
+EVENT_COLUMNS: Final = (USER_ID, EVENT_TS, ARRIVAL_TS, LAKE_VERSION, SEQ)
+"""Columns every event has; a trait may not take one of these names."""
+
+POINTER_COLUMNS: Final = (
+    USER_ID,
+    REQUEST_TS,
+    AS_OF_TS,
+    LAKE_VERSION,
+    GENERATION,
+    START_TS,
+    END_TS,
+    LENGTH,
+    DIGEST,
+)
+"""Columns of a stored versioned pointer, in order."""
+
+EXAMPLE_COLUMNS: Final = (EXAMPLE_ID, *POINTER_COLUMNS, LOG_VERSION)
+"""Columns every example has; a context column may not take one of these names."""
+
+RECENT: Final = "recent"
+UIH: Final = "uih"
+EXAMPLES: Final = "examples"
