@@ -1,0 +1,79 @@
+# Everything made here lies in .venv, caches included; `make clean` removes it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE := $(CURDIR)/$(VENV)/cache
+WORKERS ?= 2
+
+export PYTHONDONTWRITEBYTECODE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export NUMBA_CACHE_DIR := $(CACHE)/numba
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
+
+# The first interpreter on the path that runs and is new enough; `make PYTHON=...` overrides it.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	then command -v $$python; break; fi; done)
+
+# Install this checkout, editable, with the extras $(1). The build leaves an egg-info that nothing
+# needs once the install is done.
+define install
+$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(1)]'
+rm -rf build uih_lake.egg-info
+endef
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: venv
+venv: $(VENV)/installed ## Install the package and its test tools into .venv.
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer on the path; give one: make PYTHON=..." >&2; exit 1; }
+	@echo "installing into $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(call install,test)
+	@touch $@
+
+.PHONY: demo
+demo: venv ## From nothing to tensors on a made-up lake, in a temporary folder or in DIR.
+	@$(BIN)/uihlake demo $(DIR)
+
+.PHONY: test
+test: venv lint types ## Lint, check types, run all tests.
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+.PHONY: lint
+lint: venv ## Check style and formatting rules.
+	@$(BIN)/ruff check .
+
+.PHONY: types
+types: venv ## Check types, strictly.
+	@$(BIN)/mypy
+
+.PHONY: soak
+soak: venv ## Run the tests that take minutes.
+	@UIH_SOAK=1 $(BIN)/python -m pytest -m soak
+
+.PHONY: bench
+bench: venv ## Measure speed and bytes against fat rows.
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+$(VENV)/installed-docs: $(VENV)/installed
+	@$(call install,docs)
+	@touch $@
+
+.PHONY: docs
+docs: $(VENV)/installed-docs ## Build the pages into .venv/site.
+	@$(BIN)/mkdocs build --strict --quiet --site-dir $(VENV)/site
+	@echo "$(VENV)/site/index.html"
+
+.PHONY: clean
+clean: ## Remove .venv and whatever tools left behind.
+	@rm -rf $(VENV) build dist uih_lake.egg-info .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

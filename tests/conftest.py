@@ -1,0 +1,35 @@
+"""Settings shared by all tests: caches outside the tree, and which tests need more than a CPU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault(
+    "HYPOTHESIS_STORAGE_DIRECTORY", str(ROOT / ".venv" / "cache" / "hypothesis")
+)
+
+from hypothesis import HealthCheck, settings  # noqa: E402  (reads the variable when imported)
+
+# A shared machine is slow at times: what a test may take is no property of the code.
+settings.register_profile("uih", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("uih")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what this run or this machine is not for."""
+    if os.environ.get("UIH_SOAK") != "1":
+        skip = pytest.mark.skip(reason="takes minutes; run `make soak`")
+        for item in items:
+            if item.get_closest_marker("soak"):
+                item.add_marker(skip)
+    needs_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if needs_gpu:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in needs_gpu:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device on this machine"))
