@@ -1,0 +1,147 @@
+"""Append: events become files of the mutable tier and one lake version.
+
+Files are written while the input streams by, a chunk of at most 2^20 events each; nothing of it is
+visible before the one commit at the end, and a refused input takes its files along. The lake
+version is the partition value of the files, so a writer who loses a race commits the same files
+again under the next number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uih_lake import hashing, names, schema, session, sqlfile
+from uih_lake.lake import parquet
+from uih_lake.lake.store import APPENDED, Store
+from uih_lake.lake.tables import File, optimistic
+
+KEY_PREFIX = "uih_lake.append:"
+MAX_CHUNK_ROWS = 2**20
+_TIE_BITS = 20  # of a tie; the rest counts chunks
+_RECENT_CUT_ROWS = 16 * 1024
+_PENDING = -1
+
+
+def append(
+    store: Store,
+    events: Iterable[pa.RecordBatch],
+    key: str | None,
+    fit: Callable[[pa.Schema | None], pa.Schema],
+) -> int:
+    """Write normalised ``events`` and commit them as one lake version, which is returned.
+
+    ``key`` makes the append idempotent: where it was used before, nothing is written and the lake
+    version of that time is returned. ``fit`` is given the lake's normalised event schema (None
+    while it has none) and returns the one to have afterwards, or raises.
+    """
+    known = _known(store, key)
+    if known is not None:
+        return known
+    fit(schema.normalised_events(store.recent.schema))
+    files: list[File] = []
+    try:
+        for number, batch in enumerate(events):
+            files.append(_write_chunk(store, batch, number))
+        return optimistic(lambda: _commit(store, files, key, fit), "append")
+    except BaseException:
+        store.recent.discard(files)
+        raise
+
+
+def _known(store: Store, key: str | None) -> int | None:
+    return None if key is None else store.recent.counter(KEY_PREFIX + key)
+
+
+def _commit(
+    store: Store,
+    files: list[File],
+    key: str | None,
+    fit: Callable[[pa.Schema | None], pa.Schema],
+) -> int:
+    known = _known(store, key)
+    if known is not None:  # another process won with the same key
+        store.recent.discard(files)
+        return known
+    version = store.lake_version + 1
+    normalised = fit(schema.normalised_events(store.recent.schema))
+    stored = schema.stored_events(normalised)
+    counters = {APPENDED: version} | ({} if key is None else {KEY_PREFIX + key: version})
+    placed = [File(f.path, f.size, f.rows, {names.LAKE_VERSION: version}) for f in files]
+    store.recent.commit(
+        placed,
+        counters=counters,
+        schema=pa.schema([f for f in stored if f.name != names.LAKE_VERSION]),
+    )
+    return version
+
+
+def _write_chunk(store: Store, batch: pa.RecordBatch, number: int) -> File:
+    if batch.num_rows > MAX_CHUNK_ROWS:
+        raise ValueError(f"a chunk has at most {MAX_CHUNK_ROWS} rows")
+    table = _sorted(_with_keys(batch, store.buckets))
+    table = table.append_column(names.TIE, pa.array(_ties(table) + (number << _TIE_BITS)))
+    buckets = table.column(names.BUCKET).to_numpy()
+    return parquet.write(
+        store.recent.root, table, {names.LAKE_VERSION: _PENDING}, _cuts(buckets)
+    )
+
+
+def _with_keys(batch: pa.RecordBatch, buckets: int) -> pa.Table:
+    """Add the stored columns that follow from an event itself, and the row as given."""
+    traits = [field.name for field in schema.traits_of(batch.schema)]
+    event_ts = batch.column(names.EVENT_TS)
+    delay = pc.subtract(
+        batch.column(names.ARRIVAL_TS).cast(pa.int64()), event_ts.cast(pa.int64())
+    )
+    prints = hashing.fingerprint(traits, [batch.column(t) for t in traits], batch.num_rows)
+    return pa.table(
+        {
+            names.BUCKET: pa.array(hashing.bucket_of(batch.column(names.USER_ID), buckets)),
+            names.USER_ID: batch.column(names.USER_ID),
+            names.EVENT_TS: event_ts,
+            names.DELAY: delay,
+            names.FINGERPRINT: prints,
+            **{trait: batch.column(trait) for trait in traits},
+            "_row": pa.array(np.arange(batch.num_rows, dtype=np.int32)),
+        }
+    )
+
+
+def _sorted(chunk: pa.Table) -> pa.Table:
+    with session.connect() as duck:
+        duck.register("chunk", chunk)
+        return duck.sql(sqlfile.statement("lake/sort_chunk")).to_arrow_table().combine_chunks()
+
+
+def _ties(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Rank of each event among those of its user and instant, in the order given; int64."""
+    rows = table.num_rows
+    if rows == 0:
+        return np.zeros(0, np.int64)
+    new = np.ones(rows, bool)
+    equal = pc.and_(*(_as_before(table.column(name)) for name in (names.USER_ID, names.EVENT_TS)))
+    new[1:] = ~equal.to_numpy(zero_copy_only=False)
+    place = np.arange(rows, dtype=np.int64)
+    return place - np.maximum.accumulate(np.where(new, place, 0))
+
+
+def _as_before(column: pa.ChunkedArray) -> pa.Array:
+    """Whether each value but the first equals the one before it."""
+    values = column.combine_chunks()
+    return pc.equal(values[1:], values[:-1])
+
+
+def _cuts(buckets: np.ndarray[tuple[int], np.dtype[np.int32]]) -> list[int]:
+    """Rows at which a row group ends: bucket boundaries, so far apart that pages stay worthwhile."""
+    edges = np.flatnonzero(np.diff(buckets)) + 1
+    cuts = []
+    last = 0
+    for edge in edges.tolist():
+        if edge - last >= _RECENT_CUT_ROWS:
+            cuts.append(edge)
+            last = edge
+    return cuts

@@ -1,0 +1,139 @@
+"""One consistent view of both tiers, as files and as SQL.
+
+A snapshot takes from ``uih`` what is sealed and from ``recent`` what is newer. Its :meth:`history`
+is the only place where the two tiers become one relation.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from uih_lake import names, schema, sqlfile
+from uih_lake.lake.store import Store
+from uih_lake.lake.tables import File, Table
+
+_DUCKDB_TYPES = {
+    "int8": "TINYINT",
+    "int16": "SMALLINT",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "bool": "BOOLEAN",
+    "string": "VARCHAR",
+    str(schema.TIME): "TIMESTAMPTZ",
+}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The events of a lake up to ``lake_version``, wherever they are stored."""
+
+    lake_version: int
+    generation: int
+    sealed: int
+    buckets: int
+    stored: pa.Schema
+    runs: dict[int, tuple[str, ...]]
+    recent: tuple[tuple[str, int], ...]
+    recent_rows: int
+    sealed_rows: int
+
+    @classmethod
+    def of(cls, store: Store, lake_version: int | None = None) -> Snapshot:
+        """The state of the opened tables, up to ``lake_version`` (default: the newest)."""
+        newest = store.lake_version if lake_version is None else lake_version
+        sealed = store.sealed
+        runs: dict[int, list[str]] = defaultdict(list)
+        sealed_files = store.uih.files()
+        for file in sealed_files:
+            runs[file.partition[names.BUCKET]].append(store.uih.path(file))
+        tail = [
+            f for f in store.recent.files() if sealed < f.partition[names.LAKE_VERSION] <= newest
+        ]
+        tail.sort(key=lambda f: f.partition[names.LAKE_VERSION])
+        return cls(
+            lake_version=newest,
+            generation=store.uih.version,
+            sealed=sealed,
+            buckets=store.buckets,
+            stored=_with_lake_version(store.recent.schema),
+            runs={bucket: tuple(sorted(paths)) for bucket, paths in sorted(runs.items())},
+            recent=tuple((store.recent.path(f), f.partition[names.LAKE_VERSION]) for f in tail),
+            recent_rows=sum(f.rows for f in tail),
+            sealed_rows=sum(f.rows for f in sealed_files),
+        )
+
+    @property
+    def has_events(self) -> bool:
+        """Whether any append has fixed the schema."""
+        return names.USER_ID in self.stored.names
+
+    def history(self, first: int = 0, last: int | None = None) -> str:
+        """SQL for the stored events of the buckets ``first`` to ``last`` (inclusive), unordered."""
+        last = self.buckets - 1 if last is None else last
+        parts = [_anchor(self.stored)]
+        sealed = [path for b, paths in self.runs.items() if first <= b <= last for path in paths]
+        if sealed:
+            parts.append(sqlfile.fill("lake/sealed", files=_list(sealed)))
+        if self.recent:
+            parts.append(
+                sqlfile.fill(
+                    "lake/recent",
+                    files=_list(path for path, _ in self.recent),
+                    versions=_list(version for _, version in self.recent),
+                    first_bucket=sqlfile.literal(first),
+                    last_bucket=sqlfile.literal(last),
+                )
+            )
+        return "\nUNION ALL BY NAME\n".join(parts)
+
+    def is_one_run(self, bucket: int) -> bool:
+        """Whether the bucket is a single sorted file, so that its rows need no sorting."""
+        return not self.recent and len(self.runs.get(bucket, ())) <= 1
+
+    def passes(self, rows: int) -> Iterator[tuple[int, int]]:
+        """Cut the buckets into ranges (first, last) of about ``rows`` events each."""
+        total = self.recent_rows + self.sealed_rows
+        step = max(1, self.buckets * rows // max(total, 1))
+        for first in range(0, self.buckets, step):
+            yield first, min(first + step, self.buckets) - 1
+
+
+def read_run(
+    session: duckdb.DuckDBPyConnection, history: str, columns: Iterable[str], newest: int
+) -> pa.Table:
+    """Stored events of ``history`` up to lake version ``newest`` in (user, event_ts, seq) order."""
+    statement = sqlfile.fill("lake/run", history=history, columns=sqlfile.columns(columns))
+    return session.sql(statement, params={"newest": newest}).to_arrow_table()
+
+
+def _with_lake_version(recent: pa.Schema) -> pa.Schema:
+    """Stored schema of an event: ``recent`` keeps the lake version as a partition value."""
+    fields = [f for f in recent if f.name != names.BUCKET]
+    place = [f.name for f in fields].index(names.DELAY) + 1
+    return pa.schema(
+        [*fields[:place], pa.field(names.LAKE_VERSION, pa.int64()), *fields[place:]]
+    )
+
+
+def _anchor(stored: pa.Schema) -> str:
+    """A relation without rows that fixes the type of every column, also of those no file has."""
+    nulls = (f"CAST(NULL AS {duckdb_type(f.type)}) AS {sqlfile.identifier(f.name)}" for f in stored)
+    return f"SELECT {', '.join(nulls)} WHERE false"
+
+
+def duckdb_type(kind: pa.DataType) -> str:
+    """Name of the DuckDB type of a stored Arrow type."""
+    if pa.types.is_list(kind):
+        return f"{duckdb_type(kind.value_type)}[]"
+    return _DUCKDB_TYPES[str(kind)]
+
+
+def _list(values: Iterable[str] | Iterable[int]) -> str:
+    return "[" + ", ".join(sqlfile.literal(value) for value in values) + "]"

@@ -1,0 +1,110 @@
+"""The three Delta tables of a lake and the settings they carry.
+
+``recent`` is the mutable tier (partitioned by lake version), ``uih`` the immutable tier
+(partitioned by bucket), ``examples`` the requests with their pointers (partitioned by log version).
+The lake version and the sealed lake version are counters committed with the data they count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from uih_lake import names, schema
+from uih_lake.errors import CorruptionError, LakeError
+from uih_lake.lake.tables import Table
+
+BUCKETS = "uih_lake.buckets"
+FORMAT = "uih_lake.format"
+_FORMAT = "1"
+
+APPENDED = "uih_lake.lake_version"
+"""Counter of ``recent``: the newest lake version."""
+SEALED = "uih_lake.sealed_version"
+"""Counter of ``uih``: everything up to this lake version is sealed."""
+LOGGED = "uih_lake.log_version"
+"""Counter of ``examples``: the newest log version."""
+
+MAX_BUCKETS = 4096
+
+
+@dataclass(frozen=True)
+class Store:
+    """The open tables of one lake. ``root`` is the directory that holds them."""
+
+    root: str
+    recent: Table
+    uih: Table
+    examples: Table
+    buckets: int
+
+    @classmethod
+    def create(cls, root: str, buckets: int) -> Store:
+        """Create an empty lake. Raises :class:`LakeError` where there is one already."""
+        if not 1 <= buckets <= MAX_BUCKETS:
+            raise LakeError(f"{buckets} buckets: the number of buckets is between 1 and {MAX_BUCKETS}")
+        if Path(root).is_file():
+            raise LakeError(f"{root} is a file", hint="name a directory for the lake")
+        if Table.open(_child(root, names.UIH)) is not None:
+            raise LakeError(f"{root} is a lake already", hint="open it, or choose another path")
+        settings = {BUCKETS: str(buckets), FORMAT: _FORMAT}
+        events = schema.NO_EVENTS
+        stored = pa.schema([f for f in events if f.name != names.LAKE_VERSION])
+        examples = pa.schema([pa.field(names.REQUEST_TS, schema.TIME)])
+        Table.create(_child(root, names.EXAMPLES), examples, names.LOG_VERSION, settings)
+        Table.create(_child(root, names.RECENT), stored, names.LAKE_VERSION, settings)
+        # Last: a directory is a lake once it has this table.
+        Table.create(_child(root, names.UIH), events, names.BUCKET, settings)
+        return cls.open(root)
+
+    @classmethod
+    def open(cls, root: str) -> Store:
+        """Open an existing lake. Raises :class:`LakeError` where there is none."""
+        uih = Table.open(_child(root, names.UIH))
+        if uih is None:
+            raise LakeError(f"no lake at {root}", hint="create one with `uihlake create`")
+        settings = uih.setting(FORMAT), uih.setting(BUCKETS)
+        if settings[0] != _FORMAT or settings[1] is None:
+            raise LakeError(
+                f"the lake at {root} has format {settings[0]}, this version reads {_FORMAT}",
+                hint="use the version of uih_lake that wrote it",
+            )
+        recent = cls._required(root, names.RECENT)
+        return cls(root, recent, uih, cls._required(root, names.EXAMPLES), int(settings[1]))
+
+    @staticmethod
+    def _required(root: str, name: str) -> Table:
+        table = Table.open(_child(root, name))
+        if table is None:
+            raise CorruptionError(
+                f"the table {name} of the lake at {root} is missing", hint="restore it from a copy"
+            )
+        return table
+
+    @property
+    def lake_version(self) -> int:
+        """Newest lake version of the open tables; -1 before the first append."""
+        version = self.recent.counter(APPENDED)
+        return -1 if version is None else version
+
+    @property
+    def sealed(self) -> int:
+        """Lake version up to which the immutable tier holds everything; -1 before any seal."""
+        version = self.uih.counter(SEALED)
+        return -1 if version is None else version
+
+    def refresh(self) -> None:
+        """Move to the newest version of every table.
+
+        ``recent`` first: what a seal removes from it is by then in ``uih``, so reading in this
+        order can neither miss an event nor see it twice.
+        """
+        self.recent.refresh()
+        self.uih.refresh()
+        self.examples.refresh()
+
+
+def _child(root: str, table: str) -> str:
+    return str(Path(root, table))

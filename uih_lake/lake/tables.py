@@ -1,0 +1,202 @@
+"""Delta tables: open, create, list files, and commit files against racing writers.
+
+The toolkit writes its Parquet files itself (their encodings, order and row groups decide the speed
+of everything else) and uses Delta for what Delta is best at: atomic, versioned commits. Every
+commit carries one counter, an application transaction under :data:`WRITER`, so that two writers
+who saw the same table cannot both win: the second one is told to look again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from uih_lake.errors import ConflictError, CorruptionError
+
+T = TypeVar("T")
+
+WRITER = "uih_lake.writer"
+_KEEP_LOG = {"delta.logRetentionDuration": "interval 3650 days"}
+_TRIES = 60
+
+
+@dataclass(frozen=True)
+class File:
+    """One data file of a table: path relative to the table, bytes, rows, partition values."""
+
+    path: str
+    size: int
+    rows: int
+    partition: Mapping[str, int]
+
+
+class Raced(Exception):
+    """Another writer committed first; the table has been refreshed."""
+
+
+class Table:
+    """One Delta table, seen at one version until :meth:`refresh`."""
+
+    def __init__(self, delta: DeltaTable, root: str) -> None:
+        self._delta = delta
+        self.root = root
+
+    @classmethod
+    def open(cls, root: str) -> Table | None:
+        """Open the newest version of the table at ``root``; None where there is no table."""
+        try:
+            return cls(DeltaTable(root), root)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError, ValueError) as error:
+            raise CorruptionError(
+                f"the Delta log of {root} cannot be read: {_one_line(error)}",
+                hint="restore the missing or altered file of its _delta_log from a copy",
+            ) from error
+
+    @classmethod
+    def create(cls, root: str, schema: pa.Schema, partition: str, settings: Mapping[str, str]) -> None:
+        """Create the table, or leave it as it is where an interrupted create got this far."""
+        DeltaTable.create(
+            root,
+            schema=Schema.from_arrow(schema.append(pa.field(partition, pa.int64()))),
+            mode="ignore",
+            partition_by=[partition],
+            configuration={**_KEEP_LOG, **settings},
+            raise_if_key_not_exists=False,
+        )
+
+    @property
+    def version(self) -> int:
+        """Delta version."""
+        return self._delta.version()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the data columns (the partition column is not in the files)."""
+        partition = set(self._delta.metadata().partition_columns)
+        return pa.schema([f for f in pa.schema(self._delta.schema()) if f.name not in partition])
+
+    def setting(self, key: str) -> str | None:
+        """A setting given at creation."""
+        return self._delta.metadata().configuration.get(key)
+
+    def counter(self, name: str) -> int | None:
+        """The newest value committed for the application transaction ``name``."""
+        return self._delta.transaction_version(name)
+
+    def files(self) -> list[File]:
+        """The data files of this version."""
+        actions = pa.table(self._delta.get_add_actions(flatten=True))
+        (partition,) = self._delta.metadata().partition_columns
+        key = f"partition.{partition}"
+        if key not in actions.column_names:
+            return []
+        picked = actions.select(["path", "size_bytes", "num_records", key]).to_pylist()
+        return [
+            File(row["path"], row["size_bytes"], row["num_records"], {partition: row[key]})
+            for row in picked
+        ]
+
+    def refresh(self) -> None:
+        """Move to the newest version."""
+        self._delta.update_incremental()
+
+    def commit(
+        self,
+        add: Sequence[File] = (),
+        remove: Sequence[File] = (),
+        *,
+        counters: Mapping[str, int] | None = None,
+        schema: pa.Schema | None = None,
+    ) -> None:
+        """Add and remove files in one atomic version, provided nobody committed since.
+
+        ``counters`` are recorded with the commit; ``schema`` replaces the table's where it differs.
+        Raises :class:`Raced` where another writer was first.
+        """
+        (partition,) = self._delta.metadata().partition_columns
+        now = int(time.time() * 1000)
+        actions: list[AddAction | RemoveAction] = [
+            RemoveAction(f.path, True, now, f.size, {partition: str(f.partition[partition])})
+            for f in remove
+        ]
+        actions += [
+            AddAction(
+                f.path,
+                f.size,
+                {partition: str(f.partition[partition])},
+                now,
+                True,
+                f'{{"numRecords":{f.rows}}}',
+            )
+            for f in add
+        ]
+        numbers = {WRITER: self.version + 1, **(counters or {})}
+        before = self.version
+        widened = schema is not None and schema != self.schema
+        stored = schema if widened and schema is not None else self.schema
+        try:
+            self._delta.create_write_transaction(
+                actions,
+                # Overwriting a partition that cannot exist is how one commit both adds files and
+                # replaces the schema.
+                mode="overwrite" if widened else "append",
+                schema=Schema.from_arrow(stored.append(pa.field(partition, pa.int64()))),
+                partition_by=[partition],
+                partition_filters=[(partition, "=", "-1")] if widened else None,
+                commit_properties=CommitProperties(
+                    app_transactions=[Transaction(k, v) for k, v in numbers.items()],
+                    max_commit_retries=0,
+                ),
+                post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+            )
+        except CommitFailedError as error:
+            self.refresh()
+            if self.version > before:
+                raise Raced from error
+            raise
+        self.refresh()
+
+    def discard(self, files: Sequence[File]) -> None:
+        """Delete files that were written and never committed."""
+        for file in files:
+            Path(self.root, file.path).unlink(missing_ok=True)
+
+    def path(self, file: File) -> str:
+        """Absolute path of a data file."""
+        return os.path.join(self.root, file.path)
+
+
+def optimistic(attempt: Callable[[], T], what: str) -> T:
+    """Run ``attempt`` again, after a random pause, for as long as it raises :class:`Raced`.
+
+    Raises :class:`ConflictError` after a bounded number of lost races.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception_type(Raced),
+        stop=stop_after_attempt(_TRIES),
+        wait=wait_random_exponential(multiplier=0.01, max=1.0),
+        reraise=True,
+    )
+    try:
+        return retrying(attempt)
+    except Raced as error:
+        raise ConflictError(
+            f"{what} lost the race against other writers {_TRIES} times",
+            hint="nothing was changed by it; run it again when fewer writers are at work",
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
