@@ -22,7 +22,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 # Install this checkout, editable, with the extras $(1). The build leaves an egg-info that nothing
 # needs once the install is done.
 define install
-$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(1)]'
+$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[$(1)]'
 rm -rf build uih_lake.egg-info
 endef
 
