@@ -117,8 +117,8 @@ print(*[name for name in sys.argv[1:] if not statement(name)])
 
 def test_the_command_line_runs(installed: Installed) -> None:
     usage = run(installed.uihlake, "--help", cwd=installed.folder).stdout
-    upkeep = "create append seal compact verify info vacuum forget retain".split()
-    use = "log materialize savings sql demo".split()
+    upkeep = ["create", "append", "seal", "compact", "verify", "info", "vacuum", "forget", "retain"]
+    use = ["log", "materialize", "savings", "sql", "demo"]
     assert [verb for verb in upkeep + use if verb not in usage.split()] == []
 
 
