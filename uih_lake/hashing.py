@@ -61,7 +61,8 @@ def _xxh64_of_strings(values: pa.Array) -> UInt64:
     """xxHash64 with seed 0 of each string's UTF-8 bytes; each distinct string is hashed once."""
     encoded = values.dictionary_encode()
     distinct = encoded.dictionary.to_pylist()
-    hashes = np.fromiter((xxhash.xxh64_intdigest(s.encode()) for s in distinct), np.uint64, len(distinct))
+    each = (xxhash.xxh64_intdigest(text.encode()) for text in distinct)
+    hashes = np.fromiter(each, np.uint64, len(distinct))
     codes = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
     return hashes[codes] if len(hashes) else np.zeros(len(values), np.uint64)
 

@@ -12,7 +12,6 @@ from uih_lake import names
 
 TIME = pa.timestamp("us", tz="UTC")
 
-_STORED_FIRST = (names.USER_ID, names.EVENT_TS)
 _STORED_KEYS = (
     pa.field(names.DELAY, pa.int64()),
     pa.field(names.LAKE_VERSION, pa.int64()),
@@ -26,7 +25,7 @@ NO_EVENTS = pa.schema([pa.field(names.EVENT_TS, TIME), *_STORED_KEYS])
 def stored_events(events: pa.Schema) -> pa.Schema:
     """Stored columns for normalised ``events`` (``user_id, event_ts, arrival_ts``, traits)."""
     user = pa.field(names.USER_ID, events.field(names.USER_ID).type)
-    return pa.schema([user, *NO_EVENTS, *traits_of(events)])
+    return nullable(pa.schema([user, *NO_EVENTS, *traits_of(events)]))
 
 
 def normalised_events(stored: pa.Schema) -> pa.Schema | None:
@@ -48,6 +47,11 @@ def public_events(stored: pa.Schema) -> pa.Schema:
         pa.field(names.SEQ, pa.int64()),
     ]
     return pa.schema([*head, *traits_of(stored)])
+
+
+def nullable(fields: pa.Schema) -> pa.Schema:
+    """The schema with every field nullable, as the tables store them."""
+    return pa.schema([pa.field(f.name, f.type) for f in fields])
 
 
 def traits_of(events: pa.Schema) -> list[pa.Field]:

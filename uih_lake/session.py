@@ -11,7 +11,9 @@ import os
 import duckdb
 
 
-def connect(*, threads: int | None = None, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
+def connect(
+    *, threads: int | None = None, memory_limit: str | None = None
+) -> duckdb.DuckDBPyConnection:
     """Open a configured in-memory session.
 
     ``threads`` defaults to the number of usable cores; ``memory_limit`` is a DuckDB size such as

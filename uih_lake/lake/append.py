@@ -34,13 +34,10 @@ def append(
 ) -> int:
     """Write normalised ``events`` and commit them as one lake version, which is returned.
 
-    ``key`` makes the append idempotent: where it was used before, nothing is written and the lake
-    version of that time is returned. ``fit`` is given the lake's normalised event schema (None
+    ``key`` makes the append idempotent: where another process used it meanwhile, nothing is added
+    and its lake version is returned. ``fit`` is given the lake's normalised event schema (None
     while it has none) and returns the one to have afterwards, or raises.
     """
-    known = _known(store, key)
-    if known is not None:
-        return known
     fit(schema.normalised_events(store.recent.schema))
     files: list[File] = []
     try:
@@ -52,7 +49,13 @@ def append(
         raise
 
 
-def _known(store: Store, key: str | None) -> int | None:
+def declare(store: Store, normalised: pa.Schema) -> None:
+    """Fix the event columns of a lake that has no event yet."""
+    store.recent.commit(schema=_in_recent(schema.stored_events(normalised)))
+
+
+def known(store: Store, key: str | None) -> int | None:
+    """The lake version an append with this idempotency key brought; None where there was none."""
     return None if key is None else store.recent.counter(KEY_PREFIX + key)
 
 
@@ -62,10 +65,10 @@ def _commit(
     key: str | None,
     fit: Callable[[pa.Schema | None], pa.Schema],
 ) -> int:
-    known = _known(store, key)
-    if known is not None:  # another process won with the same key
+    before = known(store, key)
+    if before is not None:  # another process won with the same key
         store.recent.discard(files)
-        return known
+        return before
     version = store.lake_version + 1
     normalised = fit(schema.normalised_events(store.recent.schema))
     stored = schema.stored_events(normalised)
@@ -74,9 +77,15 @@ def _commit(
     store.recent.commit(
         placed,
         counters=counters,
-        schema=pa.schema([f for f in stored if f.name != names.LAKE_VERSION]),
+        schema=_in_recent(stored),
     )
     return version
+
+
+def _in_recent(stored: pa.Schema) -> pa.Schema:
+    """Columns of the files of ``recent``: the lake version is their partition value."""
+    fields = [f for f in stored if f.name != names.LAKE_VERSION]
+    return pa.schema([pa.field(names.BUCKET, pa.int32()), *fields])
 
 
 def _write_chunk(store: Store, batch: pa.RecordBatch, number: int) -> File:
@@ -85,18 +94,14 @@ def _write_chunk(store: Store, batch: pa.RecordBatch, number: int) -> File:
     table = _sorted(_with_keys(batch, store.buckets))
     table = table.append_column(names.TIE, pa.array(_ties(table) + (number << _TIE_BITS)))
     buckets = table.column(names.BUCKET).to_numpy()
-    return parquet.write(
-        store.recent.root, table, {names.LAKE_VERSION: _PENDING}, _cuts(buckets)
-    )
+    return parquet.write(store.recent.root, table, {names.LAKE_VERSION: _PENDING}, _cuts(buckets))
 
 
 def _with_keys(batch: pa.RecordBatch, buckets: int) -> pa.Table:
     """Add the stored columns that follow from an event itself, and the row as given."""
     traits = [field.name for field in schema.traits_of(batch.schema)]
     event_ts = batch.column(names.EVENT_TS)
-    delay = pc.subtract(
-        batch.column(names.ARRIVAL_TS).cast(pa.int64()), event_ts.cast(pa.int64())
-    )
+    delay = pc.subtract(batch.column(names.ARRIVAL_TS).cast(pa.int64()), event_ts.cast(pa.int64()))
     prints = hashing.fingerprint(traits, [batch.column(t) for t in traits], batch.num_rows)
     return pa.table(
         {
@@ -136,7 +141,7 @@ def _as_before(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _cuts(buckets: np.ndarray[tuple[int], np.dtype[np.int32]]) -> list[int]:
-    """Rows at which a row group ends: bucket boundaries, so far apart that pages stay worthwhile."""
+    """Rows at which a row group ends: bucket boundaries, far enough apart for full pages."""
     edges = np.flatnonzero(np.diff(buckets)) + 1
     cuts = []
     last = 0

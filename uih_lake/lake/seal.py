@@ -119,5 +119,3 @@ def _compact_bucket(
     except BaseException:
         store.uih.discard([new])
         raise
-
-

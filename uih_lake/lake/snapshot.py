@@ -13,21 +13,9 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from uih_lake import names, schema, sqlfile
+from uih_lake import names, sqlfile
+from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import Store
-from uih_lake.lake.tables import File, Table
-
-_DUCKDB_TYPES = {
-    "int8": "TINYINT",
-    "int16": "SMALLINT",
-    "int32": "INTEGER",
-    "int64": "BIGINT",
-    "float": "FLOAT",
-    "double": "DOUBLE",
-    "bool": "BOOLEAN",
-    "string": "VARCHAR",
-    str(schema.TIME): "TIMESTAMPTZ",
-}
 
 
 @dataclass(frozen=True)
@@ -77,16 +65,16 @@ class Snapshot:
     def history(self, first: int = 0, last: int | None = None) -> str:
         """SQL for the stored events of the buckets ``first`` to ``last`` (inclusive), unordered."""
         last = self.buckets - 1 if last is None else last
-        parts = [_anchor(self.stored)]
+        parts = [anchor(self.stored)]
         sealed = [path for b, paths in self.runs.items() if first <= b <= last for path in paths]
         if sealed:
-            parts.append(sqlfile.fill("lake/sealed", files=_list(sealed)))
+            parts.append(sqlfile.fill("lake/sealed", files=listed(sealed)))
         if self.recent:
             parts.append(
                 sqlfile.fill(
                     "lake/recent",
-                    files=_list(path for path, _ in self.recent),
-                    versions=_list(version for _, version in self.recent),
+                    files=listed(path for path, _ in self.recent),
+                    versions=listed(version for _, version in self.recent),
                     first_bucket=sqlfile.literal(first),
                     last_bucket=sqlfile.literal(last),
                 )
@@ -117,23 +105,4 @@ def _with_lake_version(recent: pa.Schema) -> pa.Schema:
     """Stored schema of an event: ``recent`` keeps the lake version as a partition value."""
     fields = [f for f in recent if f.name != names.BUCKET]
     place = [f.name for f in fields].index(names.DELAY) + 1
-    return pa.schema(
-        [*fields[:place], pa.field(names.LAKE_VERSION, pa.int64()), *fields[place:]]
-    )
-
-
-def _anchor(stored: pa.Schema) -> str:
-    """A relation without rows that fixes the type of every column, also of those no file has."""
-    nulls = (f"CAST(NULL AS {duckdb_type(f.type)}) AS {sqlfile.identifier(f.name)}" for f in stored)
-    return f"SELECT {', '.join(nulls)} WHERE false"
-
-
-def duckdb_type(kind: pa.DataType) -> str:
-    """Name of the DuckDB type of a stored Arrow type."""
-    if pa.types.is_list(kind):
-        return f"{duckdb_type(kind.value_type)}[]"
-    return _DUCKDB_TYPES[str(kind)]
-
-
-def _list(values: Iterable[str] | Iterable[int]) -> str:
-    return "[" + ", ".join(sqlfile.literal(value) for value in values) + "]"
+    return pa.schema([*fields[:place], pa.field(names.LAKE_VERSION, pa.int64()), *fields[place:]])

@@ -44,7 +44,7 @@ class Store:
     def create(cls, root: str, buckets: int) -> Store:
         """Create an empty lake. Raises :class:`LakeError` where there is one already."""
         if not 1 <= buckets <= MAX_BUCKETS:
-            raise LakeError(f"{buckets} buckets: the number of buckets is between 1 and {MAX_BUCKETS}")
+            raise LakeError(f"{buckets} buckets", hint=f"a lake has 1 to {MAX_BUCKETS} of them")
         if Path(root).is_file():
             raise LakeError(f"{root} is a file", hint="name a directory for the lake")
         if Table.open(_child(root, names.UIH)) is not None:

@@ -65,7 +65,9 @@ class Table:
             ) from error
 
     @classmethod
-    def create(cls, root: str, schema: pa.Schema, partition: str, settings: Mapping[str, str]) -> None:
+    def create(
+        cls, root: str, schema: pa.Schema, partition: str, settings: Mapping[str, str]
+    ) -> None:
         """Create the table, or leave it as it is where an interrupted create got this far."""
         DeltaTable.create(
             root,

@@ -1,0 +1,189 @@
+"""The lake as a user holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from uih_lake import adhoc, ingest, names, schema
+from uih_lake.errors import LakeError
+from uih_lake.ingest import EventColumns, RequestColumns
+from uih_lake.lake import append, seal
+from uih_lake.lake.snapshot import Snapshot
+from uih_lake.lake.store import Store
+from uih_lake.log import log
+from uih_lake.materialize import Rebuild
+from uih_lake.pointers.examples import Examples
+from uih_lake.tenant import Tenant
+from uih_lake.tenant.condition import check_condition
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) while long work goes on."""
+
+
+def _quiet(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+class Lake:
+    """User interaction histories kept once, and the examples that point into them.
+
+    Open one with :meth:`create` or :meth:`open`. Every read sees the newest committed state, or the
+    lake version it was opened at; a lake opened at a version is read only.
+    """
+
+    def __init__(self, store: Store, version: int | None = None) -> None:
+        self._store = store
+        self._version = version
+
+    @classmethod
+    def create(
+        cls, path: str | Path, *, buckets: int = 64, schema: pa.Schema | None = None
+    ) -> Lake:
+        """Create an empty lake of ``buckets`` hash buckets at ``path``.
+
+        ``schema`` fixes the columns of events (``user_id`` and the traits) ahead of the first
+        append. Raises :class:`LakeError` where there is a lake already.
+        """
+        store = Store.create(str(path), buckets)
+        if schema is not None:
+            append.declare(store, ingest.normalised_events(schema))
+        return cls(store)
+
+    @classmethod
+    def open(cls, path: str | Path, *, version: int | None = None) -> Lake:
+        """Open the lake at ``path``, as it stood at lake version ``version`` where one is given."""
+        store = Store.open(str(path))
+        if version is not None and not 0 <= version <= store.lake_version:
+            raise LakeError(
+                f"the lake at {path} has no lake version {version}",
+                hint=f"its lake versions are 0 to {store.lake_version}"
+                if store.lake_version >= 0
+                else "nothing has been appended to it yet",
+            )
+        return cls(store, version)
+
+    def __repr__(self) -> str:
+        at = "" if self._version is None else f", version={self._version}"
+        return f"Lake({self._store.root!r}{at})"
+
+    @property
+    def path(self) -> str:
+        """Directory of the lake."""
+        return self._store.root
+
+    @property
+    def version(self) -> int:
+        """The newest lake version, or the one this lake was opened at; -1 while it is empty."""
+        self._store.refresh()
+        return self._store.lake_version if self._version is None else self._version
+
+    @property
+    def event_schema(self) -> pa.Schema:
+        """Columns of the view ``events``."""
+        return schema.public_events(self._snapshot().stored)
+
+    def append(
+        self,
+        events: Any,
+        *,
+        key: str | None = None,
+        user_id: str = names.USER_ID,
+        event_ts: str = names.EVENT_TS,
+        arrival_ts: str | None = None,
+        ts_unit: str | None = None,
+        on_null_user: str = "raise",
+        add_columns: bool = False,
+        progress: Progress = _quiet,
+    ) -> int:
+        """Add events as one lake version, which is returned.
+
+        ``events`` is anything with ``__arrow_c_stream__``, or paths and globs of Parquet, CSV, JSON
+        lines or Arrow files. With ``key``, an append repeated with the same key adds nothing and
+        returns the lake version of the first. ``add_columns`` accepts traits the lake did not have;
+        older events read as null there. Raises :class:`InputError`; then nothing is written.
+        """
+        self._writable("append to")
+        self._store.refresh()
+        columns = EventColumns(user_id, event_ts, arrival_ts, ts_unit, on_null_user)
+        known = append.known(self._store, key)
+        if known is not None:
+            return known
+        expected = schema.normalised_events(self._store.recent.schema)
+        batches = ingest.open_events(events, columns, expected)
+
+        def fit(lake: pa.Schema | None) -> pa.Schema:
+            if lake is None:
+                return batches.schema
+            return ingest.check_schema(batches.schema, lake, add_columns=add_columns)
+
+        return append.append(self._store, batches, key, fit)
+
+    def seal(self, *, progress: Progress = _quiet) -> int:
+        """Move all appended events into the immutable tier; returns the generation."""
+        self._writable("seal")
+        return seal.seal(self._store, progress)
+
+    def compact(self, *, progress: Progress = _quiet) -> int:
+        """Merge the sorted runs of each bucket into one; returns the generation."""
+        self._writable("compact")
+        return seal.compact(self._store, progress)
+
+    def log(
+        self,
+        requests: Any,
+        *,
+        live: bool = False,
+        user_id: str = names.USER_ID,
+        request_ts: str = names.REQUEST_TS,
+        as_of_ts: str | None = None,
+        ts_unit: str | None = None,
+        on_null_user: str = "raise",
+        progress: Progress = _quiet,
+    ) -> pa.Table:
+        """Store requests as examples with versioned pointers, which are returned as given.
+
+        A ``live`` pointer sees all that the lake holds now; a backfilled one only what had arrived
+        by its ``as_of_ts`` or else by its ``request_ts``. Raises :class:`InputError`; then nothing
+        is written.
+        """
+        self._writable("log to")
+        columns = RequestColumns(user_id, request_ts, as_of_ts, ts_unit, on_null_user)
+        return log(self._store, ingest.open_requests(requests, columns, None), live, progress)
+
+    def materialize(
+        self, tenant: Tenant, *, where: str | None = None, progress: Progress = _quiet
+    ) -> pa.RecordBatchReader:
+        """Rebuild the sequences of ``tenant`` for the examples that meet the condition ``where``.
+
+        One row per example: ``example_id, user_id, request_ts``, the context, and per group a
+        struct of lists, oldest event first. Rows come by bucket, user and request time.
+        """
+        rebuild = self._rebuild(tenant, where)
+        return pa.RecordBatchReader.from_batches(rebuild.schema, rebuild.batches(progress))
+
+    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+        """Run one read-only query over the views ``events``, ``uih`` and ``examples``."""
+        snapshot = self._snapshot()
+        return adhoc.query(snapshot, Examples.of(self._store), query)
+
+    def _rebuild(self, tenant: Tenant, where: str | None) -> Rebuild:
+        snapshot, examples = self._snapshot(), Examples.of(self._store)
+        tenant.check(schema.public_events(snapshot.stored), examples.public)
+        condition = "true" if where is None else check_condition(where, examples.public)
+        return Rebuild(snapshot, examples, tenant, condition)
+
+    def _snapshot(self) -> Snapshot:
+        self._store.refresh()
+        return Snapshot.of(self._store, self._version)
+
+    def _writable(self, verb: str) -> None:
+        if self._version is not None:
+            raise LakeError(
+                f"cannot {verb} a lake opened at lake version {self._version}",
+                hint="open it without a version to write",
+            )

@@ -1,0 +1,1 @@
+"""Gather: from row ranges to contiguous values and offsets."""

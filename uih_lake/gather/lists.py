@@ -1,0 +1,61 @@
+"""Gather into Arrow: one list per example, with nulls kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uih_lake.gather import cpu
+from uih_lake.resolve.cut import Ranges
+
+
+def lists(column: pa.Array, ranges: Ranges) -> pa.ListArray:
+    """``list<T>`` array with the values of ``column`` (type T) in the rows of each example."""
+    offsets = pa.array(cpu.offsets(ranges).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, take(column, ranges))
+
+
+def take(column: pa.Array, ranges: Ranges) -> pa.Array:
+    """The values of ``column`` in the rows of ``ranges``, one after the other."""
+    kind = column.type
+    if pa.types.is_string(kind):
+        encoded = column.dictionary_encode()
+        return encoded.dictionary.take(take(encoded.indices, ranges))
+    if pa.types.is_list(kind):
+        return column.take(pa.array(_rows(ranges)))
+    if pa.types.is_boolean(kind):
+        return take(column.cast(pa.uint8()), ranges).cast(kind)
+    return _take_fixed(column, ranges)
+
+
+def _take_fixed(column: pa.Array, ranges: Ranges) -> pa.Array:
+    """Numbers and times: their bits are copied, and the nulls where there are any."""
+    kind = column.type
+    width = np.dtype(f"u{kind.byte_width}")
+    values = np.frombuffer(column.buffers()[1] or b"", width)
+    total = int(ranges.lengths.sum())
+    out = np.empty(total, width)
+    cpu.gather(values[column.offset : column.offset + len(column)], ranges, out)
+    valid = _gather_valid(column, ranges, total)
+    return pa.Array.from_buffers(kind, total, [valid, pa.py_buffer(out)])
+
+
+def _gather_valid(column: pa.Array, ranges: Ranges, total: int) -> pa.Buffer | None:
+    """Packed validity of the gathered values; None where none is null."""
+    if column.null_count == 0:
+        return None
+    valid = pc.is_valid(column).cast(pa.uint8()).to_numpy()
+    out = np.empty(total, np.uint8)
+    cpu.gather(valid, ranges, out)
+    return pa.py_buffer(np.packbits(out, bitorder="little"))
+
+
+def _rows(ranges: Ranges) -> npt.NDArray[Any]:
+    """Every row of ``ranges``, one after the other; int64."""
+    counts = ranges.stops - ranges.starts
+    ends = np.cumsum(counts)
+    return np.arange(int(counts.sum())) + np.repeat(ranges.starts - (ends - counts), counts)

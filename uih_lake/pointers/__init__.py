@@ -1,0 +1,1 @@
+"""Versioned pointers and the table of examples that holds them."""

@@ -1,0 +1,147 @@
+"""The table ``examples``: one row per logged request with its context and its versioned pointer.
+
+Each log call is one *log version* 0, 1, 2, ... and the partition value of its files. Rows are kept
+clustered by bucket, so that rebuilding goes bucket by bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from uih_lake import names, schema, sqlfile
+from uih_lake.errors import InputError
+from uih_lake.lake import parquet
+from uih_lake.lake.sqltypes import anchor, listed
+from uih_lake.lake.store import LOGGED, Store
+from uih_lake.lake.tables import File, optimistic
+from uih_lake.session import connect
+
+NEXT_ID = "uih_lake.next_example_id"
+"""Counter of ``examples``: the id given to the next example that brings none."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The stored examples at one version of the table, as files and as SQL."""
+
+    files: tuple[tuple[str, int], ...]
+    stored: pa.Schema
+    rows: int
+
+    @classmethod
+    def of(cls, store: Store, after: int = -1) -> Examples:
+        """The examples of the opened table with a log version beyond ``after``."""
+        files = [f for f in store.examples.files() if f.partition[names.LOG_VERSION] > after]
+        files.sort(key=lambda f: (f.partition[names.LOG_VERSION], f.path))
+        return cls(
+            tuple((store.examples.path(f), f.partition[names.LOG_VERSION]) for f in files),
+            store.examples.schema,
+            sum(f.rows for f in files),
+        )
+
+    @property
+    def public(self) -> pa.Schema:
+        """Columns of the view ``examples``."""
+        fields = [f for f in self.stored if f.name != names.BUCKET]
+        return pa.schema([*fields, pa.field(names.LOG_VERSION, pa.int64())])
+
+    @property
+    def sql(self) -> str:
+        """SQL of all of them, with ``log_version`` and ``_bucket``."""
+        first = anchor(self.stored.append(pa.field(names.LOG_VERSION, pa.int64())))
+        if not self.files:
+            return first
+        stored = sqlfile.fill(
+            "pointers/examples",
+            files=listed(path for path, _ in self.files),
+            versions=listed(version for _, version in self.files),
+        )
+        return f"{first}\nUNION ALL BY NAME\n{stored}"
+
+
+def add(store: Store, tables: Sequence[pa.Table], numbered: bool) -> int:
+    """Commit examples as one log version and return the first number given out.
+
+    Each table has the columns of an example and is sorted by bucket. Where ``numbered``, its
+    ``example_id`` counts from 0 as the requests were given and is moved behind the last id in use;
+    else the ids are the requests' own, and one that is already taken is refused.
+    """
+    files: list[File] = []
+    base = 0
+
+    def attempt() -> int:
+        nonlocal files, base
+        first = (store.examples.counter(NEXT_ID) or 0) if numbered else 0
+        if not files or first != base:
+            store.examples.discard(files)
+            files, base = [], first
+            files += [_write(store, table, first) for table in tables]
+        if not numbered:
+            _refuse_taken(store, files)
+        _commit(store, files, tables, first, numbered)
+        return first
+
+    try:
+        return optimistic(attempt, "log")
+    except BaseException:
+        store.examples.discard(files)
+        raise
+
+
+def _write(store: Store, table: pa.Table, first: int) -> File:
+    if first:
+        place = table.schema.get_field_index(names.EXAMPLE_ID)
+        ids = pa.array(table.column(place).to_numpy() + first)
+        table = table.set_column(place, names.EXAMPLE_ID, ids)
+    return parquet.write(store.examples.root, table, {names.LOG_VERSION: -1})
+
+
+def _commit(
+    store: Store, files: list[File], tables: Sequence[pa.Table], first: int, numbered: bool
+) -> None:
+    newest = store.examples.counter(LOGGED)
+    version = 0 if newest is None else newest + 1
+    placed = [File(f.path, f.size, f.rows, {names.LOG_VERSION: version}) for f in files]
+    counters = {LOGGED: version} | _next_id(store, tables, first, numbered)
+    store.examples.commit(placed, counters=counters, schema=_widened(store, tables[0].schema))
+
+
+def _next_id(
+    store: Store, tables: Sequence[pa.Table], first: int, numbered: bool
+) -> dict[str, int]:
+    """The counter of ids after this log; none for string ids, which nobody can number on."""
+    ids = [table.column(names.EXAMPLE_ID) for table in tables]
+    if numbered:
+        return {NEXT_ID: first + sum(len(column) for column in ids)}
+    if pa.types.is_string(ids[0].type):
+        return {}
+    largest = max((int(c.to_numpy().max()) for c in ids if len(c)), default=-1)
+    return {NEXT_ID: max(largest + 1, store.examples.counter(NEXT_ID) or 0)}
+
+
+def _widened(store: Store, added: pa.Schema) -> pa.Schema:
+    """The schema of the table with the columns of ``added`` it did not have."""
+    known, added = store.examples.schema, schema.nullable(added)
+    if names.EXAMPLE_ID not in known.names:
+        return added
+    return pa.schema([*known, *(f for f in added if f.name not in known.names)])
+
+
+def _refuse_taken(store: Store, files: Sequence[File]) -> None:
+    examples = Examples.of(store)
+    if names.EXAMPLE_ID not in examples.stored.names:
+        examples = Examples((), pa.schema([(names.EXAMPLE_ID, pa.int64())]), 0)
+    new = listed(store.examples.path(f) for f in files)
+    statement = sqlfile.fill("pointers/taken", new=new, logged=examples.sql)
+    with connect() as duck:
+        taken = duck.sql(statement).fetchall()
+    if taken:
+        ids = ", ".join(repr(row[0]) for row in taken)
+        how = "logged before" if taken[0][1] else "given twice"
+        raise InputError(
+            f"column 'example_id': {ids} {how}",
+            hint="an example is kept once; drop these requests or give them other ids",
+        )

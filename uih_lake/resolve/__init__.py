@@ -1,0 +1,1 @@
+"""Resolve: from versioned pointers to ranges of rows in sorted runs."""
