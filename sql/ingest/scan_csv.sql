@@ -1,0 +1,18 @@
+-- grain: one row per record of the file below its header
+-- inputs: the delimited text file {path}
+-- parameters: none; {path} and {delimiter} are literals, {columns} maps c0, c1, ... to VARCHAR by position
+-- output: c0, c1, ...: VARCHAR; NULL for an empty field, '' for an empty field in quotes
+-- order: as in the file
+SELECT *
+FROM read_csv(
+    {path},
+    auto_detect = false,
+    header = true,
+    delim = {delimiter},
+    quote = '"',
+    escape = '"',
+    nullstr = '',
+    allow_quoted_nulls = false,
+    null_padding = false,
+    columns = {columns}
+);

@@ -1,0 +1,19 @@
+"""Events and requests from files and tables: read as a stream, checked, normalised.
+
+Whatever is refused is refused here, before anything is written, with an error that names the
+file, the column, how many rows, the first of them (from 1, in its file) and the remedy.
+"""
+
+from uih_lake.ingest.batches import Batches
+from uih_lake.ingest.columns import EventColumns, RequestColumns
+from uih_lake.ingest.opening import open_events, open_requests
+from uih_lake.ingest.schemas import check_schema
+
+__all__ = [
+    "Batches",
+    "EventColumns",
+    "RequestColumns",
+    "check_schema",
+    "open_events",
+    "open_requests",
+]

@@ -1,0 +1,195 @@
+"""Which column is what: names of the keys, reserved names, and the order of the output."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Literal
+
+from uih_lake import names
+from uih_lake.errors import InputError, SchemaError
+from uih_lake.ingest.refusal import did_you_mean, listed
+
+TimeUnit = Literal["s", "ms", "us"]
+OnNullUser = Literal["raise", "skip"]
+
+TIME_UNITS: Final = ("s", "ms", "us")
+_ON_NULL_USER: Final = ("raise", "skip")
+
+
+def _check_options(ts_unit: str | None, on_null_user: str) -> None:
+    if ts_unit is not None and ts_unit not in TIME_UNITS:
+        raise InputError(f"ts_unit is {ts_unit!r}", hint="use one of s, ms, us")
+    if on_null_user not in _ON_NULL_USER:
+        raise InputError(f"on_null_user is {on_null_user!r}", hint="use raise or skip")
+
+
+@dataclass(frozen=True, slots=True)
+class EventColumns:
+    """Names of the key columns of events in the source, and how to read them.
+
+    ``arrival_ts`` None means the column ``arrival_ts`` where there is one, else the event time.
+    ``ts_unit`` is the unit of integer and float times. ``on_null_user="skip"`` leaves out rows
+    without a user id and counts them.
+    """
+
+    user_id: str = names.USER_ID
+    event_ts: str = names.EVENT_TS
+    arrival_ts: str | None = None
+    ts_unit: TimeUnit | None = None
+    on_null_user: OnNullUser = "raise"
+
+    def __post_init__(self) -> None:
+        _check_options(self.ts_unit, self.on_null_user)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestColumns:
+    """Names of the key columns of requests in the source, and how to read them.
+
+    ``as_of_ts`` None means the column ``as_of_ts`` where there is one, else requests carry none.
+    """
+
+    user_id: str = names.USER_ID
+    request_ts: str = names.REQUEST_TS
+    as_of_ts: str | None = None
+    ts_unit: TimeUnit | None = None
+    on_null_user: OnNullUser = "raise"
+
+    def __post_init__(self) -> None:
+        _check_options(self.ts_unit, self.on_null_user)
+
+
+class Role(Enum):
+    """What the values of a column must be."""
+
+    USER = "user"
+    EXAMPLE = "example"
+    TIME = "time"
+    OPTIONAL_TIME = "optional time"
+    TRAIT = "trait"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the output: its name, the column it is read from, and its role."""
+
+    name: str
+    source: str
+    role: Role
+
+
+def lay_out(
+    found: Sequence[str], columns: EventColumns | RequestColumns, where: str
+) -> list[Column]:
+    """Columns of the output, in order: keys first, then all others as they stand in the source.
+
+    Raises :class:`InputError` for a key column that is not there and :class:`SchemaError` for
+    names that are empty, reserved or there twice.
+    """
+    _check_names(found, where)
+    reserved: Sequence[str]
+    if isinstance(columns, EventColumns):
+        keys, kind, reserved = _event_keys(found, columns), "trait", names.EVENT_COLUMNS
+    else:
+        keys, kind, reserved = (
+            _request_keys(found, columns),
+            "context column",
+            names.EXAMPLE_COLUMNS,
+        )
+    for key in keys:
+        _check_present(key, found, where)
+    used = {key.source for key in keys}
+    rest = [name for name in found if name not in used]
+    for name in rest:
+        _check_free(name, kind, reserved, keys, where)
+    return [*keys, *(Column(name, name, Role.TRAIT) for name in rest)]
+
+
+def _event_keys(found: Sequence[str], columns: EventColumns) -> list[Column]:
+    arrival = columns.arrival_ts
+    if arrival is None:
+        arrival = names.ARRIVAL_TS if names.ARRIVAL_TS in found else columns.event_ts
+    return [
+        Column(names.USER_ID, columns.user_id, Role.USER),
+        Column(names.EVENT_TS, columns.event_ts, Role.TIME),
+        Column(names.ARRIVAL_TS, arrival, Role.TIME),
+    ]
+
+
+def _request_keys(found: Sequence[str], columns: RequestColumns) -> list[Column]:
+    keys = [
+        Column(names.USER_ID, columns.user_id, Role.USER),
+        Column(names.REQUEST_TS, columns.request_ts, Role.TIME),
+    ]
+    if names.EXAMPLE_ID in found:
+        keys.insert(0, Column(names.EXAMPLE_ID, names.EXAMPLE_ID, Role.EXAMPLE))
+    as_of = columns.as_of_ts
+    if as_of is None and names.AS_OF_TS in found:
+        as_of = names.AS_OF_TS
+    if as_of is not None:
+        keys.append(Column(names.AS_OF_TS, as_of, Role.OPTIONAL_TIME))
+    return keys
+
+
+def _option(key: str) -> str:
+    return f"--{key.replace('_', '-')} COL"
+
+
+def _check_names(found: Sequence[str], where: str) -> None:
+    for number, name in enumerate(found, start=1):
+        if not name:
+            raise SchemaError(
+                f"{where}: column {number} has no name",
+                hint="name it or leave it out (an index is left out with index=False)",
+            )
+        if "\0" in name:
+            raise SchemaError(
+                f"{where}: column {name!r} has a zero byte in its name", hint="rename it"
+            )
+    twice = [name for name, count in Counter(found).items() if count > 1]
+    if twice:
+        raise SchemaError(f"{where}: column {twice[0]!r} is there twice", hint="rename one of them")
+    folded: dict[str, str] = {}
+    for name in found:
+        other = folded.setdefault(name.casefold(), name)
+        if other != name:
+            raise SchemaError(
+                f"{where}: columns {other!r} and {name!r} differ only in case",
+                hint="rename one of them: names are compared without case in SQL",
+            )
+
+
+def _check_present(key: Column, found: Sequence[str], where: str) -> None:
+    if key.source in found:
+        return
+    option = f"pass {_option(key.name)}" if key.role is not Role.EXAMPLE else "add it"
+    raise InputError(
+        f"{where}: no column {key.source!r} for {key.name}{did_you_mean(key.source, found)}",
+        hint=f"{option}; columns are {listed(found)}",
+    )
+
+
+def _check_free(
+    name: str, kind: str, reserved: Sequence[str], keys: Sequence[Column], where: str
+) -> None:
+    folded = name.casefold()
+    for key in keys:
+        if folded == key.name and key.source != key.name:
+            raise SchemaError(
+                f"{where}: column {name!r} is there beside {key.source!r}, which becomes "
+                f"{key.name}",
+                hint=f"rename or drop {name!r}, or pass {_option(key.name).replace('COL', name)}",
+            )
+    if folded in reserved:
+        raise SchemaError(
+            f"{where}: column {name!r} has a reserved name, no {kind} may be called so",
+            hint=f"rename it; reserved are {', '.join(reserved)}",
+        )
+    if name.startswith("_"):
+        raise SchemaError(
+            f"{where}: column {name!r} starts with an underscore, no {kind} may",
+            hint="rename or drop it",
+        )

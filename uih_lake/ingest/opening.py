@@ -1,0 +1,91 @@
+"""From whatever a user gives to :class:`Batches`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from uih_lake.errors import SchemaError
+from uih_lake.ingest.batches import Batches
+from uih_lake.ingest.columns import Column, EventColumns, RequestColumns, Role, lay_out
+from uih_lake.ingest.files import File, find_files, open_file
+from uih_lake.ingest.schemas import Part, unify
+from uih_lake.ingest.tables import Table
+from uih_lake.ingest.text import TextFile, settle
+
+
+def open_events(source: Any, columns: EventColumns, expected: pa.Schema | None = None) -> Batches:
+    """Normalised events of a path, a glob, a list of paths, or a table.
+
+    The schema is ``user_id`` (int64 or string), ``event_ts``, ``arrival_ts`` (timestamp[us, UTC]),
+    none of them null, then the traits. ``expected`` is the lake's normalised event schema: its
+    types are used; which columns may be new or missing is for :func:`check_schema` to say.
+    Raises :class:`InputError` for what cannot be read and :class:`SchemaError` for columns that do
+    not fit.
+    """
+    return _open(source, columns, expected)
+
+
+def open_requests(
+    source: Any, columns: RequestColumns, expected: pa.Schema | None = None
+) -> Batches:
+    """Normalised requests of a path, a glob, a list of paths, or a table.
+
+    The schema is ``example_id`` (int64 or string) where the source has it, ``user_id``,
+    ``request_ts`` (timestamp[us, UTC]), ``as_of_ts`` (the same, may be null) where the source has
+    it, then the context columns. ``expected`` is the schema of the examples logged so far.
+    """
+    return _open(source, columns, expected)
+
+
+def _open(
+    source: Any, columns: EventColumns | RequestColumns, expected: pa.Schema | None
+) -> Batches:
+    if isinstance(source, str | os.PathLike | list | tuple):
+        parts = _open_files(source, columns, expected)
+    else:
+        table = Table(source)
+        parts = [(table, lay_out(table.schema.names, columns, table.where))]
+    return Batches(parts, unify(parts, expected), columns)
+
+
+def _open_files(
+    source: Any, columns: EventColumns | RequestColumns, expected: pa.Schema | None
+) -> list[Part]:
+    files = [open_file(path) for path in find_files(source)]
+    opened = [(file, lay_out(_names(file), columns, file.where)) for file in files]
+    texts = [(file, layout) for file, layout in opened if isinstance(file, TextFile)]
+    if texts:
+        _check_alike(texts)
+        settle([file for file, _ in texts], _types_known(texts[0][1], expected))
+    return list(opened)
+
+
+def _names(file: File) -> Sequence[str]:
+    return file.names if isinstance(file, TextFile) else file.schema.names
+
+
+def _check_alike(texts: Sequence[tuple[TextFile, Sequence[Column]]]) -> None:
+    """Types are found over all files together, so all must have the same columns."""
+    first, _ = texts[0]
+    for file, _ in texts[1:]:
+        for name in {*first.names} ^ {*file.names}:
+            has, lacks = (first, file) if name in first.names else (file, first)
+            raise SchemaError(
+                f"{lacks.where}: no column {name!r}, which {has.where} has",
+                hint="all files of one call have the same columns",
+            )
+
+
+def _types_known(layout: Sequence[Column], expected: pa.Schema | None) -> dict[str, pa.DataType]:
+    """Types of source columns that the lake decides; how times are written is free."""
+    if expected is None:
+        return {}
+    return {
+        column.source: expected.field(column.name).type
+        for column in layout
+        if column.name in expected.names and column.role not in (Role.TIME, Role.OPTIONAL_TIME)
+    }

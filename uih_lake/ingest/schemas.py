@@ -1,0 +1,154 @@
+"""One output schema for all sources, and its comparison with the lake's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from uih_lake import names
+from uih_lake.errors import SchemaError
+from uih_lake.ingest.columns import Column, Role
+from uih_lake.ingest.refusal import did_you_mean, listed
+from uih_lake.ingest.source import Source
+from uih_lake.ingest.types import SUPPORTED, may_become, output_type, plain
+
+Part = tuple[Source, Sequence[Column]]
+"""One source and the columns of the output it gives."""
+
+_KEYS = frozenset((*names.EVENT_COLUMNS, *names.EXAMPLE_COLUMNS))
+
+
+def check_schema(
+    found: pa.Schema, expected: pa.Schema, *, add_columns: bool = False, where: str = "the input"
+) -> pa.Schema:
+    """The schema of the lake once it holds ``found``: ``expected``, then the columns that are new.
+
+    Both are normalised event schemas or both request schemas; besides ``user_id`` and
+    ``example_id``, columns that every event or example has are not compared. Raises
+    :class:`SchemaError` naming columns that are missing, that are new without ``add_columns``, or
+    whose type cannot become the expected one.
+    """
+    own = [field for field in expected if field.name not in _KEYS]
+    missing = [field.name for field in own if field.name not in found.names]
+    if missing:
+        near = did_you_mean(
+            missing[0], [name for name in found.names if name not in expected.names]
+        )
+        raise SchemaError(
+            f"{where}: no column {listed(missing)}, which the lake has{near}",
+            hint=f"add it, with nulls where there is no value; columns are {listed(found.names)}",
+        )
+    for field in expected:
+        if field.name in found.names and not may_become(found.field(field.name).type, field.type):
+            raise _other_type(where, field.name, found.field(field.name).type, field.type)
+    new = [f for f in found if f.name not in expected.names and f.name not in _KEYS]
+    folded = {name.casefold(): name for name in expected.names}
+    for field in new:
+        if field.name.casefold() in folded:
+            raise SchemaError(
+                f"{where}: column {field.name!r} and the lake's {folded[field.name.casefold()]!r} "
+                "differ only in case",
+                hint="use the lake's spelling",
+            )
+    if new and not add_columns:
+        raise SchemaError(
+            f"{where}: column {listed(f.name for f in new)} is new to the lake",
+            hint=f"pass --add-columns (add_columns=True) to take it in, or drop it; "
+            f"the lake has {listed(f.name for f in own)}",
+        )
+    return pa.schema([*expected, *new])
+
+
+def _other_type(where: str, name: str, found: pa.DataType, wanted: pa.DataType) -> SchemaError:
+    return SchemaError(
+        f"{where}: column {name!r} is {found}, where {wanted} is wanted",
+        hint="cast it before, or leave it out",
+    )
+
+
+def unify(parts: Sequence[Part], expected: pa.Schema | None) -> pa.Schema:
+    """The schema of the output: keys, then the lake's columns in its order, then new ones.
+
+    Raises :class:`SchemaError` for a type that is not supported, and for a source whose columns or
+    types are not those of the first.
+    """
+    first, layout = parts[0]
+    for source, other in parts[1:]:
+        _check_same_columns(first.where, layout, source.where, other)
+    fields = [_field(column, parts, expected) for column in layout]
+    if expected is None:
+        return pa.schema(fields)
+    keys = [f for f, column in zip(fields, layout, strict=True) if column.role is not Role.TRAIT]
+    traits = {f.name: f for f, c in zip(fields, layout, strict=True) if c.role is Role.TRAIT}
+    known = [traits.pop(name) for name in expected.names if name in traits]
+    return pa.schema([*keys, *known, *traits.values()])
+
+
+def _check_same_columns(
+    first: str, layout: Sequence[Column], where: str, other: Sequence[Column]
+) -> None:
+    have, had = {c.name for c in other}, {c.name for c in layout}
+    missing = [c.name for c in layout if c.name not in have]
+    if missing:
+        raise SchemaError(
+            f"{where}: no column {listed(missing)}, which {first} has",
+            hint="all files of one call have the same columns",
+        )
+    new = [c.name for c in other if c.name not in had]
+    if new:
+        raise SchemaError(
+            f"{where}: column {listed(new)} is not in {first}",
+            hint="all files of one call have the same columns",
+        )
+
+
+def _field(column: Column, parts: Sequence[Part], expected: pa.Schema | None) -> pa.Field:
+    """The output field of one column; nullable where a null may stand."""
+    nullable = column.role in (Role.TRAIT, Role.OPTIONAL_TIME)
+    wanted = None
+    if expected is not None and column.name in expected.names:
+        wanted = expected.field(column.name).type
+    for source, layout in parts:
+        name = next(c.source for c in layout if c.name == column.name)
+        kind = source.schema.field(name).type
+        found = _supported(source.where, name, kind, column.role)
+        if wanted is None or pa.types.is_null(wanted):
+            wanted = found
+        elif expected is not None and column.name in expected.names:
+            if not _castable(found, wanted, column.role):
+                raise _other_type(source.where, name, kind, wanted)
+        elif found != wanted and not pa.types.is_null(found):
+            raise SchemaError(
+                f"{source.where}: column {name!r} is {kind}, in {parts[0][0].where} it becomes "
+                f"{wanted}",
+                hint="give it one type in all files",
+            )
+    if pa.types.is_null(wanted):
+        raise SchemaError(
+            f"{parts[0][0].where}: column {column.source!r} holds no value, so its type is unknown",
+            hint="give it a type, leave it out, or append to a lake that has it",
+        )
+    return pa.field(column.name, wanted, nullable=nullable)
+
+
+def _castable(found: pa.DataType, wanted: pa.DataType, role: Role) -> bool:
+    if role in (Role.USER, Role.EXAMPLE):
+        return bool(found == wanted or pa.types.is_null(found))
+    return may_become(found, wanted)
+
+
+def _supported(where: str, name: str, kind: pa.DataType, role: Role) -> pa.DataType:
+    found = output_type(kind, role)
+    if found is not None:
+        return found
+    if role is Role.TRAIT:
+        raise SchemaError(
+            f"{where}: column {name!r} is {plain(kind)}, which is not supported",
+            hint=f"cast it or leave it out; supported are {SUPPORTED}",
+        )
+    wanted = "an integer or string id" if role in (Role.USER, Role.EXAMPLE) else "a time"
+    raise SchemaError(
+        f"{where}: column {name!r} is {plain(kind)}, where {wanted} is wanted",
+        hint="name another column or cast it",
+    )

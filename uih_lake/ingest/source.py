@@ -1,0 +1,61 @@
+"""What a reader offers, and how the errors of the libraries below become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+import duckdb
+import pyarrow as pa
+
+from uih_lake.errors import InputError
+
+TABLE: Final = "the table"
+"""How messages name a source that is no file."""
+
+_FOREIGN: Final = (
+    pa.ArrowException,
+    duckdb.Error,
+    OSError,
+    EOFError,
+    ValueError,
+    MemoryError,
+    OverflowError,
+)
+
+
+class Source(Protocol):
+    """One file or table, read once from front to back."""
+
+    @property
+    def where(self) -> str:
+        """How messages name it."""
+        ...
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns as they stand in the source; known without reading a row."""
+        ...
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows in order, in batches of any size."""
+        ...
+
+
+@contextmanager
+def reading(where: str, as_what: str, hint: str) -> Iterator[None]:
+    """Turn errors of pyarrow, DuckDB and the file system into :class:`InputError`."""
+    try:
+        yield
+    except _FOREIGN as error:
+        raise InputError(
+            f"{where}: cannot be read as {as_what}: {_first_words(error)}", hint=hint
+        ) from error
+
+
+def _first_words(error: BaseException) -> str:
+    """The first sentence or two of a long message, on one line."""
+    text = str(error) or type(error).__name__
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300].rstrip(". ")

@@ -1,0 +1,59 @@
+"""Tables in memory: whatever gives an Arrow stream, and pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from uih_lake.errors import InputError
+from uih_lake.ingest.source import TABLE
+
+_ACCEPTED = (
+    "give a path, a list of paths, or a table: pyarrow, polars, DuckDB, pandas "
+    "or anything with __arrow_c_stream__"
+)
+
+
+class Table:
+    """A table or stream in memory; it is not copied."""
+
+    def __init__(self, source: Any) -> None:
+        self.where = TABLE
+        self._reader = _reader(source)
+        self.schema = self._reader.schema.remove_metadata()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows in order; an error of the producer comes through where it is not Arrow's."""
+        try:
+            yield from self._reader
+        except (pa.ArrowException, duckdb.Error) as error:
+            raise InputError(
+                f"{TABLE}: the stream broke: {str(error).splitlines()[0]}",
+                hint="check what produces it",
+            ) from error
+
+
+def _reader(source: Any) -> pa.RecordBatchReader:
+    """A stream of record batches over any kind of table."""
+    package = type(source).__module__.partition(".")[0]
+    if package == "polars" and type(source).__name__ == "LazyFrame":
+        raise InputError(f"{TABLE}: is a lazy polars query", hint="call .collect() on it first")
+    try:
+        if package == "pandas" and type(source).__name__ == "DataFrame":
+            named = any(name is not None for name in source.index.names)
+            return pa.Table.from_pandas(source, preserve_index=named).to_reader()
+        if hasattr(source, "__arrow_c_stream__"):
+            return pa.RecordBatchReader.from_stream(source)
+        if hasattr(source, "__arrow_c_array__"):
+            return pa.Table.from_batches([pa.record_batch(source)]).to_reader()
+    except (pa.ArrowException, duckdb.Error, TypeError, ValueError) as error:
+        raise InputError(
+            f"{TABLE}: a {type(source).__name__} that is no Arrow table: "
+            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            hint=_ACCEPTED,
+        ) from error
+    hint = "wrap it: pyarrow.table(...)" if isinstance(source, Mapping) else _ACCEPTED
+    raise InputError(f"{TABLE}: a {type(source).__name__} cannot be read", hint=hint)
