@@ -1,0 +1,69 @@
+"""User interaction histories kept once, rebuilt for training just in time.
+
+A :class:`Lake` holds events and examples in Delta tables; a :class:`Tenant` says what one model
+wants of the history. Names that need the engine are imported when first used, so that importing
+the package stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from uih_lake.errors import (
+    ConflictError,
+    CorruptionError,
+    InputError,
+    LakeError,
+    OutputError,
+    PointerError,
+    SchemaError,
+    SqlRefused,
+    TenantError,
+    UihError,
+)
+
+if TYPE_CHECKING:
+    from uih_lake.api import Lake
+    from uih_lake.tenant import Group, Tenant
+
+    __version__: str
+
+_LAZY = {
+    "Group": "uih_lake.tenant",
+    "Lake": "uih_lake.api",
+    "Tenant": "uih_lake.tenant",
+}
+"""Exported name -> the module that is imported when it is first asked for."""
+
+__all__ = [
+    "ConflictError",
+    "CorruptionError",
+    "Group",
+    "InputError",
+    "Lake",
+    "LakeError",
+    "OutputError",
+    "PointerError",
+    "SchemaError",
+    "SqlRefused",
+    "Tenant",
+    "TenantError",
+    "UihError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = import_module("importlib.metadata").version(__name__)
+    elif name in _LAZY:
+        value = getattr(import_module(_LAZY[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
