@@ -1,0 +1,6 @@
+"""Tenants: what one model wants of the history, checked before anything is read."""
+
+from uih_lake.tenant.condition import check_condition
+from uih_lake.tenant.model import Group, Tenant
+
+__all__ = ["Group", "Tenant", "check_condition"]

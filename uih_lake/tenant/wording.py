@@ -1,0 +1,46 @@
+"""How errors about tenants and SQL are worded: one line, with what exists and a guess."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+_SHOWN: Final = 40
+
+
+def fold(name: str) -> str:
+    """``name`` as DuckDB compares it: ASCII letters in lower case, all others as they are."""
+    return name.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
+def on_one_line(text: str, limit: int = 200) -> str:
+    """``text`` with runs of white space joined, unprintable characters escaped, and cut to size."""
+    joined = " ".join(text.split())
+    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in joined)
+    return plain if len(plain) <= limit else plain[: limit - 3] + "..."
+
+
+def guess(name: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'?`` with a trailing space, or nothing where no known name is close."""
+    by_folded = {fold(each): each for each in known}
+    close = get_close_matches(fold(name), by_folded, n=1)
+    return f"did you mean '{by_folded[close[0]]}'? " if close else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names joined by commas; of very many only the first, with the number of the others."""
+    all_names = list(names)
+    more = f" and {len(all_names) - _SHOWN} more" if len(all_names) > _SHOWN else ""
+    return (", ".join(all_names[:_SHOWN]) or "(none)") + more
+
+
+_DETAIL: Final = re.compile(r"\n\n|\nLINE |\s+Candidate |\s+You might need")
+
+
+def engine_says(error: Exception) -> str:
+    """The first sentence of a DuckDB error, without its class, candidates and source line."""
+    text = _DETAIL.split(str(error), maxsplit=1)[0]
+    head, _, rest = text.partition("Error: ")
+    return on_one_line(rest if rest and "\n" not in head else text).rstrip(".!")
