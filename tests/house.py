@@ -19,7 +19,7 @@ SHIPPED = {"uih_lake": PACKAGE, "cli": f"{PACKAGE}.cli", "sql": f"{PACKAGE}.sql"
 ORDER = (
     *("errors", "names", "sql", "sqlfile", "session", "hashing", "schema"),
     *("tenant", "ingest", "lake", "pointers", "resolve", "gather"),
-    *("log", "materialize", "loader", "savings", "workload", "demo", "api"),
+    *("log", "materialize", "adhoc", "loader", "savings", "workload", "demo", "api"),
 )
 """Parts of the package, each free to import those to its left; the root and cli/ import any."""
 
@@ -153,8 +153,14 @@ def bad_headers(found: Mapping[str, str]) -> list[str]:
 
 
 def dead_statements(found: Mapping[str, str], sources: Sources) -> list[str]:
-    """Statements that no Python code names."""
-    named = {text for source in sources.values() for _, text in strings(source)}
+    """Statements no Python code names: whole, or as ``f"folder/{name}"`` and a name of its part."""
+    texts: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        texts.setdefault(_part(module), set()).update(text for _, text in strings(source))
+    named = set().union(*texts.values())
+    for near in texts.values():
+        folders = {text.removesuffix("{}") for text in near if text.endswith("/{}")}
+        named |= {folder + text for folder in folders for text in near}
     return [f"sql/{name}.sql: nobody reads it" for name in found if name not in named]
 
 
@@ -173,8 +179,8 @@ def missing_statements(found: Mapping[str, str], sources: Sources) -> list[str]:
 
 _STATEMENT = re.compile(
     r"\bSELECT\b.*\bFROM\b"
-    r"|^\s*(?i:SELECT|WITH|INSERT|UPDATE|DELETE|CREATE|COPY|MERGE|DROP)\b"
-    r".*\b(?i:FROM|INTO|TABLE|VIEW|TO|AS|WHERE)\s+[\w\"'({]",
+    r"|^\s*select\b.*\bfrom\b"
+    r"|^\s*(INSERT|UPDATE|DELETE|CREATE|COPY|MERGE|DROP|ATTACH)\b",
     re.DOTALL,
 )
 
@@ -185,15 +191,8 @@ def embedded_sql(sources: Sources) -> list[str]:
         f"{module}:{line}: {' '.join(text.split())[:60]}"
         for module, source in sources.items()
         for line, text in strings(source)
-        if _STATEMENT.search(text) and _is_sql(text)
+        if _STATEMENT.search(text)
     ]
-
-
-def _is_sql(text: str) -> bool:
-    """An upper-case keyword tells a statement from a sentence such as "create it with ..."."""
-    return bool(re.search(r"\b(SELECT|FROM|INTO|TABLE|VIEW|COPY|WHERE|MERGE)\b", text)) or bool(
-        re.match(r"\s*select\b.*\bfrom\b", text, re.DOTALL)
-    )
 
 
 def strings(source: str) -> Iterator[tuple[int, str]]:

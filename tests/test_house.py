@@ -116,6 +116,8 @@ def test_a_dead_and_a_missing_statement_are_seen() -> None:
     source = {"uih_lake.lake": '"""Names lake/dead."""\nfill("lake/alive")\nstatement("lake/gone")'}
     found = {"lake/alive": GOOD_HEADER, "lake/dead": GOOD_HEADER}
     assert len(house.dead_statements(found, source)) == 1
+    pieces = {"uih_lake.lake": 'for name in ("alive",):\n    statement(f"lake/{name}")'}
+    assert house.dead_statements(found, pieces) == ["sql/lake/dead.sql: nobody reads it"]
     assert len(house.missing_statements(found, source)) == 1
 
 
