@@ -31,8 +31,8 @@ def log(store: Store, requests: Batches, live: bool, progress: Progress) -> pa.T
     columns of :func:`uih_lake.schema.pointers`, in the order of the requests.
     """
     store.refresh()
-    snapshot = Snapshot.of(store)
-    _check(requests.schema, snapshot, store.examples.schema)
+    _check(requests.schema, store.recent.schema, store.examples.schema)
+    snapshot = Snapshot.of(store, users=requests.schema.field(names.USER_ID).type)
     numbered = names.EXAMPLE_ID not in requests.schema.names
     tables: list[pa.Table] = []
     done = 0
@@ -106,13 +106,13 @@ def _arranged(table: pa.Table) -> pa.Table:
     return table.select([*head, *(n for n in table.column_names if n not in head)])
 
 
-def _check(requests: pa.Schema, snapshot: Snapshot, stored: pa.Schema) -> None:
+def _check(requests: pa.Schema, events: pa.Schema, stored: pa.Schema) -> None:
     """Refuse requests that do not fit the lake's users or the examples logged so far."""
     user = requests.field(names.USER_ID).type
-    if snapshot.has_events and user != snapshot.stored.field(names.USER_ID).type:
+    if names.USER_ID in events.names and user != events.field(names.USER_ID).type:
         raise SchemaError(
             f"column 'user_id' of the requests is {user}, "
-            f"the lake's events have {snapshot.stored.field(names.USER_ID).type}",
+            f"the lake's events have {events.field(names.USER_ID).type}",
             hint="cast one of them, so that a user has the same id in both",
         )
     if names.EXAMPLE_ID not in stored.names:

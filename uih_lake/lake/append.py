@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema, session, sqlfile
+from uih_lake.errors import SchemaError
 from uih_lake.lake import parquet
 from uih_lake.lake.store import APPENDED, Store
 from uih_lake.lake.tables import File, optimistic
@@ -38,7 +39,7 @@ def append(
     and its lake version is returned. ``fit`` is given the lake's normalised event schema (None
     while it has none) and returns the one to have afterwards, or raises.
     """
-    fit(schema.normalised_events(store.recent.schema))
+    _fitted(store, fit)
     files: list[File] = []
     try:
         for number, batch in enumerate(events):
@@ -70,8 +71,7 @@ def _commit(
         store.recent.discard(files)
         return before
     version = store.lake_version + 1
-    normalised = fit(schema.normalised_events(store.recent.schema))
-    stored = schema.stored_events(normalised)
+    stored = schema.stored_events(_fitted(store, fit))
     counters = {APPENDED: version} | ({} if key is None else {KEY_PREFIX + key: version})
     placed = [File(f.path, f.size, f.rows, {names.LAKE_VERSION: version}) for f in files]
     store.recent.commit(
@@ -80,6 +80,20 @@ def _commit(
         schema=_in_recent(stored),
     )
     return version
+
+
+def _fitted(store: Store, fit: Callable[[pa.Schema | None], pa.Schema]) -> pa.Schema:
+    """The normalised event schema to have afterwards; its users are those of the examples."""
+    normalised = fit(schema.normalised_events(store.recent.schema))
+    logged = store.examples.schema
+    user = normalised.field(names.USER_ID).type
+    if names.USER_ID in logged.names and logged.field(names.USER_ID).type != user:
+        raise SchemaError(
+            f"column 'user_id' of the events is {user}, "
+            f"the examples logged so far have {logged.field(names.USER_ID).type}",
+            hint="cast it, so that a user has the same id in both",
+        )
+    return normalised
 
 
 def _in_recent(stored: pa.Schema) -> pa.Schema:

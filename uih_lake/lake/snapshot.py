@@ -33,8 +33,13 @@ class Snapshot:
     sealed_rows: int
 
     @classmethod
-    def of(cls, store: Store, lake_version: int | None = None) -> Snapshot:
-        """The state of the opened tables, up to ``lake_version`` (default: the newest)."""
+    def of(
+        cls, store: Store, lake_version: int | None = None, users: pa.DataType | None = None
+    ) -> Snapshot:
+        """The state of the opened tables, up to ``lake_version`` (default: the newest).
+
+        ``users`` is the type of user ids where nothing stored tells; int64 by default.
+        """
         newest = store.lake_version if lake_version is None else lake_version
         sealed = store.sealed
         runs: dict[int, list[str]] = defaultdict(list)
@@ -50,17 +55,12 @@ class Snapshot:
             generation=store.uih.version,
             sealed=sealed,
             buckets=store.buckets,
-            stored=_with_lake_version(store.recent.schema),
+            stored=_with_lake_version(store.recent.schema, _user_type(store, users)),
             runs={bucket: tuple(sorted(paths)) for bucket, paths in sorted(runs.items())},
             recent=tuple((store.recent.path(f), f.partition[names.LAKE_VERSION]) for f in tail),
             recent_rows=sum(f.rows for f in tail),
             sealed_rows=sum(f.rows for f in sealed_files),
         )
-
-    @property
-    def has_events(self) -> bool:
-        """Whether any append has fixed the schema."""
-        return names.USER_ID in self.stored.names
 
     def history(self, first: int = 0, last: int | None = None) -> str:
         """SQL for the stored events of the buckets ``first`` to ``last`` (inclusive), unordered."""
@@ -101,8 +101,17 @@ def read_run(
     return session.sql(statement, params={"newest": newest}).to_arrow_table()
 
 
-def _with_lake_version(recent: pa.Schema) -> pa.Schema:
+def _user_type(store: Store, otherwise: pa.DataType | None) -> pa.DataType:
+    """Type of user ids, from the events or, before the first of them, from the examples."""
+    for table in (store.recent.schema, store.examples.schema):
+        if names.USER_ID in table.names:
+            return table.field(names.USER_ID).type
+    return otherwise or pa.int64()
+
+
+def _with_lake_version(recent: pa.Schema, user: pa.DataType) -> pa.Schema:
     """Stored schema of an event: ``recent`` keeps the lake version as a partition value."""
-    fields = [f for f in recent if f.name != names.BUCKET]
+    kept = [f for f in recent if f.name not in (names.BUCKET, names.USER_ID)]
+    fields = [pa.field(names.USER_ID, user), *kept]
     place = [f.name for f in fields].index(names.DELAY) + 1
     return pa.schema([*fields[:place], pa.field(names.LAKE_VERSION, pa.int64()), *fields[place:]])

@@ -21,7 +21,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.transaction import AddAction, RemoveAction
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from uih_lake.errors import ConflictError, CorruptionError
+from uih_lake.errors import ConflictError, CorruptionError, LakeError
 
 T = TypeVar("T")
 
@@ -69,14 +69,20 @@ class Table:
         cls, root: str, schema: pa.Schema, partition: str, settings: Mapping[str, str]
     ) -> None:
         """Create the table, or leave it as it is where an interrupted create got this far."""
-        DeltaTable.create(
-            root,
-            schema=Schema.from_arrow(schema.append(pa.field(partition, pa.int64()))),
-            mode="ignore",
-            partition_by=[partition],
-            configuration={**_KEEP_LOG, **settings},
-            raise_if_key_not_exists=False,
-        )
+        try:
+            DeltaTable.create(
+                root,
+                schema=Schema.from_arrow(schema.append(pa.field(partition, pa.int64()))),
+                mode="ignore",
+                partition_by=[partition],
+                configuration={**_KEEP_LOG, **settings},
+                raise_if_key_not_exists=False,
+            )
+        except (DeltaError, OSError, ValueError) as error:
+            raise LakeError(
+                f"no table can be created at {root!r}: {_one_line(error)}",
+                hint="choose another path, writable and with a plain name",
+            ) from error
 
     @property
     def version(self) -> int:
@@ -171,9 +177,18 @@ class Table:
         self.refresh()
 
     def discard(self, files: Sequence[File]) -> None:
-        """Delete files that were written and never committed."""
+        """Delete those of the files that were written and never committed.
+
+        The newest version is asked which they are: an interrupt can come between a commit and its
+        return, and must not take along what the commit made true.
+        """
+        if not files:
+            return
+        self.refresh()
+        committed = {file.path for file in self.files()}
         for file in files:
-            Path(self.root, file.path).unlink(missing_ok=True)
+            if file.path not in committed:
+                Path(self.root, file.path).unlink(missing_ok=True)
 
     def path(self, file: File) -> str:
         """Absolute path of a data file."""

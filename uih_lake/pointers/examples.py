@@ -38,7 +38,7 @@ class Examples:
         files.sort(key=lambda f: (f.partition[names.LOG_VERSION], f.path))
         return cls(
             tuple((store.examples.path(f), f.partition[names.LOG_VERSION]) for f in files),
-            store.examples.schema,
+            _stored(store),
             sum(f.rows for f in files),
         )
 
@@ -60,6 +60,16 @@ class Examples:
             versions=listed(version for _, version in self.files),
         )
         return f"{first}\nUNION ALL BY NAME\n{stored}"
+
+
+def _stored(store: Store) -> pa.Schema:
+    """Columns of the table; before the first log, those that every example has."""
+    if names.EXAMPLE_ID in store.examples.schema.names:
+        return store.examples.schema
+    events = store.recent.schema
+    user = events.field(names.USER_ID).type if names.USER_ID in events.names else pa.int64()
+    bucket = pa.field(names.BUCKET, pa.int32())
+    return schema.nullable(schema.pointers(user, pa.int64()).append(bucket))
 
 
 def add(store: Store, tables: Sequence[pa.Table], numbered: bool) -> int:
@@ -131,11 +141,8 @@ def _widened(store: Store, added: pa.Schema) -> pa.Schema:
 
 
 def _refuse_taken(store: Store, files: Sequence[File]) -> None:
-    examples = Examples.of(store)
-    if names.EXAMPLE_ID not in examples.stored.names:
-        examples = Examples((), pa.schema([(names.EXAMPLE_ID, pa.int64())]), 0)
     new = listed(store.examples.path(f) for f in files)
-    statement = sqlfile.fill("pointers/taken", new=new, logged=examples.sql)
+    statement = sqlfile.fill("pointers/taken", new=new, logged=Examples.of(store).sql)
     with connect() as duck:
         taken = duck.sql(statement).fetchall()
     if taken:

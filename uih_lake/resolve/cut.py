@@ -113,8 +113,8 @@ def cut(
 class Proofs:
     """What a pointer says of its history, one element per pointer, int64 each.
 
-    ``length`` visible events, the rows ``head`` and ``tail`` of the first and last (-1 where there is
-    none), and the sum ``digest`` of their event digests as a signed integer.
+    ``length`` visible events, the rows ``head`` and ``tail`` of the first and last (-1 where there
+    is none), and the sum ``digest`` of their event digests as a signed integer.
     """
 
     length: Int64
