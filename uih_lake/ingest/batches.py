@@ -86,7 +86,7 @@ class Batches:
             return batch, None
         if self._columns.on_null_user == "raise":
             place = Place(source.where, name, first_row)
-            problem = f"of the first {first_row + len(batch) - 1:,} have no user id"
+            problem = f"of the first {first_row + len(batch) - 1:,} without a user id"
             place.refuse(absent, pa.nulls(len(batch)), problem, _USER_HINT)
         present = pc.invert(absent)
         return batch.filter(present), np.flatnonzero(present.to_numpy(zero_copy_only=False))
@@ -97,9 +97,9 @@ class Batches:
             return to_type(values, wanted, place)
         if column.role in (Role.USER, Role.EXAMPLE):
             ids = to_ids(values, wanted, place)
-            refuse_nulls(ids, f"have no {column.name}", "number them or drop the column", place)
+            refuse_nulls(ids, f"without {column.name}", "number them or drop the column", place)
             return ids
         times = to_times(decoded(values), self._columns.ts_unit, place)
         if column.role is Role.TIME:
-            refuse_nulls(times, f"have no {column.name}", "set it or drop those rows", place)
+            refuse_nulls(times, f"without {column.name}", "set it or drop those rows", place)
         return times

@@ -6,14 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal
+from typing import Final
 
 from uih_lake import names
 from uih_lake.errors import InputError, SchemaError
 from uih_lake.ingest.refusal import did_you_mean, listed
-
-TimeUnit = Literal["s", "ms", "us"]
-OnNullUser = Literal["raise", "skip"]
 
 TIME_UNITS: Final = ("s", "ms", "us")
 _ON_NULL_USER: Final = ("raise", "skip")
@@ -21,7 +18,7 @@ _ON_NULL_USER: Final = ("raise", "skip")
 
 def _check_options(ts_unit: str | None, on_null_user: str) -> None:
     if ts_unit is not None and ts_unit not in TIME_UNITS:
-        raise InputError(f"ts_unit is {ts_unit!r}", hint="use one of s, ms, us")
+        raise InputError(f"ts_unit is {ts_unit!r}", hint="use s, ms or us")
     if on_null_user not in _ON_NULL_USER:
         raise InputError(f"on_null_user is {on_null_user!r}", hint="use raise or skip")
 
@@ -31,15 +28,15 @@ class EventColumns:
     """Names of the key columns of events in the source, and how to read them.
 
     ``arrival_ts`` None means the column ``arrival_ts`` where there is one, else the event time.
-    ``ts_unit`` is the unit of integer and float times. ``on_null_user="skip"`` leaves out rows
-    without a user id and counts them.
+    ``ts_unit`` (s, ms or us) is the unit of integer and float times. ``on_null_user`` is raise, or
+    skip to leave out rows without a user id and count them.
     """
 
     user_id: str = names.USER_ID
     event_ts: str = names.EVENT_TS
     arrival_ts: str | None = None
-    ts_unit: TimeUnit | None = None
-    on_null_user: OnNullUser = "raise"
+    ts_unit: str | None = None
+    on_null_user: str = "raise"
 
     def __post_init__(self) -> None:
         _check_options(self.ts_unit, self.on_null_user)
@@ -55,8 +52,8 @@ class RequestColumns:
     user_id: str = names.USER_ID
     request_ts: str = names.REQUEST_TS
     as_of_ts: str | None = None
-    ts_unit: TimeUnit | None = None
-    on_null_user: OnNullUser = "raise"
+    ts_unit: str | None = None
+    on_null_user: str = "raise"
 
     def __post_init__(self) -> None:
         _check_options(self.ts_unit, self.on_null_user)

@@ -13,8 +13,9 @@ from uih_lake.ingest.batches import Batches
 from uih_lake.ingest.columns import Column, EventColumns, RequestColumns, Role, lay_out
 from uih_lake.ingest.files import File, find_files, open_file
 from uih_lake.ingest.schemas import Part, unify
+from uih_lake.ingest.settle import settle
 from uih_lake.ingest.tables import Table
-from uih_lake.ingest.text import TextFile, settle
+from uih_lake.ingest.text import TextFile
 
 
 def open_events(source: Any, columns: EventColumns, expected: pa.Schema | None = None) -> Batches:

@@ -48,10 +48,11 @@ class Place:
     ) -> None:
         """Raise ``error`` if any of the booleans ``bad`` (null counts as false) is true."""
         mask = bad.fill_null(False).to_numpy(zero_copy_only=False)
-        count = int(np.count_nonzero(mask))
-        if not count:
+        positions = np.flatnonzero(mask)
+        if not len(positions):
             return
-        position = int(mask.argmax())
+        position = int(positions[0])
+        count = len(positions if self.rows is None else np.unique(self.rows[positions]))
         raise error(
             f"{self.where}: column {self.column!r}: {counted(count)} {problem}, "
             f"first at row {self.row(position)}{_shown(values[position])}",
@@ -63,10 +64,11 @@ def _shown(value: Any) -> str:
     """The offending value in brackets, short; nothing for a null."""
     if not value.is_valid:
         return ""
-    # A time outside of what Python's datetime holds has no Python value.
     if pa.types.is_timestamp(value.type) or pa.types.is_date(value.type):
-        return f" ({value})"
-    text = repr(value.as_py())
+        # Python's datetime does not hold every time that Arrow does: show what is stored.
+        text = f"{value.value} as {value.type}"
+    else:
+        text = repr(value.as_py())
     return f" ({text if len(text) <= 60 else text[:57] + '...'})"
 
 

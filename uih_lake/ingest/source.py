@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -55,7 +56,13 @@ def reading(where: str, as_what: str, hint: str) -> Iterator[None]:
 
 
 def _first_words(error: BaseException) -> str:
-    """The first sentence or two of a long message, on one line."""
-    text = str(error) or type(error).__name__
+    """What a long message says of the cause, on one line, without the text of the input."""
+    text = re.sub(r"^\w[\w ]* Error: ", "", str(error)) or type(error).__name__
+    text = re.sub(
+        r"^Original Line:.*?\n(?=Expected Number|Value with|Invalid unicode)",
+        "",
+        text,
+        flags=re.MULTILINE | re.DOTALL,
+    )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " ".join(lines[:2])[:300].rstrip(". ")
+    return ", ".join(lines[:2])[:300].rstrip(". ")

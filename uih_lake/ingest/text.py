@@ -9,24 +9,35 @@ from __future__ import annotations
 import csv
 import gzip
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final, NamedTuple, NoReturn, cast
 
 import duckdb
 import pyarrow as pa
 
 from uih_lake import session
 from uih_lake.errors import InputError, SchemaError
-from uih_lake.ingest.kinds import MACROS, Kind, csv_kinds, json_kinds, known_kind
+from uih_lake.ingest.kinds import MACROS, Kind, csv_kinds, json_kinds
 from uih_lake.ingest.refusal import counted
 from uih_lake.ingest.source import reading
 from uih_lake.sqlfile import fill, identifier, literal, statement
 
-_SAMPLE_ROWS: Final = 10_000
+_SAMPLE_VALUES: Final = 100_000
 _BATCH_ROWS: Final = 2**16
 _DAMAGED: Final = "check that it is whole, UTF-8, and what its ending says"
+
+Reading = tuple[bool, list[Kind]]
+"""Whether a column holds a value, and the kinds that all its values can be read as."""
+
+
+class Misfits(NamedTuple):
+    """How many values cannot be read as a kind, and the first of them with its row, from 1."""
+
+    rows: int
+    row: int
+    value: str
 
 
 class TextFile:
@@ -72,6 +83,10 @@ class TextFile:
     def _keys(self) -> list[str]:
         with self._session() as con:
             rows = con.sql(fill("ingest/json_keys", path=literal(self._glob()))).fetchall()
+        if not rows:
+            raise InputError(
+                f"{self.where}: holds no objects", hint="JSON lines are one object a line"
+            )
         return [str(key) for (key,) in rows]
 
     def _glob(self) -> str:
@@ -102,59 +117,95 @@ class TextFile:
         """Ways to read a value of this format."""
         return json_kinds(known=known) if self._is_json else csv_kinds(known=known)
 
-    def candidates(self, columns: Sequence[str]) -> dict[str, tuple[bool, list[Kind]]]:
+    def candidates(self, columns: Sequence[str]) -> dict[str, Reading]:
         """For each column whether it holds a value, and the readings that fit all of them."""
-        found = {name: (False, self.readings(known=False)) for name in columns}
-        if not found:
-            return found
+        if not columns:
+            return {}
         with self._session() as con:
-            rows, sample = self._profile(con, found, f"LIMIT {_SAMPLE_ROWS}")
-            return sample if rows < _SAMPLE_ROWS else self._profile(con, sample, "")[1]
+            whole, sample = self._sample(con, columns)
+            return sample if whole else self._profile(con, sample)
+
+    def _sample(
+        self, con: duckdb.DuckDBPyConnection, names: Sequence[str]
+    ) -> tuple[bool, dict[str, Reading]]:
+        """Whether the first rows are the whole file, and what they can be read as."""
+        kinds = self.readings(known=False)
+        limit = max(100, _SAMPLE_VALUES // len(names))
+        conditions = _conditions("value", kinds)
+        query = fill(
+            "ingest/sample",
+            scan=self._scan(),
+            rows=str(limit),
+            columns=", ".join(self._columns(names).values()),
+            width=str(len(names)),
+            counts=_counting(conditions),
+        )
+        found = {name: (False, kinds) for name in names}
+        samples = con.sql(query).fetchall()
+        for place, _, *counts in samples:
+            seen = dict(zip(conditions, counts, strict=True))
+            found[names[place]] = _fitting("value", kinds, seen)
+        return not samples or samples[0][1] < limit, found
 
     def _profile(
-        self,
-        con: duckdb.DuckDBPyConnection,
-        candidates: Mapping[str, tuple[bool, list[Kind]]],
-        limit: str,
-    ) -> tuple[int, dict[str, tuple[bool, list[Kind]]]]:
-        """Count the values each candidate has and fits; keep those that fit all they have."""
-        counts = []
-        for name, (_, kinds) in candidates.items():
-            column = f"c{self.names.index(name)}"
-            counts.append(f"count({column})")
-            for kind in kinds:
-                counts.append(f"count_if({kind.has_value(column)})")
-                counts.append(f"count_if({kind.has_value(column)} AND {kind.fits(column)})")
-        query = fill("ingest/profile", scan=self._scan(), limit=limit, counts=", ".join(counts))
-        rows, *numbers = con.sql(query).fetchall()[0]
-        kept: dict[str, tuple[bool, list[Kind]]] = {}
-        for name, (_, kinds) in candidates.items():
-            values, pairs = numbers[0], numbers[1 : 1 + 2 * len(kinds)]
-            numbers = numbers[1 + 2 * len(kinds) :]
-            fitting = [
-                kind
-                for kind, given, fits in zip(kinds, pairs[::2], pairs[1::2], strict=True)
-                if given == fits and (given or not values)
-            ]
-            kept[name] = (values > 0, fitting)
-        return int(rows), kept
+        self, con: duckdb.DuckDBPyConnection, candidates: Mapping[str, Reading]
+    ) -> dict[str, Reading]:
+        """Those of each column's candidates that fit the whole file."""
+        columns = self._columns(candidates)
+        conditions = [
+            condition
+            for name, (_, kinds) in candidates.items()
+            for condition in _conditions(columns[name], kinds)
+        ]
+        query = fill("ingest/profile", scan=self._scan(), counts=_counting(conditions))
+        seen = dict(zip(conditions, con.sql(query).fetchall()[0], strict=True))
+        return {
+            name: _fitting(columns[name], kinds, seen) for name, (_, kinds) in candidates.items()
+        }
+
+    def _columns(self, names: Iterable[str]) -> dict[str, str]:
+        """What the statements call each of the columns."""
+        return {name: f"c{self.names.index(name)}" for name in names}
 
     def check_fit(self, wanted: Mapping[str, tuple[Kind, pa.DataType]]) -> None:
         """Refuse the first value of a column that cannot be read as the type it must have."""
         if not wanted:
             return
+        readings: dict[str, Reading] = {name: (False, [kind]) for name, (kind, _) in wanted.items()}
         with self._session() as con:
-            readings = {name: (False, [kind]) for name, (kind, _) in wanted.items()}
-            kept = self._profile(con, readings, "")[1]
+            kept = self._profile(con, readings)
             for name, (kind, arrow) in wanted.items():
                 values, fitting = kept[name]
-                if values and not fitting:
-                    self._refuse_misfit(con, name, kind, arrow)
+                misfits = self._misfits(con, name, kind) if values and not fitting else None
+                if misfits is not None:
+                    raise self._refusal(name, misfits, str(arrow))
 
-    def _refuse_misfit(
-        self, con: duckdb.DuckDBPyConnection, name: str, kind: Kind, wanted: pa.DataType
-    ) -> None:
-        column = f"c{self.names.index(name)}"
+    def refuse_mixed(self, name: str) -> NoReturn:
+        """Refuse a column that no reading fits, by the value that ends the longest fit."""
+        kinds = self.readings(known=False)
+        with self._session() as con:
+            found = [(kind, self._misfits(con, name, kind)) for kind in kinds]
+        kind, misfits = max(
+            ((kind, misfits) for kind, misfits in found if misfits is not None),
+            key=lambda pair: pair[1].row,
+        )
+        alike = (
+            f"{kind.arrow} like those before"
+            if misfits.row > 1
+            else "number, string, boolean or list"
+        )
+        raise self._refusal(name, misfits, alike)
+
+    def _refusal(self, name: str, misfits: Misfits, wanted: str) -> SchemaError:
+        return SchemaError(
+            f"{self.where}: column {name!r}: {counted(misfits.rows)} with a value that is no "
+            f"{wanted}, first at row {misfits.row} ({misfits.value[:60]!r})",
+            hint="give one sort of value: numbers of 64 bits, strings, booleans, times, or lists "
+            "of one of them",
+        )
+
+    def _misfits(self, con: duckdb.DuckDBPyConnection, name: str, kind: Kind) -> Misfits | None:
+        column = self._columns([name])[name]
         query = fill(
             "ingest/misfit",
             scan=self._scan(),
@@ -163,16 +214,12 @@ class TextFile:
             fits=kind.fits(column),
         )
         count, row, value = con.sql(query).fetchall()[0]
-        if count:
-            raise SchemaError(
-                f"{self.where}: column {name!r}: {counted(count)} hold a value that is no "
-                f"{wanted}, first at row {row} ({str(value)[:60]!r})",
-                hint="correct them: the lake keeps this column's type",
-            )
+        return Misfits(int(count), int(row), str(value)) if count else None
 
-    def settle(self, kinds: Mapping[str, Kind | None]) -> None:
-        """Fix how each column is read."""
-        self._kinds = {name: kinds[name] for name in self.names}
+    def settle(self, types: Mapping[str, pa.DataType]) -> None:
+        """Fix what each column is read as: a type of :meth:`readings`, or null for no value."""
+        readings = {kind.arrow: kind for kind in self.readings(known=True)}
+        self._kinds = {name: readings.get(types[name]) for name in self.names}
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows in order, columns typed as settled."""
@@ -187,6 +234,34 @@ class TextFile:
                 yield _typed(batch, schema)
 
 
+def _conditions(column: str, kinds: Sequence[Kind]) -> list[str]:
+    """What to count of a column: that there is something, that it is a value, that it fits."""
+    conditions = [_something(column)]
+    for kind in kinds:
+        conditions += [kind.has_value(column), kind.fits(column)]
+    return list(dict.fromkeys(conditions))
+
+
+def _something(column: str) -> str:
+    return f"({column} IS NOT NULL)"
+
+
+def _counting(conditions: Sequence[str]) -> str:
+    return ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in conditions)
+
+
+def _fitting(column: str, kinds: Sequence[Kind], seen: Mapping[str, int]) -> Reading:
+    """The kinds that fit as often as they should; empty strings alone are no numbers."""
+    values = seen[_something(column)]
+    fitting = [
+        kind
+        for kind in kinds
+        if seen[kind.fits(column)] == seen[kind.has_value(column)]
+        and (seen[kind.has_value(column)] or not values)
+    ]
+    return values > 0, fitting
+
+
 def _typed(batch: Any, schema: pa.Schema) -> pa.RecordBatch:
     """The batch under its columns' own names; a column without values has no type of its own."""
     columns = [
@@ -196,60 +271,3 @@ def _typed(batch: Any, schema: pa.Schema) -> pa.RecordBatch:
         for values, field in zip(batch.columns, schema, strict=True)
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def settle(files: Sequence[TextFile], wanted: Mapping[str, pa.DataType]) -> None:
-    """Find one type per column over all files of one format family, and fix it for each.
-
-    ``wanted`` gives types that are known beforehand, by source column; values that do not fit are
-    refused with their row. Columns that mix readings are strings in delimited text and refused in
-    JSON lines.
-    """
-    if not files:
-        return
-    unknown = [name for name in files[0].names if name not in wanted]
-    profiles = [file.candidates(unknown) for file in files]
-    found = {
-        name: _common(name, files, [profile[name] for profile in profiles]) for name in unknown
-    }
-    for file in files:
-        known = {name: _known(file, name, wanted[name]) for name in file.names if name in wanted}
-        file.check_fit(known)
-        file.settle(found | {name: kind for name, (kind, _) in known.items()})
-
-
-def _known(file: TextFile, name: str, wanted: pa.DataType) -> tuple[Kind, pa.DataType]:
-    kind = known_kind(file.readings(known=True), wanted)
-    if kind is None:
-        raise SchemaError(
-            f"{file.where}: column {name!r}: the lake has {wanted}, no type of delimited text",
-            hint="give it as JSON lines, Parquet or Arrow",
-        )
-    return kind, wanted
-
-
-def _common(
-    name: str, files: Sequence[TextFile], profiles: Sequence[tuple[bool, list[Kind]]]
-) -> Kind | None:
-    """The first reading that fits a column in every file that has values of it."""
-    having = [
-        (file, kinds) for file, (values, kinds) in zip(files, profiles, strict=True) if values
-    ]
-    if not having:
-        return None
-    file, kinds = having[0]
-    for other, others in having[1:]:
-        common = [kind for kind in kinds if kind in others]
-        if not common:
-            raise SchemaError(
-                f"{other.where}: column {name!r} is not what it is in {file.where}",
-                hint="give one sort of value in all files",
-            )
-        kinds = common
-    if kinds:
-        return kinds[0]
-    raise SchemaError(
-        f"{file.where}: column {name!r} mixes sorts of values, or holds numbers beyond 64 bits or "
-        "objects",
-        hint="write numbers, strings, booleans or lists of one of them throughout",
-    )

@@ -10,7 +10,6 @@ from pyarrow import types as is_
 
 from uih_lake import session
 from uih_lake.errors import InputError
-from uih_lake.ingest.columns import TimeUnit
 from uih_lake.ingest.refusal import Place
 from uih_lake.ingest.types import is_text
 from uih_lake.schema import TIME
@@ -29,7 +28,7 @@ _YEARS: Final = "times lie in the years 1 to 9999"
 _UNIT_HINT: Final = "pass --ts-unit s|ms|us (ts_unit=...)"
 
 
-def to_times(values: pa.Array, unit: TimeUnit | None, place: Place) -> pa.Array:
+def to_times(values: pa.Array, unit: str | None, place: Place) -> pa.Array:
     """Instants of a time column; nulls stay null.
 
     Timestamps keep their own unit and zone (none is UTC), dates are their midnight, integers and
@@ -64,7 +63,7 @@ def _check_range(counts: pa.Array, ticks: int, values: pa.Array, place: Place, h
     if least is None or (least >= low and most <= high):
         return
     bad = pc.or_(pc.less(counts, low), pc.greater(counts, high))
-    place.refuse(bad, values, "hold a time that is out of range", hint)
+    place.refuse(bad, values, "with a time that is out of range", hint)
 
 
 def _from_timestamps(values: pa.Array, place: Place) -> pa.Array:
@@ -77,17 +76,17 @@ def _from_dates(values: pa.Array, place: Place) -> pa.Array:
     if is_.is_date32(values.type):
         days = values.view(pa.int32()).cast(pa.int64())
         bad = pc.or_(pc.less(days, _FIRST // _DAY), pc.greater(days, _LAST // _DAY))
-        place.refuse(bad, values, "hold a date that is out of range", _YEARS)
+        place.refuse(bad, values, "with a date that is out of range", _YEARS)
         return pc.multiply(days, _DAY * _SECOND).cast(TIME)
     return _from_timestamps(values.view(pa.timestamp("ms")), place)
 
 
-def _from_integers(values: pa.Array, unit: TimeUnit, place: Place) -> pa.Array:
+def _from_integers(values: pa.Array, unit: str, place: Place) -> pa.Array:
     if is_.is_uint64(values.type):
         place.refuse(
             pc.greater(values, pa.scalar(_INT64_MAX, pa.uint64())),
             values,
-            "hold a time that is out of range",
+            "with a time that is out of range",
             _YEARS,
         )
     counts = values.cast(pa.int64())
@@ -96,27 +95,27 @@ def _from_integers(values: pa.Array, unit: TimeUnit, place: Place) -> pa.Array:
     return (counts if scale == 1 else pc.multiply(counts, scale)).cast(TIME)
 
 
-def _from_floats(values: pa.Array, unit: TimeUnit, place: Place) -> pa.Array:
+def _from_floats(values: pa.Array, unit: str, place: Place) -> pa.Array:
     if not is_.is_float64(values.type):
         raise InputError(
-            f"{place.where}: column {place.column!r}: times are {values.type}, which cannot tell "
-            "instants a minute apart",
+            f"{place.where}: column {place.column!r}: times are floats of "
+            f"{values.type.bit_width} bits, which cannot tell instants a minute apart",
             hint="write them as integers or float64",
         )
     place.refuse(
         pc.invert(pc.is_finite(values)),
         values,
-        "hold a time that is NaN or infinite",
+        "with a time that is NaN or infinite",
         "set it or drop those rows",
     )
     ticks = _TICKS[unit]
     bad = pc.or_(pc.less(values, _FIRST * ticks), pc.greater_equal(values, (_LAST + 1) * ticks))
-    place.refuse(bad, values, "hold a time that is out of range", _wrong_unit(unit))
+    place.refuse(bad, values, "with a time that is out of range", _wrong_unit(unit))
     micros = pc.round(pc.multiply(values, float(_PER_UNIT[unit])), round_mode="half_to_even")
     return micros.cast(pa.int64(), safe=False).cast(TIME)
 
 
-def _wrong_unit(unit: TimeUnit) -> str:
+def _wrong_unit(unit: str) -> str:
     return f"{_YEARS}; read as {unit}: is --ts-unit right?"
 
 
@@ -129,7 +128,7 @@ def _from_texts(values: pa.Array, place: Place) -> pa.Array:
     place.refuse(
         pc.and_(pc.is_valid(values), pc.is_null(times)),
         values,
-        "hold a text that is no ISO 8601 time",
+        "with a text that is no ISO 8601 time",
         "write times like 2026-01-31T12:00:00Z, or as numbers with --ts-unit s|ms|us",
     )
     return _from_timestamps(times, place)

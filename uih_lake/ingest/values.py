@@ -61,7 +61,7 @@ def to_ids(values: pa.Array, wanted: pa.DataType, place: Place) -> pa.Array:
         place.refuse(
             pc.equal(pc.binary_length(ids), 0),
             ids,
-            "hold an empty string as id",
+            "with an empty string as id",
             "give those rows an id, or null and --on-null-user skip",
         )
     return ids
@@ -82,7 +82,7 @@ def _from_integers(values: pa.Array, wanted: pa.DataType, place: Place) -> pa.Ar
     least, most = ends["min"].as_py(), ends["max"].as_py()
     if least is not None and (least < low or most > high):
         bad = _outside(values, low, high)
-        place.refuse(bad, values, f"hold a value that is no {wanted}", _CAST_HINT, SchemaError)
+        place.refuse(bad, values, f"with a value that is no {wanted}", _CAST_HINT, SchemaError)
     return values.cast(wanted, safe=False)
 
 
@@ -106,7 +106,7 @@ def _from_floats(values: pa.Array, wanted: pa.DataType, place: Place) -> pa.Arra
         whole = pc.and_(pc.is_finite(values), pc.equal(pc.floor(values), values))
         fits = pc.and_(whole, pc.less_equal(pc.abs(values), exact))
         bad = pc.invert(fits)
-    place.refuse(bad, values, f"hold a value that is no {wanted}", _CAST_HINT, SchemaError)
+    place.refuse(bad, values, f"with a value that is no {wanted}", _CAST_HINT, SchemaError)
     if is_.is_floating(wanted):
         return narrow
     whole_numbers = values.cast(pa.int64(), safe=False)
