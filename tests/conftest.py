@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(ROOT / ".venv" / "cache" / "hypothesis"))
+CACHE = Path(__file__).resolve().parent.parent / ".venv" / "cache"
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(CACHE / "hypothesis"))
+os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE / "numba"))
 
-from hypothesis import HealthCheck, settings  # noqa: E402  (reads the variable when imported)
+from hypothesis import HealthCheck, settings  # noqa: E402  (reads its variable when imported)
 
 # A shared machine is slow at times: what a test may take is no property of the code.
 settings.register_profile("uih", deadline=None, suppress_health_check=[HealthCheck.too_slow])

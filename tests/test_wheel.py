@@ -84,7 +84,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None
         f"{package.replace('.', '/')}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, package in house.SHIPPED.items()
         for path in (ROOT / folder).rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert {name for name in names if name.startswith(f"{house.PACKAGE}/")} == expected
     assert {"uih_lake/py.typed", "uih_lake/cli/__init__.py", "uih_lake/sql/__init__.py"} <= names
