@@ -42,7 +42,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 .PHONY: demo
 demo: venv ## From nothing to tensors on a made-up lake, in a temporary folder or in DIR.
-	@$(BIN)/uihlake demo $(DIR)
+	@$(BIN)/uihlake demo $(if $(DIR),"$(DIR)")
 
 .PHONY: test
 test: venv lint types ## Lint, check types, run all tests.
