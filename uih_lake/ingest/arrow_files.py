@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uih_lake.errors import InputError
-from uih_lake.ingest.source import reading
+from uih_lake.ingest.source import plain_schema, reading
 
 _PIECE_ROWS: Final = 2**17
 _PIECE_BYTES: Final = 2**26
@@ -32,8 +32,9 @@ class ParquetFile:
         self.where = str(path)
         self._path = path
         with self._opened() as file:
-            self.schema = file.schema_arrow.remove_metadata()
-            self._rows = _piece_rows(file.metadata)
+            self.schema = plain_schema(file.schema_arrow)
+            self._rows = file.metadata.num_rows
+            self._piece_rows = _piece_rows(file.metadata)
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
@@ -52,7 +53,15 @@ class ParquetFile:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows in order."""
         with self._opened() as file:
-            yield from file.iter_batches(batch_size=self._rows)
+            read = 0
+            for batch in file.iter_batches(batch_size=self._piece_rows):
+                read += batch.num_rows
+                yield batch
+            if read != self._rows:
+                raise InputError(
+                    f"{self.where}: has {read:,} rows where its footer says {self._rows:,}",
+                    hint=_DAMAGED,
+                )
 
 
 def _piece_rows(metadata: Any) -> int:
@@ -81,23 +90,25 @@ class ArrowFile:
             )
         if not self._is_file and tail != _STREAM_END:
             raise InputError(f"{self.where}: is an Arrow stream without an end mark", hint=_DAMAGED)
-        with self._opened() as reader:
-            self.schema = reader.schema.remove_metadata()
+        with self._opened() as (_, reader):
+            self.schema = plain_schema(reader.schema)
 
     @contextmanager
-    def _opened(self) -> Iterator[Any]:
+    def _opened(self) -> Iterator[tuple[pa.NativeFile, Any]]:
         start = pa.ipc.open_file if self._is_file else pa.ipc.open_stream
         with (
             reading(self.where, "Arrow", _DAMAGED),
             pa.OSFile(str(self._path)) as raw,
             start(raw) as reader,
         ):
-            yield reader
+            yield raw, reader
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows in order."""
-        with self._opened() as reader:
+        with self._opened() as (raw, reader):
             if self._is_file:
                 yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
-            else:
-                yield from reader
+                return
+            yield from reader
+            if raw.tell() != raw.size():
+                raise InputError(f"{self.where}: goes on after its end mark", hint=_DAMAGED)

@@ -14,10 +14,11 @@ from uih_lake.ingest.columns import Column, EventColumns, RequestColumns, Role
 from uih_lake.ingest.rechunk import rechunk
 from uih_lake.ingest.refusal import Place
 from uih_lake.ingest.schemas import Part
-from uih_lake.ingest.source import reading
+from uih_lake.ingest.source import Source, reading
 from uih_lake.ingest.times import to_times
 from uih_lake.ingest.values import decoded, refuse_nulls, to_ids, to_type
 
+_DAMAGED: Final = "it may be damaged: write it again"
 _USER_HINT: Final = 'pass --on-null-user skip (on_null_user="skip") to leave them out'
 
 
@@ -50,9 +51,8 @@ class Batches:
     def _part(self, part: Part) -> Iterator[pa.RecordBatch]:
         source, _ = part
         first_row = 1
-        for batch in rechunk(source.batches()):
-            with reading(source.where, "a table", "it may be damaged: write it again"):
-                batch.validate(full=True)
+        for batch in rechunk(_validated(source)):
+            with reading(source.where, "a table", _DAMAGED):
                 normalised = self._normalised(batch, part, first_row)
             first_row += batch.num_rows
             self.rows_read += batch.num_rows
@@ -103,3 +103,11 @@ class Batches:
         if column.role is Role.TIME:
             refuse_nulls(times, f"without {column.name}", "set it or drop those rows", place)
         return times
+
+
+def _validated(source: Source) -> Iterator[pa.RecordBatch]:
+    """The batches of a source, each checked to be sound before anything else touches it."""
+    for batch in source.batches():
+        with reading(source.where, "a table", _DAMAGED):
+            batch.validate(full=True)
+        yield batch

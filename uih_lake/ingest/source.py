@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
@@ -23,6 +24,7 @@ _FOREIGN: Final = (
     ValueError,
     MemoryError,
     OverflowError,
+    zlib.error,
 )
 
 
@@ -42,6 +44,11 @@ class Source(Protocol):
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows in order, in batches of any size."""
         ...
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema without metadata; raises ``UnicodeDecodeError`` for a name that is no text."""
+    return pa.schema([schema.field(i).remove_metadata() for i in range(len(schema.names))])
 
 
 @contextmanager

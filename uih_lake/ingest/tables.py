@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from uih_lake.errors import InputError
-from uih_lake.ingest.source import TABLE
+from uih_lake.ingest.source import TABLE, plain_schema, reading
 
 _ACCEPTED = (
     "give a path, a list of paths, or a table: pyarrow, polars, DuckDB, pandas "
@@ -23,7 +23,8 @@ class Table:
     def __init__(self, source: Any) -> None:
         self.where = TABLE
         self._reader = _reader(source)
-        self.schema = self._reader.schema.remove_metadata()
+        with reading(TABLE, "a table", _ACCEPTED):
+            self.schema = plain_schema(self._reader.schema)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows in order; an error of the producer comes through where it is not Arrow's."""
