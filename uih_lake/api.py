@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,26 @@ import duckdb
 import pyarrow as pa
 
 from uih_lake import adhoc, ingest, names, schema
-from uih_lake.errors import LakeError
+from uih_lake.errors import InputError, LakeError
+from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
-from uih_lake.lake import append, seal
+from uih_lake.lake import append, erase, seal
+from uih_lake.lake import vacuum as vacuuming
+from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.log import log
 from uih_lake.materialize import Rebuild
 from uih_lake.pointers.examples import Examples
+from uih_lake.pointers.policy import Counts, Judge, Policy, check_policy
 from uih_lake.tenant import Tenant
 from uih_lake.tenant.condition import check_condition
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while long work goes on."""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _quiet(done: int, total: int) -> None:
@@ -133,6 +141,34 @@ class Lake:
         self._writable("compact")
         return seal.compact(self._store, progress)
 
+    def vacuum(self, *, retain_hours: int = 168) -> list[str]:
+        """Delete files that no version of the last ``retain_hours`` needs; returns their paths.
+
+        Pointers are never affected. A reader at work on an older version is, once its files go.
+        """
+        self._writable("vacuum")
+        return vacuuming.vacuum(self._store, retain_hours)
+
+    def forget(self, users: Iterable[int | str]) -> dict[str, int]:
+        """Erase users from both tiers and the examples; returns rows erased per table.
+
+        Their bytes leave the disk with the next ``vacuum(retain_hours=0)``. All other pointers stay
+        valid; pointers of these users kept elsewhere are reported as ``forgotten``.
+        """
+        self._writable("forget users of")
+        return erase.forget(self._store, _user_array(users))
+
+    def retain(self, *, days: int, now: datetime | None = None) -> dict[str, int]:
+        """Drop events older than ``days`` before ``now`` (default: the clock); rows per table.
+
+        Pointers that reached past it are reported as ``expired``.
+        """
+        self._writable("drop events of")
+        if days < 1:
+            raise InputError(f"{days} days", hint="retain at least 1 day")
+        cutoff = (now or datetime.now(UTC)) - timedelta(days=days)
+        return erase.retain(self._store, (cutoff - _EPOCH) // timedelta(microseconds=1))
+
     def log(
         self,
         requests: Any,
@@ -156,26 +192,53 @@ class Lake:
         return log(self._store, ingest.open_requests(requests, columns, None), live, progress)
 
     def materialize(
-        self, tenant: Tenant, *, where: str | None = None, progress: Progress = _quiet
+        self,
+        tenant: Tenant,
+        *,
+        where: str | None = None,
+        on_mismatch: Policy = "raise",
+        counts: Counts | None = None,
+        progress: Progress = _quiet,
     ) -> pa.RecordBatchReader:
         """Rebuild the sequences of ``tenant`` for the examples that meet the condition ``where``.
 
         One row per example: ``example_id, user_id, request_ts``, the context, and per group a
         struct of lists, oldest event first. Rows come by bucket, user and request time.
+
+        Every pointer is checked against its length and digest. ``on_mismatch`` says what to do with
+        one whose history differs: raise :class:`PointerError` while the rows are read, drop the
+        example, or keep it as rebuilt. ``counts``, where given, is filled while the rows are read.
         """
-        rebuild = self._rebuild(tenant, where)
+        rebuild = self._rebuild(tenant, where, on_mismatch, counts)
         return pa.RecordBatchReader.from_batches(rebuild.schema, rebuild.batches(progress))
+
+    def info(self) -> Info:
+        """Facts about the lake: versions, counts per tier, bytes per column, schema."""
+        self._store.refresh()
+        return Info.of(self._store, self._version)
 
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """Run one read-only query over the views ``events``, ``uih`` and ``examples``."""
         snapshot = self._snapshot()
         return adhoc.query(snapshot, Examples.of(self._store), query)
 
-    def _rebuild(self, tenant: Tenant, where: str | None) -> Rebuild:
-        snapshot, examples = self._snapshot(), Examples.of(self._store)
+    def _rebuild(
+        self,
+        tenant: Tenant,
+        where: str | None = None,
+        on_mismatch: Policy = "raise",
+        counts: Counts | None = None,
+        after: int = -1,
+    ) -> Rebuild:
+        check_policy(on_mismatch)
+        snapshot, examples = self._snapshot(), Examples.of(self._store, after)
         tenant.check(schema.public_events(snapshot.stored), examples.public)
         condition = "true" if where is None else check_condition(where, examples.public)
-        return Rebuild(snapshot, examples, tenant, condition)
+        tombstones = Tombstones.of(self._store)
+        judge = Judge(
+            tombstones, snapshot.retained_from, on_mismatch, Counts() if counts is None else counts
+        )
+        return Rebuild(snapshot, examples, tenant, judge, condition)
 
     def _snapshot(self) -> Snapshot:
         self._store.refresh()
@@ -187,3 +250,16 @@ class Lake:
                 f"cannot {verb} a lake opened at lake version {self._version}",
                 hint="open it without a version to write",
             )
+
+
+def _user_array(users: Iterable[int | str]) -> pa.Array:
+    """User ids as an int64 or string array."""
+    listed = list(users)
+    hint = "give all of them as integers, or all as strings"
+    try:
+        ids = pa.array(listed)
+    except (pa.ArrowException, OverflowError) as error:
+        raise InputError(f"users to forget: {error}", hint=hint) from error
+    if not (pa.types.is_int64(ids.type) or pa.types.is_string(ids.type)) or ids.null_count:
+        raise InputError("users to forget: no list of user ids", hint=hint)
+    return ids

@@ -1,0 +1,142 @@
+"""The application: one module per verb, errors as one line, exit codes.
+
+A verb is a module of this package with a function of the same name, listed in :data:`VERBS`. The
+modules import the engine only inside that function, so that ``--help`` is immediate.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from uih_lake.cli.terminal import Terminal
+from uih_lake.errors import UihError
+
+VERBS = {
+    "The lake": ("create", "append", "seal", "compact", "info"),
+    "Training data": ("log", "materialize"),
+    "Looking into it": ("sql", "demo"),
+}
+"""Panel of the help -> its verbs, in order."""
+
+BROKEN_PIPE = 128 + 13
+"""Exit code where the reader of a pipe has gone, as of any program that dies of SIGPIPE."""
+INTERRUPTED = 128 + 2
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no messages, only data.")]
+NoProgress = Annotated[bool, typer.Option("--no-progress", help="Draw no progress bars.")]
+
+
+class Verbs(TyperGroup):
+    """The group of all verbs; turns what goes wrong in one into a line and an exit code."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the verb asked for."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here, where a closed pipe can still be dealt with
+            return result
+        except UihError as error:
+            _fail(str(error))
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # What is still buffered would fail again when the interpreter flushes it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(BROKEN_PIPE) from None
+        except OSError as error:
+            where = "" if error.filename is None else f"{error.filename}: "
+            _fail(f"{where}{error.strerror or error}")
+
+
+def _fail(message: str) -> None:
+    print("error:", " ".join(message.splitlines()), file=sys.stderr)
+    raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="uihlake",
+    cls=Verbs,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    epilog="""
+Exit codes: 0 success, 1 a refused input or a failed check, 2 wrong usage.
+Data goes to stdout, messages and progress to stderr. NO_COLOR is respected.""",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from uih_lake import __version__
+
+        print("uihlake", __version__)
+        raise typer.Exit
+
+
+@app.callback()
+def uihlake(
+    context: typer.Context,
+    quiet: Quiet = False,
+    no_progress: NoProgress = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Keep user interaction histories once; rebuild them for training just in time.
+
+    Start with [bold]uihlake demo[/bold], or with a lake of your own:
+
+      uihlake create shop
+      uihlake append shop 'events/*.parquet' --user-id member --event-ts at
+      uihlake log shop requests.csv --user-id member --request-ts at
+      uihlake materialize shop --tenant ranker.toml --out training
+    """
+    context.obj = Terminal(quiet=quiet, bars=not no_progress)
+
+
+def _register(verb: Callable[..., None], panel: str) -> None:
+    """Make a command of ``verb``, which is given a :class:`Terminal` before its own parameters.
+
+    The options behind it, ``--quiet`` and ``--no-progress``, are taken before and after the verb.
+    """
+    signature = inspect.signature(verb, eval_str=True)
+    _, *own = signature.parameters.values()
+
+    @wraps(verb)
+    def command(context: typer.Context, quiet: bool, no_progress: bool, **given: Any) -> None:
+        before: Terminal = context.obj
+        verb(Terminal(before.quiet or quiet, before.bars and not no_progress), **given)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    shared = [
+        inspect.Parameter("context", keyword, annotation=typer.Context),
+        inspect.Parameter("quiet", keyword, default=False, annotation=Quiet),
+        inspect.Parameter("no_progress", keyword, default=False, annotation=NoProgress),
+    ]
+    parameters = [*(p.replace(kind=keyword) for p in own), *shared]
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    app.command(verb.__name__, rich_help_panel=panel)(command)
+
+
+for _panel, _verbs in VERBS.items():
+    for _verb in _verbs:
+        _register(getattr(import_module(f"uih_lake.cli.{_verb}"), _verb), _panel)
+
+
+def main() -> None:
+    """Entry point of the script ``uihlake``."""
+    app(prog_name="uihlake")

@@ -1,0 +1,76 @@
+"""``uihlake append``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from uih_lake.cli import options
+from uih_lake.cli.terminal import Terminal, amount
+
+
+def append(
+    terminal: Terminal,
+    lake: options.Lake,
+    files: options.Files,
+    user_id: options.UserId = "user_id",
+    event_ts: Annotated[
+        str, typer.Option(metavar="COL", help="Column of the time of the event.")
+    ] = "event_ts",
+    arrival_ts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="Column of the time the event became known; by default arrival_ts where "
+            "there is one, else the time of the event.",
+        ),
+    ] = None,
+    ts_unit: options.Unit = None,
+    on_null_user: options.NullUser = options.OnNullUser.RAISE,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY", help="Idempotency key: an append repeated with it adds nothing."
+        ),
+    ] = None,
+    add_columns: Annotated[
+        bool, typer.Option("--add-columns", help="Accept traits the lake did not have.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Add the events of files to a lake, as one new lake version.
+
+    The columns named by the options become user_id, event_ts and arrival_ts; all others are traits
+    and keep their names. All files go in or none: whatever is refused is refused before anything is
+    written.
+
+      uihlake append shop 'events/*.parquet' --user-id member --event-ts at
+      uihlake append shop today.csv --ts-unit ms --key kafka:0:4711
+
+    Exit codes: 0 added, or added before under the same key; 1 refused; 2 wrong usage.
+    """
+    from uih_lake import Lake
+    from uih_lake.info import appended
+
+    opened = Lake.open(lake)
+    before = opened.version
+    with terminal.progress("appending") as progress:
+        version = opened.append(
+            files,
+            key=key,
+            user_id=user_id,
+            event_ts=event_ts,
+            arrival_ts=arrival_ts,
+            ts_unit=None if ts_unit is None else ts_unit.value,
+            on_null_user=on_null_user.value,
+            add_columns=add_columns,
+            progress=progress,
+        )
+    added = version > before
+    events = appended(lake, version) if added else 0
+    if added:
+        text = f"lake version {version}: {amount(events, 'event')}"
+    else:
+        text = f"lake version {version} has them: the key {key!r} was used before, nothing added"
+    terminal.report(text, {"lake_version": version, "added": added, "events": events}, as_json)

@@ -1,0 +1,25 @@
+"""``uihlake compact``."""
+
+from __future__ import annotations
+
+from uih_lake.cli import options
+from uih_lake.cli.terminal import Terminal
+
+
+def compact(terminal: Terminal, lake: options.Lake, as_json: options.Json = False) -> None:
+    """Merge the sorted runs that several seals left in a bucket into one.
+
+    Reading is fastest from one run per bucket. Nothing that a pointer means changes; the files
+    merged stay on disk until they are vacuumed.
+
+      uihlake compact shop
+
+    Exit codes: 0 compacted, or there was nothing to merge; 1 failed; 2 wrong usage.
+    """
+    from uih_lake import Lake
+
+    opened = Lake.open(lake)
+    with terminal.progress("compacting") as progress:
+        generation = opened.compact(progress=progress)
+    facts = {"generation": generation}
+    terminal.report(f"generation {generation}: one sorted run per bucket", facts, as_json)

@@ -1,0 +1,186 @@
+"""``uihlake demo``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from uih_lake.cli.terminal import Terminal, amount, size
+from uih_lake.errors import OutputError
+
+if TYPE_CHECKING:
+    from uih_lake.workload import Workload
+
+DELIVERIES = 5
+BUCKETS = 8
+TENANT = """\
+name = "ranker"
+context = ["label", "surface"]              # columns of the request that travel along
+
+[groups.engaged]                            # what the user acted on
+traits  = ["item_id", "event_ts", "action", "dwell"]
+where   = "action <> 'impression'"
+max_len = 1024
+window  = "120d"
+
+[groups.seen]                               # and the last that was shown
+traits  = ["item_id", "category"]
+max_len = 128
+lag     = "1m"                              # not what the request itself brought about
+"""
+QUERY = """\
+SELECT action, count(*) AS events, count(DISTINCT user_id) AS users
+FROM events GROUP BY action ORDER BY events DESC"""
+
+
+def demo(
+    terminal: Terminal,
+    directory: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DIR",
+            help="New directory to keep everything in; by default a temporary one, "
+            "removed at the end.",
+        ),
+    ] = None,
+    users: Annotated[int, typer.Option(metavar="N", min=10, help="Users to make up.")] = 2000,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="The same seed makes up the same events.")
+    ] = 0,
+) -> None:
+    """Show the whole way on a made-up lake, from nothing to tensors, in about a minute.
+
+    Makes up a realistic log (Zipf items, log-normal histories, bursts, late and simultaneous
+    events), appends it in several deliveries, seals, logs requests, rebuilds their histories for
+    a tenant, and compares bytes. Every command is shown as it is run; all of them work on DIR.
+
+      uihlake demo
+      uihlake demo playground --users 10000
+
+    Exit codes: 0 done, 1 DIR is not empty or a step failed, 2 wrong usage.
+    """
+    from uih_lake.workload import Workload
+
+    workload = Workload(users=users, mean_events=1000, requests=10 * users, seed=seed)
+    with _place(directory) as place:
+        show = Show(terminal, Path(place))
+        if directory is None:
+            show.tell(f"In the temporary directory {place}, removed at the end.")
+        show.make_up(workload)
+        show.fill()
+        show.materialize()
+        show.compare()
+        show.tensors()
+        if directory is None:
+            show.tell(f"\nRemoved {place}; `uihlake demo DIR` keeps everything.")
+        else:
+            show.tell(f"\nEverything is in {place}: try the commands above on it.")
+
+
+def _place(directory: str | None) -> AbstractContextManager[str]:
+    if directory is None:
+        return TemporaryDirectory(prefix="uihlake-demo-")
+    if os.path.lexists(directory) and (not os.path.isdir(directory) or os.listdir(directory)):
+        raise OutputError(f"{directory} is not empty", hint="name a new directory")
+    os.makedirs(directory, exist_ok=True)
+    return nullcontext(directory)
+
+
+@dataclass(frozen=True)
+class Show:
+    """The demonstration in ``place``, step by step; what it tells goes to stdout."""
+
+    terminal: Terminal
+    place: Path
+
+    def tell(self, text: str) -> None:
+        """A line of the story."""
+        if not self.terminal.quiet:
+            print(text, flush=True)
+
+    def run(self, *words: str) -> None:
+        """Show a command line and run it."""
+        from uih_lake.cli.app import app
+
+        self.tell(f"$ uihlake {shlex.join(words)}")
+        flags = {"--quiet": self.terminal.quiet, "--no-progress": not self.terminal.bars}
+        given = [flag for flag, on in flags.items() if on]
+        code = app([*given, *words], prog_name="uihlake", standalone_mode=False)
+        if code:
+            raise typer.Exit(code)
+
+    def path(self, name: str) -> str:
+        """Path of something in the directory of the demonstration."""
+        return str(self.place / name)
+
+    def make_up(self, workload: Workload) -> None:
+        """Deliveries of events, requests and a tenant as files, as if from elsewhere."""
+        import pyarrow.parquet as pq
+
+        self.tell(
+            f"\nA made-up log: {amount(workload.total_events, 'event')} of"
+            f" {amount(workload.users, 'user')} in {DELIVERIES} deliveries by arrival, some of them"
+            f" late;\n{amount(workload.requests, 'request')}; and a tenant, what one model wants:\n"
+        )
+        os.makedirs(self.path("events"))
+        with self.terminal.progress("making up events") as progress:
+            for number, reader in enumerate(workload.appends(DELIVERIES)):
+                with pq.ParquetWriter(self._delivery(number), reader.schema) as writer:
+                    for batch in reader:
+                        writer.write_batch(batch)
+                progress(number + 1, DELIVERIES)
+        pq.write_table(workload.requests_table(), self.path("requests.parquet"))
+        Path(self.path("ranker.toml")).write_text(TENANT, encoding="utf-8")
+        self.tell("\n".join(f"    {line}" for line in TENANT.splitlines()))
+
+    def _delivery(self, number: int) -> str:
+        return self.path(f"events/{number}.parquet")
+
+    def fill(self) -> None:
+        """Create, append, seal, append more, and ask the lake in SQL."""
+        lake = self.path("lake")
+        self.tell("\nA lake keeps each event once. An append is a lake version:")
+        self.run("create", lake, "--buckets", str(BUCKETS))
+        for number in range(DELIVERIES):
+            if number == DELIVERIES - 1:
+                self.tell("\nSealing sorts what is there by user; the newest stays unsealed:")
+                self.run("seal", lake)
+            self.run("append", lake, self._delivery(number), "--key", f"delivery-{number}")
+        self.tell("\nBoth tiers are one view in SQL:")
+        self.run("sql", lake, QUERY, "--format", "table")
+
+    def materialize(self) -> None:
+        """Log the requests and rebuild their histories."""
+        lake = self.path("lake")
+        self.tell("A request becomes an example with a versioned pointer to its history:")
+        self.run("log", lake, self.path("requests.parquet"))
+        self.tell("\nFrom pointers, the history of each request is rebuilt, here into fat rows:")
+        tenant, out = self.path("ranker.toml"), self.path("training")
+        self.run("materialize", lake, "--tenant", tenant, "--out", out)
+
+    def compare(self) -> None:
+        """Bytes on disk of the lake and of the fat rows."""
+        from uih_lake import Lake
+
+        facts = Lake.open(self.path("lake")).info()
+        sizes = {table.name: table.bytes for table in facts.tables}
+        events = sizes["uih"] + sizes["recent"]
+        fat = sum(file.stat().st_size for file in Path(self.path("training")).iterdir())
+        traits = len(facts.event_schema) - 5
+        self.tell(
+            f"\nOn disk:\n"
+            f"  events, once, all {traits} traits   {size(events):>9}\n"
+            f"  examples with their pointers   {size(sizes['examples']):>9}\n"
+            f"  fat rows of this one tenant    {size(fat):>9}"
+            f"  ({fat / (events + sizes['examples']):.1f}x the lake, and again for each tenant)"
+        )
+
+    def tensors(self) -> None:
+        """One batch as tensors."""

@@ -1,0 +1,59 @@
+"""``uihlake info``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from uih_lake.cli import options
+from uih_lake.cli.terminal import Terminal, amount, size
+
+if TYPE_CHECKING:
+    from uih_lake.info import Info
+
+
+def info(
+    terminal: Terminal, lake: options.Lake, at: options.At = None, as_json: options.Json = False
+) -> None:
+    """Tell what a lake holds: versions, counts per tier, bytes per column, schema.
+
+    Counts are those of the lake version looked at; bytes are what the tables take on disk now.
+    Columns are listed as they are stored: _delay is the time from event_ts to arrival_ts, _tie the
+    order among equal times, _fingerprint a hash that digests are made from.
+
+      uihlake info shop
+      uihlake info shop --json | jq .tables
+
+    Exit codes: 0 told, 1 no lake or a broken one, 2 wrong usage.
+    """
+    from uih_lake import Lake
+
+    facts = Lake.open(lake, version=at).info()
+    if as_json:
+        terminal.report("", facts.as_dict(), as_json)
+        return
+    terminal.table((), _overview(facts))
+    tables = [(t.name, f"{t.files:,}", f"{t.rows:,}", size(t.bytes)) for t in facts.tables]
+    terminal.table(("table", "files", "rows", "bytes"), tables)
+    columns = [
+        (table.name, column.name, column.type, size(column.bytes))
+        for table in facts.tables
+        for column in table.columns
+    ]
+    terminal.table(("table", "column", "type", "bytes"), columns)
+
+
+def _overview(facts: Info) -> list[tuple[str, str]]:
+    tiers = f"{facts.sealed_events:,} sealed, {facts.recent_events:,} recent"
+    rows = [
+        ("lake", facts.lake),
+        ("lake version", f"{facts.lake_version}, sealed up to {facts.sealed_version}"),
+        ("generation", str(facts.generation)),
+        ("buckets", f"{facts.buckets:,}"),
+        ("events", f"{facts.events:,} ({tiers}) of {amount(facts.users, 'user')}"),
+        ("examples", f"{facts.examples:,}"),
+        ("on disk", size(facts.bytes)),
+    ]
+    if facts.first_event and facts.last_event:
+        span = f"{facts.first_event:%Y-%m-%d %H:%M:%S} to {facts.last_event:%Y-%m-%d %H:%M:%S} UTC"
+        rows.insert(5, ("event times", span))
+    return rows

@@ -1,0 +1,158 @@
+"""How the rows of a statement are written out, one function per format."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from uih_lake.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_READABLE = 16
+_PADDING = 2
+
+
+class Format(StrEnum):
+    """What the rows of a statement come as."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """Turn errors of a running statement into one line."""
+    import duckdb
+    import pyarrow as pa
+
+    from uih_lake.adhoc import explain_error
+
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowInvalid) as error:
+        raise explain_error(error) from error
+
+
+def write_table(reader: pa.RecordBatchReader, terminal: Terminal, max_rows: int) -> None:
+    """The first rows and columns as a table that fits; a message where there are more."""
+    rows = [[_cell(value) for value in row] for row in islice(_rows(reader), max_rows + 1)]
+    if len(rows) > max_rows:
+        rows.pop()
+        terminal.say(f"only the first {max_rows:,} rows; --max-rows shows more, csv all")
+    headers = [_cell(name) for name in reader.schema.names]
+    shown = _columns_that_fit(headers, rows, terminal.width)
+    if shown < len(headers):
+        terminal.say(f"only the first {shown} of {len(headers)} columns; csv has all")
+    numbers = [place for place, field in enumerate(reader.schema) if _is_number(field.type)]
+    terminal.table(headers[:shown], [row[:shown] for row in rows], numbers)
+
+
+def _columns_that_fit(headers: list[str], rows: list[list[str]], width: int) -> int:
+    """How many columns, one at least, find room if none is squeezed below a readable width."""
+    used = 0
+    for place, header in enumerate(headers):
+        widest = max((len(row[place]) for row in rows), default=0)
+        used += min(max(widest, len(header)), _READABLE) + _PADDING
+        if used > width:
+            return max(place, 1)
+    return len(headers)
+
+
+def write_csv(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
+    """CSV with a header; null is empty, times are ISO 8601, nested values JSON."""
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(reader.schema.names)
+    for row in _rows(reader):
+        writer.writerow("" if value is None else _text(value) for value in row)
+    text.flush()
+    text.detach()
+
+
+def write_json(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
+    """A JSON array with an object a line; NaN and infinities, which JSON has not, are null."""
+    names = reader.schema.names
+    opening = "[\n"
+    for row in _rows(reader):
+        values = dict(zip(names, map(_plain, row), strict=True))
+        line = json.dumps(values, ensure_ascii=False, allow_nan=False)
+        file.write(f"{opening}{line}".encode())
+        opening = ",\n"
+    file.write(b"[]\n" if opening == "[\n" else b"\n]\n")
+
+
+def write_parquet(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
+    """One Parquet file."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+
+
+WRITERS: dict[Format, Callable[[pa.RecordBatchReader, BinaryIO], None]] = {
+    Format.csv: write_csv,
+    Format.json: write_json,
+    Format.parquet: write_parquet,
+}
+"""Formats of a file; a table is for eyes."""
+
+
+def _rows(reader: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:
+    for batch in reader:
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def _text(value: Any) -> str:
+    """A value that is not null as text: numbers as Python has them, nested values as JSON."""
+    if isinstance(value, float):
+        return repr(value)
+    plain = _plain(value)
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+
+
+def _cell(value: Any) -> str:
+    """Text on one line in which nothing steers the terminal."""
+    text = "NULL" if value is None else _text(value)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case datetime() | date() | time():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case dict():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case bytes():
+            return value.hex()
+        case _:
+            return str(value)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

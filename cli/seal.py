@@ -1,0 +1,26 @@
+"""``uihlake seal``."""
+
+from __future__ import annotations
+
+from uih_lake.cli import options
+from uih_lake.cli.terminal import Terminal
+
+
+def seal(terminal: Terminal, lake: options.Lake, as_json: options.Json = False) -> None:
+    """Move all appended events from the mutable to the immutable tier.
+
+    Sealed events are sorted by user and time, so that reading a sequence touches little. Pointers,
+    lake versions and what is visible stay as they are. Seal after a batch of appends.
+
+      uihlake seal shop
+
+    Exit codes: 0 sealed, or there was nothing to seal; 1 failed; 2 wrong usage.
+    """
+    from uih_lake import Lake
+
+    opened = Lake.open(lake)
+    with terminal.progress("sealing") as progress:
+        generation = opened.seal(progress=progress)
+    version = opened.version
+    facts = {"generation": generation, "sealed_version": version}
+    terminal.report(f"generation {generation}: sealed up to lake version {version}", facts, as_json)

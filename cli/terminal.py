@@ -1,0 +1,90 @@
+"""What reaches the user: data on stdout; messages and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total) while long work goes on."""
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """How talkative this run is; a verb prints through it and nowhere else."""
+
+    quiet: bool = False
+    bars: bool = True
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 80 where stdout is none."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
+
+    def say(self, message: str) -> None:
+        """A message to the user, on stderr."""
+        if not self.quiet:
+            print(message, file=sys.stderr)
+
+    def report(self, text: str, facts: Mapping[str, Any], as_json: bool) -> None:
+        """What a verb has to tell, on stdout: as text for people or as one JSON object."""
+        print(json.dumps(facts, default=str, allow_nan=False) if as_json else text)
+
+    def table(
+        self, headers: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()
+    ) -> None:
+        """A table on stdout, as wide as the terminal, or 80 columns where there is none.
+
+        Without ``headers`` it is a list of names and values. Columns ``right`` are aligned right.
+        """
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=SIMPLE_HEAD if headers else None, show_header=bool(headers))
+        rows = [*rows]
+        for place in range(len(headers) or 2):
+            header = headers[place] if headers else ""
+            table.add_column(header, justify="right" if place in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        console = Console(width=self.width, markup=False, emoji=False, highlight=False)
+        console.print(table)
+
+    @contextmanager
+    def progress(self, title: str) -> Iterator[Progress]:
+        """A bar on stderr while the block runs, on a terminal only; gone afterwards."""
+        if self.quiet or not self.bars or not sys.stderr.isatty():
+            yield _ignore
+            return
+        from rich.console import Console
+        from rich.progress import Progress as Bars
+
+        with Bars(console=Console(stderr=True), transient=True) as bars:
+            task = bars.add_task(title, total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _ignore(done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def amount(count: int, noun: str) -> str:
+    """``1 event``, ``12,345 events``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def size(count: float) -> str:
+    """Bytes in decimal units: ``512 B``, ``1.5 kB``, ``2.0 GB``."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        count /= 1000
+        if count < 999.95:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1000:,.1f} PB"

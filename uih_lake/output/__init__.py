@@ -1,0 +1,6 @@
+"""Output: rebuilt examples as Parquet or Arrow files in a directory, whole or not at all."""
+
+from uih_lake.output.directory import Written, check, write
+from uih_lake.output.files import writing
+
+__all__ = ["Written", "check", "write", "writing"]

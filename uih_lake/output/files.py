@@ -1,0 +1,50 @@
+"""One file that is there in full or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from uih_lake.errors import OutputError
+from uih_lake.output.place import check_apart
+
+
+@contextmanager
+def writing(
+    path: str | Path, *, overwrite: bool = False, lake: str | Path | None = None
+) -> Iterator[BinaryIO]:
+    """A binary file that becomes ``path`` when the block is done, and nothing if it fails.
+
+    Raises :class:`OutputError` where ``path`` exists and ``overwrite`` is not given, where it lies
+    in ``lake``, and where it cannot be written.
+    """
+    place = Path(path).resolve()
+    check_apart(path, lake)
+    hint = "choose another file, or replace it with --overwrite"
+    taken = OutputError(f"{path} exists", hint=hint)
+    if place.is_dir():
+        raise OutputError(f"{path} is a directory", hint="name a file in it")
+    if not overwrite and os.path.lexists(place):
+        raise taken
+    partial = place.with_name(f".{place.name}.{uuid.uuid4().hex[:12]}.partial")
+    try:
+        with open(partial, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            partial.replace(place)
+        else:
+            os.link(partial, place)  # unlike a rename, refuses what has appeared meanwhile
+    except FileExistsError:
+        raise taken from None
+    except OSError as error:
+        raise OutputError(
+            f"{path}: {error.strerror or error}", hint="it was not written"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
