@@ -36,7 +36,7 @@ def listed(names: Iterable[str]) -> str:
     return (", ".join(all_names[:_SHOWN]) or "(none)") + more
 
 
-_DETAIL: Final = re.compile(r"\n\n|\nLINE |\s+Candidate |\s+You might need")
+_DETAIL: Final = re.compile(r"\n\n|\nLINE |\s+Candidate functions|\s+You might need")
 
 
 def engine_says(error: Exception) -> str:
