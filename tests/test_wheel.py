@@ -123,6 +123,6 @@ def test_the_command_line_runs(installed: Installed) -> None:
 
 
 def test_the_demo_runs_outside_the_checkout(installed: Installed, tmp_path: Path) -> None:
-    run(installed.uihlake, "demo", tmp_path / "demo", cwd=tmp_path)
+    run(installed.uihlake, "demo", tmp_path / "demo", "--users", "100", cwd=tmp_path)
     logs = list((tmp_path / "demo").rglob("_delta_log"))
     assert logs, "the demo leaves the tables of its lake behind"
