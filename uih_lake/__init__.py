@@ -25,11 +25,13 @@ from uih_lake.errors import (
 
 if TYPE_CHECKING:
     from uih_lake.api import Lake
+    from uih_lake.pointers.policy import Counts
     from uih_lake.tenant import Group, Tenant
 
     __version__: str
 
 _LAZY = {
+    "Counts": "uih_lake.pointers.policy",
     "Group": "uih_lake.tenant",
     "Lake": "uih_lake.api",
     "Tenant": "uih_lake.tenant",
@@ -39,6 +41,7 @@ _LAZY = {
 __all__ = [
     "ConflictError",
     "CorruptionError",
+    "Counts",
     "Group",
     "InputError",
     "Lake",

@@ -57,9 +57,10 @@ class Lake:
         ``schema`` fixes the columns of events (``user_id`` and the traits) ahead of the first
         append. Raises :class:`LakeError` where there is a lake already.
         """
+        declared = None if schema is None else _declared(schema)
         store = Store.create(str(path), buckets)
-        if schema is not None:
-            append.declare(store, ingest.normalised_events(schema))
+        if declared is not None:
+            append.declare(store, declared)
         return cls(store)
 
     @classmethod
@@ -250,6 +251,13 @@ class Lake:
                 f"cannot {verb} a lake opened at lake version {self._version}",
                 hint="open it without a version to write",
             )
+
+
+def _declared(events: pa.Schema) -> pa.Schema:
+    """Normalised event columns of a schema given ahead of any event, which may lack the times."""
+    if names.EVENT_TS not in events.names:
+        events = events.append(pa.field(names.EVENT_TS, schema.TIME))
+    return ingest.open_events(events.empty_table(), EventColumns(), None).schema
 
 
 def _user_array(users: Iterable[int | str]) -> pa.Array:

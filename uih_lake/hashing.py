@@ -19,6 +19,7 @@ specified in the xxHash repository (``doc/xxhash_spec.md``).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,30 +85,35 @@ def _bits(values: pa.Array) -> UInt64:
     if pa.types.is_list(kind):
         return _bits_of_lists(values)
     if pa.types.is_floating(kind):
-        floats = pc.fill_null(values, 0.0).to_numpy(zero_copy_only=False).astype(np.float64)
+        floats = _numpy(pc.fill_null(values, 0.0)).astype(np.float64)
         floats[np.isnan(floats)] = np.nan  # one bit pattern for every NaN
         return floats.view(np.uint64)
     if pa.types.is_boolean(kind):
-        return pc.fill_null(values, False).to_numpy(zero_copy_only=False).astype(np.uint64)
+        return _numpy(pc.fill_null(values, False)).astype(np.uint64)
     if pa.types.is_timestamp(kind):
         values = values.cast(pa.int64())
-    integers = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
-    return integers.astype(np.int64).view(np.uint64)
+    return _numpy(pc.fill_null(values, 0)).astype(np.int64).view(np.uint64)
+
+
+def _numpy(values: pa.Array) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return array
 
 
 def _bits_of_lists(lists: pa.Array) -> UInt64:
     """Order-sensitive hash of each list: the sum of its elements' hashes by position."""
     elements = lists.flatten()  # skips the elements of null lists
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    lengths = _numpy(pc.fill_null(pc.list_value_length(lists), 0))
     stops = np.cumsum(lengths, dtype=np.int64)
     starts = stops - lengths
     place = np.arange(len(elements), dtype=np.int64) - np.repeat(starts, lengths)
     hashed = mix(_bits(elements))
     if elements.null_count:
         hashed[elements.is_null().to_numpy(zero_copy_only=False)] = _NULL
-    total = np.zeros(len(elements) + 1, np.uint64)
+    total: UInt64 = np.zeros(len(elements) + 1, np.uint64)
     np.cumsum(mix(hashed + place.astype(np.uint64)), out=total[1:])
-    return total[stops] - total[starts] + lengths.astype(np.uint64)
+    sums: UInt64 = total[stops] - total[starts] + lengths.astype(np.uint64)
+    return sums
 
 
 def fingerprint(names: Iterable[str], columns: Iterable[pa.Array], rows: int) -> pa.Array:

@@ -119,11 +119,9 @@ def _counts(duck: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> dict[str, An
     """Events per tier, users, first and last event."""
 
     def count(part: Snapshot) -> tuple[Any, ...]:
-        if not part.has_events:
-            return 0, 0, None, None
         statement = sqlfile.fill("info/events", history=part.history())
-        (row,) = duck.sql(statement, params={"newest": snapshot.lake_version}).fetchall()
-        return row
+        row = duck.sql(statement, params={"newest": snapshot.lake_version}).to_arrow_table()
+        return tuple(column[0].as_py() for column in row.columns)
 
     events, users, first, last = count(snapshot)
     sealed, *_ = count(replace(snapshot, recent=()))

@@ -14,9 +14,10 @@ from uih_lake import names, schema, sqlfile
 from uih_lake.gather.lists import lists
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.examples import Examples
+from uih_lake.pointers.policy import PROOF, Judge
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Cut, Resolver
-from uih_lake.session import connect
+from uih_lake.session import connect, fetch
 from uih_lake.tenant import Tenant
 
 BATCH_VALUES = 4_000_000
@@ -34,6 +35,7 @@ class Rebuild:
     snapshot: Snapshot
     examples: Examples
     tenant: Tenant
+    judge: Judge
     where: str = "true"
 
     @property
@@ -56,14 +58,24 @@ class Rebuild:
         with connect() as duck:
             resolver = Resolver(self.snapshot, duck)
             for bucket in range(self.snapshot.buckets):
-                asked = self._asked(duck, bucket)
+                asked = self.proven(resolver, duck, bucket)
                 if asked.num_rows:
                     yield from self._bucket(resolver, asked, bucket)
                 progress(bucket + 1, self.snapshot.buckets)
 
+    def proven(self, resolver: Resolver, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
+        """The examples of one bucket whose history is the one they were logged with.
+
+        Columns: keys, pointer bounds and proof, context. What differs is judged by the policy.
+        """
+        asked = self._asked(duck, bucket)
+        if asked.num_rows == 0:
+            return asked
+        passed = self.judge.passed(asked, resolver.prove(asked, bucket))
+        return asked if passed.all() else asked.filter(pa.array(passed)).combine_chunks()
+
     def _asked(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
-        """The examples of one bucket: keys, pointer bounds, context."""
-        columns = dict.fromkeys([*_KEYS, *_POINTER, *self._context])
+        columns = dict.fromkeys([*_KEYS, *_POINTER, *PROOF, *self._context])
         statement = sqlfile.fill(
             "pointers/bucket",
             examples=self.examples.sql,
@@ -71,7 +83,7 @@ class Rebuild:
             where=self.where,
         )
         parameters = {"bucket": bucket, "newest": self.snapshot.lake_version}
-        return duck.sql(statement, params=parameters).to_arrow_table().combine_chunks()
+        return fetch(duck, statement, parameters).combine_chunks()
 
     def _bucket(self, resolver: Resolver, asked: pa.Table, bucket: int) -> Iterator[pa.RecordBatch]:
         plan = scans(self.tenant, schema.public_events(self.snapshot.stored))

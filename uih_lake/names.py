@@ -53,3 +53,6 @@ EXAMPLE_COLUMNS: Final = (EXAMPLE_ID, *POINTER_COLUMNS, LOG_VERSION)
 RECENT: Final = "recent"
 UIH: Final = "uih"
 EXAMPLES: Final = "examples"
+FORGOTTEN: Final = "forgotten"
+
+USER_HASH: Final = "user_hash"

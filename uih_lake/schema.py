@@ -11,6 +11,13 @@ import pyarrow as pa
 from uih_lake import names
 
 TIME = pa.timestamp("us", tz="UTC")
+MIN_TIME = -62_135_596_800_000_000
+"""Year 1, in microseconds since the epoch: the earliest event time."""
+MAX_TIME = 253_402_300_800_000_000
+"""Year 10000, exclusive."""
+
+TOMBSTONES = pa.schema([pa.field(names.USER_HASH, pa.string())])
+"""A forgotten user: that there was one, under a keyed hash, not who."""
 
 _STORED_KEYS = (
     pa.field(names.DELAY, pa.int64()),

@@ -7,8 +7,13 @@ and never downloads an extension: what a statement means does not depend on wher
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import duckdb
+import pyarrow as pa
+
+from uih_lake.errors import CorruptionError, SqlRefused
 
 
 def connect(
@@ -19,7 +24,7 @@ def connect(
     ``threads`` defaults to the number of usable cores; ``memory_limit`` is a DuckDB size such as
     ``"4GB"``, by default DuckDB's own.
     """
-    config: dict[str, str | bool | int] = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "python_enable_replacements": False,
@@ -31,3 +36,28 @@ def connect(
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+def fetch(
+    session: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any] | None = None
+) -> pa.Table:
+    """Run one of the toolkit's own reads.
+
+    Raises :class:`CorruptionError` where a file cannot be read, :class:`SqlRefused` where a
+    tenant's condition meets a value it cannot be evaluated on.
+    """
+    try:
+        return session.sql(statement, params=dict(parameters or {})).to_arrow_table()
+    except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+        raise SqlRefused(
+            f"a condition cannot be evaluated: {_first_line(error)}",
+            hint="use TRY_CAST, or narrow it",
+        ) from error
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise CorruptionError(
+            f"a data file cannot be read: {_first_line(error)}", hint="restore it from a copy"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

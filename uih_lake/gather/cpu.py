@@ -32,7 +32,7 @@ def gather(values: npt.NDArray[Any], ranges: Ranges, out: npt.NDArray[Any]) -> N
     _copy(values.view(word), ranges.starts, ranges.stops, out.view(word))
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def _copy(values, starts, stops, out):  # type: ignore[no-untyped-def]
     place = 0
     for i in range(len(starts)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -54,8 +52,9 @@ def _gather_valid(column: pa.Array, ranges: Ranges, total: int) -> pa.Buffer | N
     return pa.py_buffer(np.packbits(out, bitorder="little"))
 
 
-def _rows(ranges: Ranges) -> npt.NDArray[Any]:
+def _rows(ranges: Ranges) -> npt.NDArray[np.int64]:
     """Every row of ``ranges``, one after the other; int64."""
     counts = ranges.stops - ranges.starts
     ends = np.cumsum(counts)
-    return np.arange(int(counts.sum())) + np.repeat(ranges.starts - (ends - counts), counts)
+    rows: npt.NDArray[np.int64] = np.repeat(ranges.starts - (ends - counts), counts)
+    return rows + np.arange(len(rows))

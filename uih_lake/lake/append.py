@@ -16,14 +16,13 @@ import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema, session, sqlfile
 from uih_lake.errors import SchemaError
-from uih_lake.lake import parquet
-from uih_lake.lake.store import APPENDED, Store
+from uih_lake.lake import lease, parquet
+from uih_lake.lake.store import APPENDED, APPENDED_ROWS, Store
 from uih_lake.lake.tables import File, optimistic
 
 KEY_PREFIX = "uih_lake.append:"
 MAX_CHUNK_ROWS = 2**20
 _TIE_BITS = 20  # of a tie; the rest counts chunks
-_RECENT_CUT_ROWS = 16 * 1024
 _PENDING = -1
 
 
@@ -41,13 +40,10 @@ def append(
     """
     _fitted(store, fit)
     files: list[File] = []
-    try:
+    with lease.writing(store.root), store.recent.discarding(files):
         for number, batch in enumerate(events):
             files.append(_write_chunk(store, batch, number))
         return optimistic(lambda: _commit(store, files, key, fit), "append")
-    except BaseException:
-        store.recent.discard(files)
-        raise
 
 
 def declare(store: Store, normalised: pa.Schema) -> None:
@@ -72,7 +68,10 @@ def _commit(
         return before
     version = store.lake_version + 1
     stored = schema.stored_events(_fitted(store, fit))
-    counters = {APPENDED: version} | ({} if key is None else {KEY_PREFIX + key: version})
+    rows = sum(f.rows for f in files) + (store.recent.counter(APPENDED_ROWS) or 0)
+    counters = {APPENDED: version, APPENDED_ROWS: rows}
+    if key is not None:
+        counters[KEY_PREFIX + key] = version
     placed = [File(f.path, f.size, f.rows, {names.LAKE_VERSION: version}) for f in files]
     store.recent.commit(
         placed,
@@ -107,8 +106,8 @@ def _write_chunk(store: Store, batch: pa.RecordBatch, number: int) -> File:
         raise ValueError(f"a chunk has at most {MAX_CHUNK_ROWS} rows")
     table = _sorted(_with_keys(batch, store.buckets))
     table = table.append_column(names.TIE, pa.array(_ties(table) + (number << _TIE_BITS)))
-    buckets = table.column(names.BUCKET).to_numpy()
-    return parquet.write(store.recent.root, table, {names.LAKE_VERSION: _PENDING}, _cuts(buckets))
+    cuts = parquet.bucket_cuts(table)
+    return parquet.write(store.recent.root, table, {names.LAKE_VERSION: _PENDING}, cuts)
 
 
 def _with_keys(batch: pa.RecordBatch, buckets: int) -> pa.Table:
@@ -152,15 +151,3 @@ def _as_before(column: pa.ChunkedArray) -> pa.Array:
     """Whether each value but the first equals the one before it."""
     values = column.combine_chunks()
     return pc.equal(values[1:], values[:-1])
-
-
-def _cuts(buckets: np.ndarray[tuple[int], np.dtype[np.int32]]) -> list[int]:
-    """Rows at which a row group ends: bucket boundaries, far enough apart for full pages."""
-    edges = np.flatnonzero(np.diff(buckets)) + 1
-    cuts = []
-    last = 0
-    for edge in edges.tolist():
-        if edge - last >= _RECENT_CUT_ROWS:
-            cuts.append(edge)
-            last = edge
-    return cuts

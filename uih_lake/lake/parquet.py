@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ from uih_lake import names
 from uih_lake.lake.tables import File
 
 ROW_GROUP_ROWS = 128 * 1024
+_BUCKET_ROWS = 16 * 1024  # below this, a row group spans several buckets
 _SAMPLE_ROWS = 16 * 1024
 _DICTIONARY_SHARE = 0.5  # at most this share of a sample may be distinct
 _ZERO_NEARLY_EVERYWHERE = (names.DELAY, names.TIE)  # plain: zstd folds the zeros
@@ -55,6 +57,21 @@ def write(
         path.unlink(missing_ok=True)
         raise
     return File(path.name, os.path.getsize(path), table.num_rows, partition)
+
+
+def bucket_cuts(table: pa.Table) -> list[int] | None:
+    """Rows of a bucket-sorted table at which a row group ends: bucket boundaries far enough apart.
+
+    None, the default cuts, where the table has no bucket column.
+    """
+    if names.BUCKET not in table.column_names:
+        return None
+    cuts, last = [], 0
+    for edge in (np.flatnonzero(np.diff(table.column(names.BUCKET).to_numpy())) + 1).tolist():
+        if edge - last >= _BUCKET_ROWS:
+            cuts.append(edge)
+            last = edge
+    return cuts
 
 
 def _encodings(table: pa.Table) -> tuple[list[str], dict[str, str]]:

@@ -9,12 +9,13 @@ comes in between.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import duckdb
 import pyarrow as pa
 
 from uih_lake import hashing, names, session
-from uih_lake.lake import parquet
+from uih_lake.lake import lease, parquet
 from uih_lake.lake.snapshot import Snapshot, read_run
 from uih_lake.lake.store import SEALED, Store
 from uih_lake.lake.tables import File, optimistic
@@ -25,25 +26,22 @@ Progress = Callable[[int, int], None]
 
 def seal(store: Store, progress: Progress) -> int:
     """Move every committed event into the immutable tier; returns the generation."""
-    store.refresh()
-    snapshot = Snapshot.of(store)
-    if snapshot.lake_version > snapshot.sealed:
-        tail = _tail(snapshot)
-        files: list[File] = []
-        try:
-            for bucket, run in _runs(tail, progress):
-                files.append(parquet.write(store.uih.root, run, {names.BUCKET: bucket}))
-            optimistic(lambda: _commit_seal(store, files, snapshot), "seal")
-        except BaseException:
-            store.uih.discard(files)
-            raise
-    optimistic(lambda: _tidy(store), "seal")
-    return store.uih.version
+    with lease.maintenance(store.root):
+        store.refresh()
+        snapshot = Snapshot.of(store)
+        if snapshot.lake_version > snapshot.sealed:
+            files: list[File] = []
+            with store.uih.discarding(files):
+                for bucket, run in _runs(_tail(snapshot), progress):
+                    files.append(parquet.write(store.uih.root, run, {names.BUCKET: bucket}))
+                optimistic(lambda: _commit_seal(store, files, snapshot), "seal")
+        optimistic(lambda: tidy(store), "seal")
+        return store.uih.version
 
 
 def _tail(snapshot: Snapshot) -> Snapshot:
     """The part of a snapshot that is not sealed yet."""
-    return Snapshot(**{**snapshot.__dict__, "runs": {}, "sealed_rows": 0})
+    return replace(snapshot, runs={}, sealed_rows=0)
 
 
 def _commit_seal(store: Store, files: list[File], snapshot: Snapshot) -> None:
@@ -54,7 +52,7 @@ def _commit_seal(store: Store, files: list[File], snapshot: Snapshot) -> None:
     store.uih.commit(files, counters=counters, schema=snapshot.stored)
 
 
-def _tidy(store: Store) -> None:
+def tidy(store: Store) -> None:
     """Remove from ``recent`` what is sealed."""
     sealed = [f for f in store.recent.files() if f.partition[names.LAKE_VERSION] <= store.sealed]
     if sealed:
@@ -72,6 +70,7 @@ def _runs(snapshot: Snapshot, progress: Progress) -> Iterator[tuple[int, pa.Tabl
 def _split(
     duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, first: int, last: int
 ) -> Iterator[tuple[int, pa.Table]]:
+    snapshot.check(first, last)
     history = snapshot.history(first, last)
     run = read_run(duck, history, snapshot.stored.names, snapshot.lake_version).combine_chunks()
     if run.num_rows == 0:
@@ -88,20 +87,20 @@ def _split(
 
 def compact(store: Store, progress: Progress) -> int:
     """Merge the runs of every bucket that has several into one; returns the generation."""
-    store.refresh()
-    snapshot = Snapshot.of(store)
-    sealed = Snapshot(**{**snapshot.__dict__, "recent": (), "recent_rows": 0})
-    scattered = [bucket for bucket, paths in sealed.runs.items() if len(paths) > 1]
-    with session.connect() as duck:
+    with lease.maintenance(store.root), session.connect() as duck:
+        store.refresh()
+        sealed = replace(Snapshot.of(store), recent=(), recent_rows=0)
+        scattered = [bucket for bucket, paths in sealed.runs.items() if len(paths) > 1]
         for done, bucket in enumerate(scattered):
             _compact_bucket(store, duck, sealed, bucket)
             progress(done + 1, len(scattered))
-    return store.uih.version
+        return store.uih.version
 
 
 def _compact_bucket(
     store: Store, duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, bucket: int
 ) -> None:
+    snapshot.check(bucket, bucket)
     old = set(snapshot.runs[bucket])
     newest = 2**62  # a run may hold events newer than the snapshot; all of them move
     run = read_run(duck, snapshot.history(bucket, bucket), snapshot.stored.names, newest)
@@ -114,8 +113,5 @@ def _compact_bucket(
         else:  # another process rewrote the bucket meanwhile
             store.uih.discard([new])
 
-    try:
+    with store.uih.discarding([new]):
         optimistic(commit, "compact")
-    except BaseException:
-        store.uih.discard([new])
-        raise

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from uih_lake import names, sqlfile
+from uih_lake import names, schema, sqlfile
+from uih_lake.lake.integrity import Pages
 from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import Store
 
@@ -31,6 +32,8 @@ class Snapshot:
     recent: tuple[tuple[str, int], ...]
     recent_rows: int
     sealed_rows: int
+    retained_from: int
+    pages: Pages
 
     @classmethod
     def of(
@@ -60,6 +63,8 @@ class Snapshot:
             recent=tuple((store.recent.path(f), f.partition[names.LAKE_VERSION]) for f in tail),
             recent_rows=sum(f.rows for f in tail),
             sealed_rows=sum(f.rows for f in sealed_files),
+            retained_from=store.retained_from,
+            pages=store.pages,
         )
 
     def history(self, first: int = 0, last: int | None = None) -> str:
@@ -80,6 +85,29 @@ class Snapshot:
                 )
             )
         return "\nUNION ALL BY NAME\n".join(parts)
+
+    def events(self, first: int = 0, last: int | None = None, hidden: Iterable[str] = ()) -> str:
+        """SQL for the events of some buckets: public columns, and some ``hidden`` ones."""
+        traits = [field.name for field in schema.traits_of(self.stored)]
+
+        def after_comma(columns: Iterable[str]) -> str:
+            return "".join(f", {sqlfile.identifier(name)}" for name in columns)
+
+        return sqlfile.fill(
+            "lake/events",
+            history=self.history(first, last),
+            traits=after_comma(traits),
+            hidden=after_comma(hidden),
+            retained_from=sqlfile.literal(self.retained_from),
+        )
+
+    def check(self, first: int, last: int, columns: Iterable[str] | None = None) -> None:
+        """Check the pages of some buckets' files; all columns, or those that are named.
+
+        Raises :class:`CorruptionError`.
+        """
+        sealed = (path for b, paths in self.runs.items() if first <= b <= last for path in paths)
+        self.pages.check([*sealed, *(path for path, _ in self.recent)], columns)
 
     def is_one_run(self, bucket: int) -> bool:
         """Whether the bucket is a single sorted file, so that its rows need no sorting."""

@@ -1,19 +1,23 @@
-"""The three Delta tables of a lake and the settings they carry.
+"""The Delta tables of a lake and the settings they carry.
 
 ``recent`` is the mutable tier (partitioned by lake version), ``uih`` the immutable tier
-(partitioned by bucket), ``examples`` the requests with their pointers (partitioned by log version).
+(partitioned by bucket), ``examples`` the requests with their pointers (partitioned by log version),
+``forgotten`` the tombstones of erased users (partitioned by lake version).
 The lake version and the sealed lake version are counters committed with the data they count.
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from uih_lake import names, schema
 from uih_lake.errors import CorruptionError, LakeError
+from uih_lake.lake.integrity import Pages
 from uih_lake.lake.tables import Table
 
 BUCKETS = "uih_lake.buckets"
@@ -26,8 +30,17 @@ SEALED = "uih_lake.sealed_version"
 """Counter of ``uih``: everything up to this lake version is sealed."""
 LOGGED = "uih_lake.log_version"
 """Counter of ``examples``: the newest log version."""
+RETAINED = "uih_lake.retained_from"
+"""Counter of ``uih``: events before this time, in microseconds since the epoch, are gone."""
+APPENDED_ROWS = "uih_lake.appended_rows"
+"""Counter of ``recent``: events ever appended."""
+ERASED_ROWS = "uih_lake.erased_rows"
+"""Counter of both tiers: events erased from it by ``forget`` and ``retain``."""
+SALT = "uih_lake.salt"
+"""Setting: the key of the hash under which forgotten users are remembered, in hex."""
 
 MAX_BUCKETS = 4096
+_LOOKS = 12
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,9 @@ class Store:
     recent: Table
     uih: Table
     examples: Table
+    forgotten: Table
     buckets: int
+    pages: Pages
 
     @classmethod
     def create(cls, root: str, buckets: int) -> Store:
@@ -49,11 +64,12 @@ class Store:
             raise LakeError(f"{root} is a file", hint="name a directory for the lake")
         if Table.open(_child(root, names.UIH)) is not None:
             raise LakeError(f"{root} is a lake already", hint="open it, or choose another path")
-        settings = {BUCKETS: str(buckets), FORMAT: _FORMAT}
+        settings = {BUCKETS: str(buckets), FORMAT: _FORMAT, SALT: secrets.token_hex(16)}
         events = schema.NO_EVENTS
         stored = pa.schema([f for f in events if f.name != names.LAKE_VERSION])
         examples = pa.schema([pa.field(names.REQUEST_TS, schema.TIME)])
         Table.create(_child(root, names.EXAMPLES), examples, names.LOG_VERSION, settings)
+        Table.create(_child(root, names.FORGOTTEN), schema.TOMBSTONES, names.LAKE_VERSION, settings)
         Table.create(_child(root, names.RECENT), stored, names.LAKE_VERSION, settings)
         # Last: a directory is a lake once it has this table.
         Table.create(_child(root, names.UIH), events, names.BUCKET, settings)
@@ -71,8 +87,17 @@ class Store:
                 f"the lake at {root} has format {settings[0]}, this version reads {_FORMAT}",
                 hint="use the version of uih_lake that wrote it",
             )
-        recent = cls._required(root, names.RECENT)
-        return cls(root, recent, uih, cls._required(root, names.EXAMPLES), int(settings[1]))
+        store = cls(
+            root,
+            recent=cls._required(root, names.RECENT),
+            uih=uih,
+            examples=cls._required(root, names.EXAMPLES),
+            forgotten=cls._required(root, names.FORGOTTEN),
+            buckets=int(settings[1]),
+            pages=Pages(),
+        )
+        store.refresh()
+        return store
 
     @staticmethod
     def _required(root: str, name: str) -> Table:
@@ -95,15 +120,46 @@ class Store:
         version = self.uih.counter(SEALED)
         return -1 if version is None else version
 
+    @property
+    def retained_from(self) -> int:
+        """Events before this time, in microseconds since the epoch, are gone."""
+        cutoff = self.uih.counter(RETAINED)
+        return schema.MIN_TIME if cutoff is None else cutoff
+
     def refresh(self) -> None:
         """Move to the newest version of every table.
 
         ``recent`` first: what a seal removes from it is by then in ``uih``, so reading in this
-        order can neither miss an event nor see it twice.
+        order can neither miss an event nor see it twice. The ledger proves it: the events in the
+        files are those ever appended less those erased. Where they differ because another process
+        is at work, a second look settles it. Raises :class:`CorruptionError` where they go on
+        differing: a commit has gone from a log.
         """
-        self.recent.refresh()
-        self.uih.refresh()
-        self.examples.refresh()
+        retrying = Retrying(
+            retry=retry_if_result(bool),
+            stop=stop_after_attempt(_LOOKS),
+            wait=wait_random_exponential(multiplier=0.005, max=0.2),
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        )
+        difference = retrying(self._refreshed_difference)
+        if difference:
+            raise CorruptionError(
+                f"the lake at {self.root} has {abs(difference)} events too "
+                f"{'many' if difference > 0 else 'few'} for what its Delta logs say was appended",
+                hint="a commit is missing from a _delta_log; restore it from a copy",
+            )
+
+    def _refreshed_difference(self) -> int:
+        """Refresh every table; events in the files less events in the ledger."""
+        for table in (self.examples, self.forgotten, self.recent, self.uih):
+            table.refresh()
+        if self.sealed > self.lake_version:  # sealed after we had looked at recent
+            self.recent.refresh()
+        sealed = self.sealed
+        held = sum(f.rows for f in self.uih.files())
+        held += sum(f.rows for f in self.recent.files() if f.partition[names.LAKE_VERSION] > sealed)
+        erased = (self.recent.counter(ERASED_ROWS) or 0) + (self.uih.counter(ERASED_ROWS) or 0)
+        return held + erased - (self.recent.counter(APPENDED_ROWS) or 0)
 
 
 def _child(root: str, table: str) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -30,7 +31,7 @@ _KEEP_LOG = {"delta.logRetentionDuration": "interval 3650 days"}
 _TRIES = 60
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class File:
     """One data file of a table: path relative to the table, bytes, rows, partition values."""
 
@@ -175,6 +176,21 @@ class Table:
                 raise Raced from error
             raise
         self.refresh()
+
+    @contextmanager
+    def discarding(self, files: Sequence[File]) -> Iterator[None]:
+        """Delete the uncommitted of ``files`` when the work inside fails or is interrupted."""
+        try:
+            yield
+        except BaseException:
+            self.discard(files)
+            raise
+
+    def vacuum(self, retain_hours: int) -> list[str]:
+        """Delete files no version of the last ``retain_hours`` needs; returns their paths."""
+        return self._delta.vacuum(
+            retain_hours, dry_run=False, enforce_retention_duration=False, full=True
+        )
 
     def discard(self, files: Sequence[File]) -> None:
         """Delete those of the files that were written and never committed.

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import InputError
-from uih_lake.lake import parquet
+from uih_lake.lake import lease, parquet
 from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import LOGGED, Store
 from uih_lake.lake.tables import File, optimistic
@@ -83,22 +83,19 @@ def add(store: Store, tables: Sequence[pa.Table], numbered: bool) -> int:
     base = 0
 
     def attempt() -> int:
-        nonlocal files, base
+        nonlocal base
         first = (store.examples.counter(NEXT_ID) or 0) if numbered else 0
         if not files or first != base:
             store.examples.discard(files)
-            files, base = [], first
-            files += [_write(store, table, first) for table in tables]
+            base = first
+            files[:] = [_write(store, table, first) for table in tables]
         if not numbered:
             _refuse_taken(store, files)
         _commit(store, files, tables, first, numbered)
         return first
 
-    try:
+    with lease.writing(store.root), store.examples.discarding(files):
         return optimistic(attempt, "log")
-    except BaseException:
-        store.examples.discard(files)
-        raise
 
 
 def _write(store: Store, table: pa.Table, first: int) -> File:

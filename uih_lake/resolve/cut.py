@@ -164,7 +164,7 @@ def _maxima(values: Int64) -> Int64:
     return np.maximum.reduceat(values, np.arange(0, len(values), BLOCK))
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def _place(times, low, high, time):  # type: ignore[no-untyped-def]
     """First row in [low, high) whose time is not below ``time``."""
     while low < high:
@@ -176,7 +176,7 @@ def _place(times, low, high, time):  # type: ignore[no-untyped-def]
     return low
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def _walk(  # type: ignore[no-untyped-def]
     times, arrivals, versions, newest_arrival, newest_version,
     first, start, stop, before, since, as_of, pinned, max_len,
@@ -225,7 +225,7 @@ def _walk(  # type: ignore[no-untyped-def]
             lengths[i] = max_len - left
 
 
-@_kernel  # type: ignore[untyped-decorator]
+@_kernel
 def _sum(  # type: ignore[no-untyped-def]
     times, arrivals, versions, newest_arrival, newest_version,
     first, start, stop, before, as_of, pinned, totals,

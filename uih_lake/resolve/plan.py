@@ -15,15 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from uih_lake import names
+from uih_lake.schema import MAX_TIME, MIN_TIME
 from uih_lake.tenant import Group, Tenant
 from uih_lake.tenant.condition import check_condition
 
 UNBOUNDED = 2**62
 """Microseconds and versions beyond every real one; its negative is before every real one."""
-MIN_TIME = -62_135_596_800_000_000
-"""Year 1, in microseconds since the epoch: the earliest event time."""
-MAX_TIME = 253_402_300_800_000_000
-"""Year 10000, exclusive."""
 
 
 @dataclass(frozen=True)

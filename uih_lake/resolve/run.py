@@ -15,11 +15,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uih_lake import hashing, names, schema, sqlfile
+from uih_lake import hashing, names, sqlfile
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve import cut
 from uih_lake.resolve.cut import Ends, Keys, Proofs, Ranges
 from uih_lake.resolve.plan import UNBOUNDED, Bounds, Scan
+from uih_lake.session import fetch
 
 _FEW_USERS = 256
 _ROW = "_row"
@@ -98,24 +99,28 @@ class Resolver:
         since, until = bounds.reach(scan)
         parameters = {"since": since, "until": until, "newest": int(bounds.lake_version.max())}
         statement = self.statement(scan, traits, pointers.column(names.USER_ID), bucket)
-        rows = self._duck.sql(statement, params=parameters).to_arrow_table()
-        return rows.combine_chunks()
+        self._snapshot.check(bucket, bucket, self._read(scan, traits))
+        return fetch(self._duck, statement, parameters).combine_chunks()
+
+    def _read(self, scan: Scan, traits: Sequence[str]) -> list[str]:
+        """Stored columns a scan reads: keys, traits, and whatever its condition may speak of."""
+        stored = self._snapshot.stored.names
+        asked = {*_KEYS, *traits}
+        return [n for n in stored if n in asked or (scan.where and n.lower() in scan.where.lower())]
 
     def statement(
         self, scan: Scan, traits: Sequence[str], users: pa.ChunkedArray, bucket: int
     ) -> str:
         """The SQL of one scan of one bucket."""
-        snapshot = self._snapshot
         hidden = (names.DELAY, names.TIE, names.FINGERPRINT)
-        events = events_sql(snapshot.stored, snapshot.history(bucket, bucket), hidden)
         columns = dict.fromkeys([*_KEYS, *traits])
         return sqlfile.fill(
             "resolve/scan",
-            events=events,
+            events=self._snapshot.events(bucket, bucket, hidden),
             columns=sqlfile.columns(columns),
             where=scan.where or "true",
             users=_users_condition(users),
-            order="" if snapshot.is_one_run(bucket) else sqlfile.statement("resolve/order"),
+            order="" if self._snapshot.is_one_run(bucket) else sqlfile.statement("resolve/order"),
         )
 
     def _ends(self, rows: pa.Table, pointers: pa.Table) -> Ends:
@@ -133,18 +138,6 @@ class Resolver:
         self._duck.register("pointers", asked)
         ends = self._duck.sql(sqlfile.statement("resolve/asof")).to_arrow_table()
         return Ends(*(pc.fill_null(ends.column(n), -1).to_numpy() for n in ends.column_names))
-
-
-def events_sql(stored: pa.Schema, history: str, hidden: Sequence[str] = ()) -> str:
-    """SQL of the events of ``history`` with their public columns, and some hidden ones."""
-    traits = [field.name for field in schema.traits_of(stored)]
-
-    def listed(columns: Sequence[str]) -> str:
-        return "".join(f", {sqlfile.identifier(name)}" for name in columns)
-
-    return sqlfile.fill(
-        "lake/events", history=history, traits=listed(traits), hidden=listed(hidden)
-    )
 
 
 def _users_condition(users: pa.ChunkedArray) -> str:

@@ -1,0 +1,160 @@
+"""Forget users and retain a window: rows leave the files, and the lake remembers that they did.
+
+What makes the erasure known is committed first (a tombstone, or the start of the window), the
+rewritten files after it, one table at a time; a run that was killed in between is simply run again.
+Old files stay on disk until :mod:`.vacuum` takes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from uih_lake import hashing, names, sqlfile
+from uih_lake.errors import InputError
+from uih_lake.lake import lease, parquet
+from uih_lake.lake.parquet import bucket_cuts
+from uih_lake.lake.seal import tidy
+from uih_lake.lake.sqltypes import listed
+from uih_lake.lake.store import ERASED_ROWS, RETAINED, SALT, Store
+from uih_lake.lake.tables import File, Table, optimistic
+from uih_lake.session import connect
+
+
+def user_hash(salt: str, user: int | str) -> str:
+    """Keyed BLAKE2b (128 bits, hex) of a user id: int64 little-endian bytes, or UTF-8 bytes."""
+    raw = user.to_bytes(8, "little", signed=True) if isinstance(user, int) else user.encode()
+    return hashlib.blake2b(raw, key=bytes.fromhex(salt), digest_size=16).hexdigest()
+
+
+def forget(store: Store, users: pa.Array) -> dict[str, int]:
+    """Erase ``users`` from both tiers and the examples; returns the rows erased per table."""
+    with lease.maintenance(store.root), connect() as duck:
+        store.refresh()
+        _check_type(store, users)
+        duck.register("gone", pa.table({names.USER_ID: users}))
+        gone = sqlfile.statement("lake/gone_users")
+        _remember(store, users)
+        optimistic(lambda: tidy(store), "forget")
+        mine = set(hashing.bucket_of(users, store.buckets).tolist())
+        return {
+            names.EXAMPLES: _erase(store, store.examples, duck, gone),
+            names.RECENT: _erase(store, store.recent, duck, gone),
+            names.UIH: _erase(store, store.uih, duck, gone, mine),
+        }
+
+
+def retain(store: Store, cutoff: int) -> dict[str, int]:
+    """Drop events before ``cutoff`` (microseconds since the epoch); returns rows per table.
+
+    From the first commit on no reader sees them; a cutoff never moves back.
+    """
+    with lease.maintenance(store.root), connect() as duck:
+        store.refresh()
+        first = max(cutoff, store.retained_from)
+        if first > store.retained_from:
+            optimistic(lambda: store.uih.commit(counters={RETAINED: first}), "retain")
+        optimistic(lambda: tidy(store), "retain")
+        gone = sqlfile.fill("lake/gone_times", cutoff=sqlfile.literal(first))
+        return {
+            names.RECENT: _erase(store, store.recent, duck, gone),
+            names.UIH: _erase(store, store.uih, duck, gone),
+        }
+
+
+def _check_type(store: Store, users: pa.Array) -> None:
+    known = [t.schema for t in (store.recent, store.examples) if names.USER_ID in t.schema.names]
+    if known and known[0].field(names.USER_ID).type != users.type:
+        raise InputError(
+            f"the users to forget are {users.type}, "
+            f"the lake's users are {known[0].field(names.USER_ID).type}",
+            hint="give ids as the lake has them",
+        )
+
+
+def _remember(store: Store, users: pa.Array) -> None:
+    """Leave a tombstone per user: that somebody was erased at this lake version, not who."""
+    salt = store.uih.setting(SALT) or ""
+    hashes = [user_hash(salt, user) for user in pc.unique(users).to_pylist()]
+    table = pa.table([pa.array(hashes, pa.string())], names=[names.USER_HASH])
+    file = parquet.write(store.forgotten.root, table, {names.LAKE_VERSION: store.lake_version})
+    with store.forgotten.discarding([file]):
+        optimistic(lambda: store.forgotten.commit([file]), "forget")
+
+
+def _erase(
+    store: Store,
+    table: Table,
+    duck: duckdb.DuckDBPyConnection,
+    gone: str,
+    buckets: set[int] | None = None,
+) -> int:
+    """Rewrite the files that hold rows meeting ``gone`` without them; returns how many went."""
+
+    def attempt() -> int:
+        files = [
+            f for f in table.files() if buckets is None or f.partition[names.BUCKET] in buckets
+        ]
+        hit = _hit(table, duck, files, gone)
+        new: list[File] = []
+        with table.discarding(new):
+            for file in hit:
+                store.pages.check([table.path(file)])
+                rest = _rest(table, duck, file, gone)
+                if rest.num_rows:
+                    new.append(
+                        parquet.write(table.root, rest, dict(file.partition), bucket_cuts(rest))
+                    )
+            rows = sum(hit.values())
+            if rows:
+                erased = rows + (table.counter(ERASED_ROWS) or 0)
+                table.commit(new, list(hit), counters={ERASED_ROWS: erased})
+        return rows
+
+    return optimistic(attempt, "erasing")
+
+
+def _hit(
+    table: Table, duck: duckdb.DuckDBPyConnection, files: list[File], gone: str
+) -> dict[File, int]:
+    """The files with rows to erase, and how many."""
+    if not files or names.USER_ID not in table.schema.names:
+        return {}
+    paths = listed(table.path(file) for file in files)
+    found = duck.sql(sqlfile.fill("lake/erased", files=paths, gone=gone)).fetchall()
+    return {files[place]: rows for place, rows in found}
+
+
+def _rest(table: Table, duck: duckdb.DuckDBPyConnection, file: File, gone: str) -> pa.Table:
+    statement = sqlfile.fill("lake/kept", files=listed([table.path(file)]), gone=gone)
+    return duck.sql(statement).to_arrow_table().combine_chunks()
+
+
+@dataclass(frozen=True)
+class Tombstones:
+    """Who was forgotten, and at which lake version: a question can be asked, a list cannot."""
+
+    salt: str
+    versions: Mapping[str, int]
+
+    @classmethod
+    def of(cls, store: Store) -> Tombstones:
+        """The tombstones of the opened table."""
+        versions: dict[str, int] = {}
+        for file in store.forgotten.files():
+            version = file.partition[names.LAKE_VERSION]
+            for gone in pq.read_table(store.forgotten.path(file)).column(names.USER_HASH):
+                versions[gone.as_py()] = max(version, versions.get(gone.as_py(), -1))
+        return cls(store.uih.setting(SALT) or "", versions)
+
+    def covers(self, user: int | str, lake_version: int) -> bool:
+        """Whether ``user`` was forgotten at or after ``lake_version``."""
+        if not self.versions:
+            return False
+        return self.versions.get(user_hash(self.salt, user), -2) >= lake_version

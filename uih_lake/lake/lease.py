@@ -1,0 +1,46 @@
+"""Who may work at the same time: locks that the kernel releases when a process dies.
+
+Delta commits decide every race on their own; these locks keep work that cannot profit from racing
+apart. *Maintenance* (seal, compact, forget, retain, vacuum) is done by one process at a time, so
+that no seal brings back what a forget erases. *Writing* is shared by everybody who writes data
+files and held alone by vacuum, so that it never takes a file whose commit is still to come.
+The locks are advisory ``flock`` locks on two empty files beside the tables.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def maintenance(root: str) -> Iterator[None]:
+    """Wait until no other process does maintenance, and keep others out meanwhile."""
+    with _locked(root, ".maintenance.lock", fcntl.LOCK_EX), writing(root):
+        yield
+
+
+@contextmanager
+def writing(root: str) -> Iterator[None]:
+    """Announce uncommitted data files; waits for a vacuum in progress."""
+    with _locked(root, ".writing.lock", fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def sweeping(root: str) -> Iterator[None]:
+    """Wait until nobody has uncommitted data files, and keep writers out meanwhile."""
+    with (
+        _locked(root, ".maintenance.lock", fcntl.LOCK_EX),
+        _locked(root, ".writing.lock", fcntl.LOCK_EX),
+    ):
+        yield
+
+
+@contextmanager
+def _locked(root: str, name: str, how: int) -> Iterator[None]:
+    with Path(root, name).open("a") as file:
+        fcntl.flock(file, how)  # released when the file is closed, also by the kernel
+        yield

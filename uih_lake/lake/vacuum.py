@@ -1,0 +1,18 @@
+"""Vacuum: data files that no recent version of a table needs leave the disk."""
+
+from __future__ import annotations
+
+from uih_lake.lake import lease
+from uih_lake.lake.store import Store
+
+
+def vacuum(store: Store, retain_hours: int) -> list[str]:
+    """Delete unreferenced files older than ``retain_hours``; returns their paths in the lake.
+
+    A reader that holds an older version fails once its files are gone; 0 hours is for erasing.
+    Nothing a pointer resolves to is ever touched: those files are in the newest version.
+    """
+    with lease.sweeping(store.root):
+        store.refresh()
+        tables = (store.recent, store.uih, store.examples, store.forgotten)
+        return [path for table in tables for path in table.vacuum(retain_hours)]
