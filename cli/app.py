@@ -129,7 +129,13 @@ def _register(verb: Callable[..., None], panel: str) -> None:
     parameters = [*(p.replace(kind=keyword) for p in own), *shared]
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
-    app.command(verb.__name__, rich_help_panel=panel)(command)
+    app.command(verb.__name__, help=_flowing(verb.__doc__), rich_help_panel=panel)(command)
+
+
+def _flowing(text: str | None) -> str:
+    """A docstring whose paragraphs are one line each, but for the indented ones, the examples."""
+    paragraphs = inspect.cleandoc(text or "").split("\n\n")
+    return "\n\n".join(p if p.startswith(" ") else " ".join(p.split()) for p in paragraphs)
 
 
 for _panel, _verbs in VERBS.items():

@@ -52,6 +52,7 @@ def append(
     """
     from uih_lake import Lake
     from uih_lake.info import appended
+    from uih_lake.lake.store import Store
 
     opened = Lake.open(lake)
     before = opened.version
@@ -68,7 +69,7 @@ def append(
             progress=progress,
         )
     added = version > before
-    events = appended(lake, version) if added else 0
+    events = appended(Store.open(lake), version) if added else 0
     if added:
         text = f"lake version {version}: {amount(events, 'event')}"
     else:

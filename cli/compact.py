@@ -7,7 +7,7 @@ from uih_lake.cli.terminal import Terminal
 
 
 def compact(terminal: Terminal, lake: options.Lake, as_json: options.Json = False) -> None:
-    """Merge the sorted runs that several seals left in a bucket into one.
+    """Merge what several seals left in a bucket into one run.
 
     Reading is fastest from one run per bucket. Nothing that a pointer means changes; the files
     merged stay on disk until they are vacuumed.

@@ -22,18 +22,18 @@ DELIVERIES = 5
 BUCKETS = 8
 TENANT = """\
 name = "ranker"
-context = ["label", "surface"]              # columns of the request that travel along
+context = ["label", "surface"]        # columns of the request that travel along
 
-[groups.engaged]                            # what the user acted on
+[groups.history]                      # all that the user did and was shown
 traits  = ["item_id", "event_ts", "action", "dwell"]
-where   = "action <> 'impression'"
-max_len = 1024
-window  = "120d"
+max_len = 2048                        # the newest of it
 
-[groups.seen]                               # and the last that was shown
+[groups.engaged]                      # and only what was acted on
 traits  = ["item_id", "category"]
+where   = "action <> 'impression'"
 max_len = 128
-lag     = "1m"                              # not what the request itself brought about
+window  = "90d"
+lag     = "1m"                        # not what the request itself brought about
 """
 QUERY = """\
 SELECT action, count(*) AS events, count(DISTINCT user_id) AS users
@@ -55,11 +55,11 @@ def demo(
         int, typer.Option(metavar="N", min=0, help="The same seed makes up the same events.")
     ] = 0,
 ) -> None:
-    """Show the whole way on a made-up lake, from nothing to tensors, in about a minute.
+    """Show the whole way on a made-up lake, in about a minute.
 
-    Makes up a realistic log (Zipf items, log-normal histories, bursts, late and simultaneous
-    events), appends it in several deliveries, seals, logs requests, rebuilds their histories for
-    a tenant, and compares bytes. Every command is shown as it is run; all of them work on DIR.
+    From nothing to tensors: makes up a realistic log (Zipf items, log-normal histories, bursts,
+    late and simultaneous events), appends it in several deliveries, seals, logs requests, rebuilds
+    their histories for a tenant, and compares bytes. Every command is shown as it is run.
 
       uihlake demo
       uihlake demo playground --users 10000
@@ -166,20 +166,26 @@ class Show:
         self.run("materialize", lake, "--tenant", tenant, "--out", out)
 
     def compare(self) -> None:
-        """Bytes on disk of the lake and of the fat rows."""
+        """Bytes of the lake and of the fat rows."""
+        import pyarrow.parquet as pq
+
         from uih_lake import Lake
 
         facts = Lake.open(self.path("lake")).info()
         sizes = {table.name: table.bytes for table in facts.tables}
-        events = sizes["uih"] + sizes["recent"]
-        fat = sum(file.stat().st_size for file in Path(self.path("training")).iterdir())
-        traits = len(facts.event_schema) - 5
+        paths = [*Path(self.path("training")).iterdir()]
+        footers = [pq.read_metadata(path) for path in paths]
+        groups = [foot.row_group(i) for foot in footers for i in range(foot.num_row_groups)]
+        plain = sum(group.total_byte_size for group in groups)
+        written = sum(path.stat().st_size for path in paths)
         self.tell(
-            f"\nOn disk:\n"
-            f"  events, once, all {traits} traits   {size(events):>9}\n"
-            f"  examples with their pointers   {size(sizes['examples']):>9}\n"
-            f"  fat rows of this one tenant    {size(fat):>9}"
-            f"  ({fat / (events + sizes['examples']):.1f}x the lake, and again for each tenant)"
+            f"""
+On disk, compressed:
+  the lake: every event once, all its traits        {size(sizes["uih"] + sizes["recent"]):>9}
+            examples with their pointers            {size(sizes["examples"]):>9}
+  fat rows: this tenant alone, sorted by user       {size(written):>9}
+            before compression                      {size(plain):>9}
+"""
         )
 
     def tensors(self) -> None:

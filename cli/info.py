@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def info(
     terminal: Terminal, lake: options.Lake, at: options.At = None, as_json: options.Json = False
 ) -> None:
-    """Tell what a lake holds: versions, counts per tier, bytes per column, schema.
+    """Tell what a lake holds: versions, counts, bytes, columns.
 
     Counts are those of the lake version looked at; bytes are what the tables take on disk now.
     Columns are listed as they are stored: _delay is the time from event_ts to arrival_ts, _tie the

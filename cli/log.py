@@ -36,11 +36,11 @@ def log(
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Store requests as examples, each with a versioned pointer to its history.
+    """Store requests as examples, each with a versioned pointer.
 
-    A pointer pins what was visible: events before the request, known by then, in the lake as it is
-    now. Other columns (labels, features of the request) travel along as context. An example_id is
-    taken where the column exists, else numbered on; it is kept once.
+    A pointer pins which history was visible: events before the request, known by then, in the lake
+    as it is now. Other columns (labels, features of the request) travel along as context. An
+    example_id is taken where the column exists, else numbered on; it is kept once.
 
       uihlake log shop requests.csv --user-id member --request-ts at --ts-unit s
 
@@ -65,8 +65,8 @@ def log(
     if facts["examples"]:
         text += (
             f" at lake version {facts['lake_version']}, example_id {facts['first_id']} to"
-            f" {facts['last_id']}, history of {facts['mean_length']:,.1f} events on average,"
-            f" none for {facts['without_history']:,}"
+            f" {facts['last_id']}\n{facts['mean_length']:,.1f} events visible on average, none to"
+            f" {amount(facts['without_history'], 'example')}"
         )
     terminal.report(text, facts, as_json)
 

@@ -34,7 +34,7 @@ def materialize(
     at: options.At = None,
     as_json: options.Json = False,
 ) -> None:
-    """Write the examples with their sequences rebuilt, one row per example.
+    """Rebuild the sequences of all examples and write them.
 
     The tenant says which events, traits and lengths its model wants. A row has example_id, user_id,
     request_ts, the context, and per group a struct of lists, oldest event first. DIR appears when

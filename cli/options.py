@@ -27,7 +27,7 @@ Lake = Annotated[str, typer.Argument(metavar="LAKE", help="Directory of the lake
 Files = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE...",
+        metavar="FILE",
         help="Parquet, CSV, JSON lines or Arrow, by its ending; quoted globs work too.",
     ),
 ]

@@ -18,8 +18,8 @@ from uih_lake.cli.terminal import Terminal
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_READABLE = 16
-_PADDING = 2
+_READABLE = 24
+_PADDING = 3
 
 
 class Format(StrEnum):
@@ -54,7 +54,9 @@ def write_table(reader: pa.RecordBatchReader, terminal: Terminal, max_rows: int)
     headers = [_cell(name) for name in reader.schema.names]
     shown = _columns_that_fit(headers, rows, terminal.width)
     if shown < len(headers):
-        terminal.say(f"only the first {shown} of {len(headers)} columns; csv has all")
+        terminal.say(
+            f"only the first {shown} of {len(headers)} columns; name the ones to see, csv has all"
+        )
     numbers = [place for place, field in enumerate(reader.schema) if _is_number(field.type)]
     terminal.table(headers[:shown], [row[:shown] for row in rows], numbers)
 
@@ -125,7 +127,10 @@ def _text(value: Any) -> str:
 
 def _cell(value: Any) -> str:
     """Text on one line in which nothing steers the terminal."""
-    text = "NULL" if value is None else _text(value)
+    if isinstance(value, datetime):
+        text = value.isoformat(" ").replace("000+00:00", "+00:00").replace("+00:00", "Z")
+    else:
+        text = "NULL" if value is None else _text(value)
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

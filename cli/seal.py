@@ -7,10 +7,10 @@ from uih_lake.cli.terminal import Terminal
 
 
 def seal(terminal: Terminal, lake: options.Lake, as_json: options.Json = False) -> None:
-    """Move all appended events from the mutable to the immutable tier.
+    """Sort appended events by user, into the immutable tier.
 
-    Sealed events are sorted by user and time, so that reading a sequence touches little. Pointers,
-    lake versions and what is visible stay as they are. Seal after a batch of appends.
+    Sealing moves events out of the mutable tier, and reading a sequence then touches little.
+    Pointers, lake versions and what is visible stay as they are. Seal after a batch of appends.
 
       uihlake seal shop
 

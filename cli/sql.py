@@ -36,11 +36,11 @@ def sql(
     at: options.At = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Run one read-only SQL statement over the views events, uih and examples.
+    """Ask in SQL: one read-only statement over the lake.
 
-    It is DuckDB's SQL. events has the events of both tiers, uih those of the immutable tier,
-    examples the requests with their context and pointers. Nothing can be written by a statement,
-    and nothing outside the lake read.
+    It is DuckDB's SQL, over three views: events has the events of both tiers, uih those of the
+    immutable tier, examples the requests with their context and pointers. A statement can write
+    nothing, and read nothing outside the lake.
 
       uihlake sql shop "SELECT action, count(*) FROM events GROUP BY ALL"
       uihlake sql shop - --format parquet -o users.parquet < users.sql

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 FORMATS: Final = ("parquet", "arrow")
-PART_BYTES: Final = 512 * 2**20
+PART_BYTES: Final = 256 * 2**20
 """Bytes on disk after which the next file is begun."""
 GROUP_BYTES: Final = 64 * 2**20
 """Bytes in memory of a row group, or of a record batch of an Arrow file."""
