@@ -18,29 +18,29 @@ def rechunk(
 ) -> Iterator[pa.RecordBatch]:
     """The same rows in the same order; big batches are sliced, small ones put together.
 
-    What is within half of the limits already goes through without a copy. Empty batches vanish.
+    Every batch but the last is at least about half as long as a limit allows; what is so already
+    goes through without a copy. Empty batches vanish.
     """
     held: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
         for piece in _slices(batch, max_rows, max_bytes):
-            if rows + piece.num_rows > max_rows or size + piece.nbytes > max_bytes:
-                yield from _joined(held)
-                held, rows, size = [], 0, 0
             held.append(piece)
             rows, size = rows + piece.num_rows, size + piece.nbytes
             if rows >= max_rows // 2 or size >= max_bytes // 2:
-                yield from _joined(held)
+                for joined in _joined(held):
+                    yield from _slices(joined, max_rows, max_bytes)
                 held, rows, size = [], 0, 0
     yield from _joined(held)
 
 
 def _slices(batch: pa.RecordBatch, max_rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    """The batch in equal parts, as few as the limits allow."""
     rows = batch.num_rows
     if not rows:
         return
-    fitting = rows * max_bytes // max(batch.nbytes, 1)
-    step = max(1, min(max_rows, fitting))
+    parts = max(-(-rows // max_rows), -(-batch.nbytes // max_bytes), 1)
+    step = max(1, -(-rows // parts))
     for start in range(0, rows, step):
         yield batch.slice(start, step)
 

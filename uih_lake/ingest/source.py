@@ -58,11 +58,11 @@ def reading(where: str, as_what: str, hint: str) -> Iterator[None]:
         yield
     except _FOREIGN as error:
         raise InputError(
-            f"{where}: cannot be read as {as_what}: {_first_words(error)}", hint=hint
+            f"{where}: cannot be read as {as_what}: {cause_of(error)}", hint=hint
         ) from error
 
 
-def _first_words(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
     """What a long message says of the cause, on one line, without the text of the input."""
     text = re.sub(r"^\w[\w ]* Error: ", "", str(error)) or type(error).__name__
     text = re.sub(

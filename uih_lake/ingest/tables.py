@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from uih_lake.errors import InputError
-from uih_lake.ingest.source import TABLE, plain_schema, reading
+from uih_lake.ingest.source import TABLE, cause_of, plain_schema, reading
 
 _ACCEPTED = (
     "give a path, a list of paths, or a table: pyarrow, polars, DuckDB, pandas "
@@ -32,7 +32,7 @@ class Table:
             yield from self._reader
         except (pa.ArrowException, duckdb.Error) as error:
             raise InputError(
-                f"{TABLE}: the stream broke: {str(error).splitlines()[0]}",
+                f"{TABLE}: the stream broke: {cause_of(error)}",
                 hint="check what produces it",
             ) from error
 
@@ -52,8 +52,7 @@ def _reader(source: Any) -> pa.RecordBatchReader:
             return pa.Table.from_batches([pa.record_batch(source)]).to_reader()
     except (pa.ArrowException, duckdb.Error, TypeError, ValueError) as error:
         raise InputError(
-            f"{TABLE}: a {type(source).__name__} that is no Arrow table: "
-            f"{str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            f"{TABLE}: a {type(source).__name__} that is no Arrow table: {cause_of(error)}",
             hint=_ACCEPTED,
         ) from error
     hint = "wrap it: pyarrow.table(...)" if isinstance(source, Mapping) else _ACCEPTED

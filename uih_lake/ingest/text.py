@@ -68,12 +68,20 @@ class TextFile:
     def _header(self) -> list[str]:
         opened = gzip.open if self._path.suffix.lower() == ".gz" else open
         with reading(self.where, "delimited text", _DAMAGED):
-            file = cast(IO[str], opened(self._path, "rt", encoding="utf-8-sig", newline=""))
+            # What is no UTF-8 further down is left to the parser, which knows the line.
+            file = cast(
+                IO[str],
+                opened(
+                    self._path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline=""
+                ),
+            )
             with file:
                 try:
                     header = next(csv.reader(file, delimiter=self._delimiter, strict=True), [])
                 except csv.Error as error:
                     raise InputError(f"{self.where}: line 1: {error}", hint=_DAMAGED) from error
+            for name in header:
+                name.encode()
         if not header:
             raise InputError(
                 f"{self.where}: has no header", hint="name the columns in its first line"

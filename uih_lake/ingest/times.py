@@ -108,8 +108,8 @@ def _from_floats(values: pa.Array, unit: str, place: Place) -> pa.Array:
         "with a time that is NaN or infinite",
         "set it or drop those rows",
     )
-    ticks = _TICKS[unit]
-    bad = pc.or_(pc.less(values, _FIRST * ticks), pc.greater_equal(values, (_LAST + 1) * ticks))
+    first, after = float(_FIRST * _TICKS[unit]), float((_LAST + 1) * _TICKS[unit])
+    bad = pc.or_(pc.less(values, first), pc.greater_equal(values, after))
     place.refuse(bad, values, "with a time that is out of range", _wrong_unit(unit))
     micros = pc.round(pc.multiply(values, float(_PER_UNIT[unit])), round_mode="half_to_even")
     return micros.cast(pa.int64(), safe=False).cast(TIME)
