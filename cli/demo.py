@@ -14,6 +14,7 @@ import typer
 
 from uih_lake.cli.terminal import Terminal, amount, size
 from uih_lake.errors import OutputError
+from uih_lake.sqlfile import statement
 
 if TYPE_CHECKING:
     from uih_lake.workload import Workload
@@ -35,9 +36,6 @@ max_len = 128
 window  = "90d"
 lag     = "1m"                        # not what the request itself brought about
 """
-QUERY = """\
-SELECT action, count(*) AS events, count(DISTINCT user_id) AS users
-FROM events GROUP BY action ORDER BY events DESC"""
 
 
 def demo(
@@ -154,7 +152,8 @@ class Show:
                 self.run("seal", lake)
             self.run("append", lake, self._delivery(number), "--key", f"delivery-{number}")
         self.tell("\nBoth tiers are one view in SQL:")
-        self.run("sql", lake, QUERY, "--format", "table")
+        query = " ".join(statement("demo/actions").split())
+        self.run("sql", lake, query, "--format", "table")
 
     def materialize(self) -> None:
         """Log the requests and rebuild their histories."""
