@@ -23,7 +23,7 @@ from typing import Final
 import pyarrow as pa
 
 from uih_lake.errors import OutputError
-from uih_lake.output.parts import FORMATS, PART_BYTES, Parts
+from uih_lake.output.parts import FORMATS, GROUP_BYTES, PART_BYTES, Parts
 from uih_lake.output.place import check_apart
 
 _OURS: Final = re.compile(rf"part-\d{{5,}}\.({'|'.join(FORMATS)})")
@@ -47,6 +47,9 @@ def check(out: str | Path, *, overwrite: bool = False, lake: str | Path | None =
     """
     place = Path(out).resolve()
     check_apart(out, lake)
+    for parent in place.parents:
+        if parent.is_file():
+            raise OutputError(f"{parent} is a file", hint="name a directory below directories")
     if not os.path.lexists(place):
         return place
     if not place.is_dir():
@@ -72,6 +75,7 @@ def write(
     overwrite: bool = False,
     lake: str | Path | None = None,
     part_bytes: int = PART_BYTES,
+    group_bytes: int = GROUP_BYTES,
 ) -> Written:
     """Stream ``reader`` into part files of about ``part_bytes`` below ``out``; all or nothing.
 
@@ -87,7 +91,7 @@ def write(
         check(out, overwrite=overwrite, lake=lake)
         place.parent.mkdir(parents=True, exist_ok=True)
         with _partial(place) as partial:
-            parts = Parts(partial, reader.schema, format, part_bytes)
+            parts = Parts(partial, reader.schema, format, part_bytes, group_bytes)
             with parts:
                 for batch in reader:
                     parts.write(batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -23,17 +24,26 @@ _DICTIONARY_VALUES: Final = 1024
 class Parts:
     """Writes ``part-00000.parquet``, ``part-00001.parquet``, ... of one schema into a directory.
 
-    Rows are gathered into groups of about :data:`GROUP_BYTES`, so memory is bounded by that and by
-    the largest batch. A context manager: what is pending is written, and synced, on leaving it.
+    A file ends after about ``part_bytes``. Rows are gathered into groups of about ``group_bytes``,
+    so memory is bounded by that and by the largest batch. A context manager: what is pending is
+    written, and synced, on leaving it.
     """
 
-    def __init__(self, directory: Path, schema: pa.Schema, format: str, part_bytes: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        schema: pa.Schema,
+        format: str,
+        part_bytes: int = PART_BYTES,
+        group_bytes: int = GROUP_BYTES,
+    ) -> None:
         self.rows = 0
         self.names: list[str] = []
         self._directory = directory
         self._schema = schema
         self._format = format
         self._part_bytes = part_bytes
+        self._group_bytes = group_bytes
         self._pending: list[pa.RecordBatch] = []
         self._pending_bytes = 0
         self._file: Any = None
@@ -49,15 +59,18 @@ class Parts:
             if self._pending or not self.names:
                 self._flush()
             self._end()
-        elif self._file is not None:
+        elif self._writer is not None:
+            # The files are of no use any more, and the error on its way says why.
+            with suppress(OSError, ValueError, pa.ArrowException):
+                self._writer.close()
             self._file.close()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
-        for piece in _pieces(batch):
+        for piece in _pieces(batch, self._group_bytes):
             self._pending.append(piece)
             self._pending_bytes += piece.nbytes
-            if self._pending_bytes >= GROUP_BYTES:
+            if self._pending_bytes >= self._group_bytes:
                 self._flush()
 
     def _flush(self) -> None:
@@ -98,9 +111,9 @@ class Parts:
         self._writer = self._file = None
 
 
-def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def _pieces(batch: pa.RecordBatch, group_bytes: int) -> Iterator[pa.RecordBatch]:
     """The batch in slices of about a group each."""
-    count = min(batch.nbytes // GROUP_BYTES + 1, batch.num_rows)
+    count = min(batch.nbytes // group_bytes + 1, batch.num_rows)
     for piece in range(count):
         start = batch.num_rows * piece // count
         yield batch.slice(start, batch.num_rows * (piece + 1) // count - start)
