@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import duckdb
@@ -20,11 +22,14 @@ from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.log import log
-from uih_lake.materialize import Rebuild
+from uih_lake.materialize import Rebuild, Selection
 from uih_lake.pointers.examples import Examples
+from uih_lake.pointers.label import label
 from uih_lake.pointers.policy import Counts, Judge, Policy, check_policy
+from uih_lake.serving import Served, serve
 from uih_lake.tenant import Tenant
 from uih_lake.tenant.condition import check_condition
+from uih_lake.verify import Report, verify
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while long work goes on."""
@@ -180,17 +185,80 @@ class Lake:
         as_of_ts: str | None = None,
         ts_unit: str | None = None,
         on_null_user: str = "raise",
+        pointers: pa.Table | None = None,
         progress: Progress = _quiet,
     ) -> pa.Table:
         """Store requests as examples with versioned pointers, which are returned as given.
 
         A ``live`` pointer sees all that the lake holds now; a backfilled one only what had arrived
-        by its ``as_of_ts`` or else by its ``request_ts``. Raises :class:`InputError`; then nothing
-        is written.
+        by its ``as_of_ts`` or else by its ``request_ts``. ``pointers`` are those of
+        :meth:`snapshot`, one per request, stored as serving cut them. Raises :class:`InputError`;
+        then nothing is written.
         """
         self._writable("log to")
         columns = RequestColumns(user_id, request_ts, as_of_ts, ts_unit, on_null_user)
-        return log(self._store, ingest.open_requests(requests, columns, None), live, progress)
+        batches = ingest.open_requests(requests, columns, None)
+        return log(self._store, batches, live, pointers, progress)
+
+    def label(self, labels: Any) -> int:
+        """Set columns that became known later on examples that are logged; how many were found.
+
+        ``labels`` is an Arrow table with ``example_id`` and the columns to set. Pointers stay as
+        they are. Raises :class:`InputError`.
+        """
+        self._writable("label examples of")
+        self._store.refresh()
+        return label(self._store, pa.table(labels))
+
+    def snapshot(
+        self, user_ids: Any, request_ts: datetime | Sequence[datetime], tenant: Tenant
+    ) -> Served:
+        """What serving feeds the model for ``user_ids`` at ``request_ts``, and the pointers to log.
+
+        One time for all users, or one each. Logging the pointers with :meth:`log` and rebuilding
+        later gives the same sequences bit for bit.
+        """
+        state = self._snapshot()
+        served = replace(tenant, context=())
+        served.check(schema.public_events(state.stored), pa.schema([]))
+        users = pa.array(user_ids, state.stored.field(names.USER_ID).type)
+        times = [request_ts] * len(users) if isinstance(request_ts, datetime) else list(request_ts)
+        return serve(state, users, pa.array(times, schema.TIME), served)
+
+    def follow(
+        self,
+        tenant: Tenant,
+        *,
+        after: int = -1,
+        stop: Event | None = None,
+        poll_s: float = 0.5,
+        on_mismatch: Policy = "raise",
+    ) -> Iterator[tuple[int, pa.RecordBatchReader]]:
+        """New examples as they are committed: (log version, rows of :meth:`materialize`), in order.
+
+        Start ``after`` the last log version that was dealt with; every later one comes exactly
+        once. Without ``stop`` the iteration ends when all there is has come; with it, it waits for
+        more, looking every ``poll_s`` seconds, until ``stop`` is set.
+        """
+        while stop is None or not stop.is_set():
+            self._store.refresh()
+            newest = self._store.log_version
+            for version in range(after + 1, newest + 1):
+                rebuild = self._rebuild(tenant, None, on_mismatch, None, (version - 1, version))
+                batches = rebuild.batches(_quiet)
+                yield version, pa.RecordBatchReader.from_batches(rebuild.schema, batches)
+            after = max(after, newest)
+            if stop is None:
+                return
+            stop.wait(poll_s)
+
+    def verify(
+        self, *, sample: int | None = None, seed: int = 0, progress: Progress = _quiet
+    ) -> Report:
+        """Audit the files and resolve all pointers, or about ``sample``, against their digests."""
+        snapshot, examples = self._snapshot(), Examples.of(self._store)
+        selection = Selection(snapshot, examples, self._judge("keep", Counts()))
+        return verify(self._store, selection, sample, seed, progress)
 
     def materialize(
         self,
@@ -229,17 +297,18 @@ class Lake:
         where: str | None = None,
         on_mismatch: Policy = "raise",
         counts: Counts | None = None,
-        after: int = -1,
+        log_versions: tuple[int, int] = (-1, schema.UNBOUNDED),
     ) -> Rebuild:
-        check_policy(on_mismatch)
-        snapshot, examples = self._snapshot(), Examples.of(self._store, after)
+        """What to rebuild of the examples with ``after < log_version <= through``."""
+        snapshot, examples = self._snapshot(), Examples.of(self._store, *log_versions)
         tenant.check(schema.public_events(snapshot.stored), examples.public)
         condition = "true" if where is None else check_condition(where, examples.public)
-        tombstones = Tombstones.of(self._store)
-        judge = Judge(
-            tombstones, snapshot.retained_from, on_mismatch, Counts() if counts is None else counts
-        )
-        return Rebuild(snapshot, examples, tenant, judge, condition)
+        judge = self._judge(on_mismatch, Counts() if counts is None else counts)
+        return Rebuild(Selection(snapshot, examples, judge, tenant.context, condition), tenant)
+
+    def _judge(self, policy: Policy, counts: Counts) -> Judge:
+        check_policy(policy)
+        return Judge(Tombstones.of(self._store), self._store.retained_from, policy, counts)
 
     def _snapshot(self) -> Snapshot:
         self._store.refresh()
