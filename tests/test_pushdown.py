@@ -1,0 +1,229 @@
+"""What a tenant does not ask for is not read: by the plan, and proven by breaking the bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from uih_lake import CorruptionError, Group, Lake, Tenant, schema
+from uih_lake.lake.parquet import ROW_GROUP_ROWS
+from uih_lake.lake.snapshot import Snapshot
+from uih_lake.lake.store import Store
+from uih_lake.resolve.plan import scans
+from uih_lake.resolve.run import Resolver
+from uih_lake.session import connect
+
+TIME = pa.timestamp("us", "UTC")
+EVENTS = 200_000
+USERS = 40
+KEYS = {"user_id", "event_ts", "_delay", "lake_version", "_tie"}
+TIERS = ("recent", "uih")
+HIDDEN = ("other", "blob", "tags")
+"""Traits the tenants below never ask for."""
+
+
+def build(folder: Path, rows: int, *, buckets: int = 1, sealed: bool = True) -> Lake:
+    """A lake of users with ``rows / USERS`` events each, a microsecond apart."""
+    lake = Lake.create(folder / "lake", buckets=buckets)
+    number = np.arange(rows)
+    lake.append(
+        pa.table(
+            {
+                "user_id": number * USERS // rows,
+                "event_ts": pa.array(number, TIME),
+                "item": number,
+                "action": pa.array(["click", "like"]).take(pa.array(number % 2)),
+                "other": np.random.default_rng(0).random(rows),
+                "blob": pa.array(number.astype(str)),
+                "tags": pa.ListArray.from_arrays(np.arange(rows + 1, dtype=np.int32), number),
+            }
+        )
+    )
+    if sealed:
+        lake.seal()
+    return lake
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=TIERS)
+def big(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """One file of more than one row group, in either tier; not to be written to."""
+    return build(tmp_path_factory.mktemp("big"), EVENTS, sealed=request.param)
+
+
+# The plan
+
+
+def resolved(group: Group, lake: Lake, users: Sequence[int]) -> str:
+    """The statement that resolves ``group`` for ``users``."""
+    snapshot = Snapshot.of(Store.open(lake.path))
+    (scan,) = scans(Tenant("t", {"g": group}), schema.public_events(snapshot.stored))
+    with connect() as duck:
+        pointers = pa.chunked_array([pa.array(users)])
+        return Resolver(snapshot, duck).statement(scan, scan.traits, pointers, 0)
+
+
+BOUNDS = {"since": 5, "until": 100_000, "newest": 0}
+
+
+def parquet_scans(duck: duckdb.DuckDBPyConnection, sql: str, **bounds: int) -> list[Any]:
+    """Details of every Parquet scan in the plan."""
+    (row,) = duck.sql(f"EXPLAIN (FORMAT JSON) {sql}", params=bounds or None).fetchall()
+    return [node["extra_info"] for node in walk(json.loads(row[1])) if is_scan(node)]
+
+
+def is_scan(node: dict[str, Any]) -> bool:
+    return "PARQUET" in node["name"]
+
+
+def walk(nodes: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for node in nodes:
+        yield node
+        yield from walk(node["children"])
+
+
+def the_scan(lake: Lake, group: Group, users: Sequence[int] = (3, 27)) -> dict[str, Any]:
+    with connect() as duck:
+        (scan,) = parquet_scans(duck, resolved(group, lake, users), **BOUNDS)
+        return dict(scan)
+
+
+def columns(scan: dict[str, Any]) -> set[str]:
+    found = scan["Projections"]
+    return set([found] if isinstance(found, str) else found)
+
+
+def filters(scan: dict[str, Any]) -> str:
+    found = scan.get("Filters", "")
+    return found if isinstance(found, str) else " & ".join(found)
+
+
+def test_only_keys_and_asked_traits_are_scanned(big: Lake) -> None:
+    scan = the_scan(big, Group(["item"]))
+    # The mutable tier keeps the lake version and the bucket outside of what is asked.
+    assert columns(scan) - {"_bucket", "lake_version"} == KEYS - {"lake_version"} | {"item"}
+
+
+def test_a_group_without_a_condition_has_none_in_its_scan(big: Lake) -> None:
+    """The control: what the next tests find in the plan comes from the group."""
+    scan = the_scan(big, Group(["other", "blob"]), users=range(1000))
+    assert columns(scan) >= {"other", "blob"}
+    assert "action" not in filters(scan)
+    assert "user_id" not in filters(scan)
+
+
+def test_window_user_and_condition_reach_the_scan(big: Lake) -> None:
+    found = filters(the_scan(big, Group(["item"], where="action = 'click'", window="1s")))
+    assert "event_ts >= '1970-01-01 00:00:00.000005+00'" in found
+    assert "event_ts < '1970-01-01 00:00:00.1+00'" in found
+    assert "user_id IN (3, 27)" in found
+    assert "action = 'click'" in found
+
+
+def test_a_condition_on_a_filter_column_alone_decodes_no_other(big: Lake) -> None:
+    scan = the_scan(big, Group(["event_ts"], where="item between 7 and 9"))
+    assert not columns(scan) & {*HIDDEN, "action", "_fingerprint"}
+    assert "item" in filters(scan)
+
+
+def test_few_users_read_few_row_groups(big: Lake) -> None:
+    def read(users: Sequence[int]) -> str:
+        sql = resolved(Group(["item"]), big, users)
+        bounds = {"since": 0, "until": EVENTS + 1, "newest": 0}
+        with connect() as duck:
+            (row,) = duck.sql(f"EXPLAIN ANALYZE {sql}", params=bounds).fetchall()
+        found = re.search(r"Row Groups Scanned: (\d+ / \d+)", row[1])
+        return found[1] if found else row[1]
+
+    assert read([0, 1]) == "1 / 2"
+    assert read([0, USERS - 1]) == "2 / 2"
+    assert read(range(1000)) == "2 / 2", "the control: no user condition"
+
+
+def test_views_push_down_too(big: Lake) -> None:
+    plan = big.sql(
+        "SELECT item FROM events WHERE user_id = 3 AND event_ts < '1970-01-02'"
+    ).explain()
+    assert "user_id" in plan
+    assert not any(name in plan for name in (*HIDDEN, "action"))
+    control = big.sql("SELECT * FROM events").explain()
+    assert all(name in control for name in (*HIDDEN, "action"))
+
+
+# The bytes
+
+
+def wreck(path: Path, column: str, row_groups: Sequence[int]) -> None:
+    """Overwrite every page of a column in some row groups of a Parquet file."""
+    with pq.ParquetFile(path) as file:
+        metadata = file.metadata
+    names = [metadata.schema.column(i).path.split(".")[0] for i in range(metadata.num_columns)]
+    with path.open("r+b") as raw:
+        for group in row_groups:
+            chunk = metadata.row_group(group).column(names.index(column))
+            start = chunk.dictionary_page_offset or chunk.data_page_offset
+            raw.seek(start)
+            raw.write(b"\xff" * chunk.total_compressed_size)
+
+
+def data_files(lake: Lake) -> list[Path]:
+    return [path for tier in TIERS for path in sorted(Path(lake.path, tier).glob("*.parquet"))]
+
+
+def asked(lake: Lake, users: Sequence[int]) -> None:
+    times = pa.array([10**9] * len(users), TIME)
+    lake.log(pa.table({"user_id": list(users), "request_ts": times}))
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=TIERS)
+@pytest.mark.parametrize("column", HIDDEN)
+def test_a_trait_nobody_asked_for_is_not_read(tmp_path: Path, sealed: bool, column: str) -> None:
+    lake = build(tmp_path, 1000, buckets=2, sealed=sealed)
+    asked(lake, [1, 2])
+    tenant = Tenant("t", {"g": Group(["item", "event_ts"], where="action = 'click'")})
+    expected = lake.materialize(tenant).read_all()
+    for path in data_files(lake):
+        wreck(path, column, range(pq.read_metadata(path).num_row_groups))
+
+    lake = Lake.open(lake.path)
+    assert lake.materialize(tenant).read_all().equals(expected)
+    with pytest.raises(CorruptionError, match=column):
+        lake.materialize(Tenant("t", {"g": Group(["item", column])})).read_all()
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=TIERS)
+def test_a_column_only_a_condition_speaks_of_is_read(tmp_path: Path, sealed: bool) -> None:
+    """The control: the same damage in a column of the condition is noticed."""
+    lake = build(tmp_path, 1000, sealed=sealed)
+    asked(lake, [1])
+    for path in data_files(lake):
+        wreck(path, "action", range(pq.read_metadata(path).num_row_groups))
+    lake = Lake.open(lake.path)
+    with pytest.raises(CorruptionError, match="action"):
+        lake.materialize(Tenant("t", {"g": Group(["item"], where="action = 'like'")})).read_all()
+    assert lake.materialize(Tenant("t", {"g": Group(["item"])})).read_all().num_rows == 1
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=TIERS)
+def test_row_groups_of_other_users_are_not_read(tmp_path: Path, sealed: bool) -> None:
+    """The engine skips them; the page checks before it, which look at whole files, are left out."""
+    assert EVENTS > ROW_GROUP_ROWS
+    lake = build(tmp_path, EVENTS, sealed=sealed)
+    (path,) = Path(lake.path, TIERS[sealed]).glob("*.parquet")
+    assert pq.read_metadata(path).num_row_groups == 2
+    wreck(path, "item", [1])
+    bounds = {"since": 0, "until": EVENTS + 1, "newest": 0}
+    with connect() as duck:
+        first = resolved(Group(["item"]), lake, [0, 1])
+        assert len(duck.sql(first, params=bounds).fetchall()) == 2 * EVENTS // USERS
+        last = resolved(Group(["item"]), lake, [USERS - 1])
+        with pytest.raises(duckdb.Error):
+            duck.sql(last, params=bounds).fetchall()
