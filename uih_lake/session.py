@@ -15,6 +15,9 @@ import pyarrow as pa
 
 from uih_lake.errors import CorruptionError, SqlRefused
 
+_IN_ONE_PIECE = 1 << 40
+"""Rows per chunk: a session of one thread gives one chunk, so that nobody has to join several."""
+
 
 def connect(
     *, threads: int | None = None, memory_limit: str | None = None
@@ -47,7 +50,7 @@ def fetch(
     tenant's condition meets a value it cannot be evaluated on.
     """
     try:
-        return session.sql(statement, params=dict(parameters or {})).to_arrow_table()
+        return session.sql(statement, params=dict(parameters or {})).to_arrow_table(_IN_ONE_PIECE)
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
         raise SqlRefused(
             f"a condition cannot be evaluated: {_first_line(error)}",
