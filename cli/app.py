@@ -7,9 +7,11 @@ modules import the engine only inside that function, so that ``--help`` is immed
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
 from typing import Annotated, Any
@@ -107,6 +109,28 @@ def uihlake(
     context.obj = Terminal(quiet=quiet, bars=not no_progress)
 
 
+class _Messages(logging.Handler):
+    """What the library logs, as messages of this run."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(logging.WARNING)
+        self._terminal = terminal
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._terminal.say(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+@contextmanager
+def _logging(terminal: Terminal) -> Iterator[None]:
+    """Pass on the library's log to ``terminal`` while the block runs."""
+    log, messages = logging.getLogger("uih_lake"), _Messages(terminal)
+    log.addHandler(messages)
+    try:
+        yield
+    finally:
+        log.removeHandler(messages)
+
+
 def _register(verb: Callable[..., None], panel: str) -> None:
     """Make a command of ``verb``, which is given a :class:`Terminal` before its own parameters.
 
@@ -118,7 +142,9 @@ def _register(verb: Callable[..., None], panel: str) -> None:
     @wraps(verb)
     def command(context: typer.Context, quiet: bool, no_progress: bool, **given: Any) -> None:
         before: Terminal = context.obj
-        verb(Terminal(before.quiet or quiet, before.bars and not no_progress), **given)
+        terminal = Terminal(before.quiet or quiet, before.bars and not no_progress)
+        with _logging(terminal):
+            verb(terminal, **given)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     shared = [
