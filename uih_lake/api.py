@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -35,7 +36,14 @@ Progress = Callable[[int, int], None]
 """Called with (done, total) while long work goes on."""
 
 
+_LOG = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _tell_skipped(batches: ingest.Batches) -> None:
+    if batches.rows_skipped:
+        skipped, read = f"{batches.rows_skipped:,}", f"{batches.rows_read:,}"
+        _LOG.warning("%s: skipped %s of %s rows, without a user id", batches.where, skipped, read)
 
 
 def _quiet(done: int, total: int) -> None:
@@ -135,7 +143,9 @@ class Lake:
                 return batches.schema
             return ingest.check_schema(batches.schema, lake, add_columns=add_columns)
 
-        return append.append(self._store, batches, key, fit)
+        version = append.append(self._store, batches, key, fit)
+        _tell_skipped(batches)
+        return version
 
     def seal(self, *, progress: Progress = _quiet) -> int:
         """Move all appended events into the immutable tier; returns the generation."""
@@ -198,7 +208,9 @@ class Lake:
         self._writable("log to")
         columns = RequestColumns(user_id, request_ts, as_of_ts, ts_unit, on_null_user)
         batches = ingest.open_requests(requests, columns, None)
-        return log(self._store, batches, live, pointers, progress)
+        logged = log(self._store, batches, live, pointers, progress)
+        _tell_skipped(batches)
+        return logged
 
     def label(self, labels: Any) -> int:
         """Set columns that became known later on examples that are logged; how many were found.
@@ -304,7 +316,9 @@ class Lake:
         tenant.check(schema.public_events(snapshot.stored), examples.public)
         condition = "true" if where is None else check_condition(where, examples.public)
         judge = self._judge(on_mismatch, Counts() if counts is None else counts)
-        return Rebuild(Selection(snapshot, examples, judge, tenant.context, condition), tenant)
+        return Rebuild(
+            Selection(snapshot, examples, judge, tuple(tenant.context), condition), tenant
+        )
 
     def _judge(self, policy: Policy, counts: Counts) -> Judge:
         check_policy(policy)

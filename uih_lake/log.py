@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema
-from uih_lake.errors import SchemaError
+from uih_lake.errors import InputError, SchemaError
 from uih_lake.ingest import Batches
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
@@ -23,11 +23,18 @@ _ROW = "_row"
 Progress = Callable[[int, int], None]
 
 
-def log(store: Store, requests: Batches, live: bool, progress: Progress) -> pa.Table:
+def log(
+    store: Store,
+    requests: Batches,
+    live: bool,
+    served: pa.Table | None,
+    progress: Progress,
+) -> pa.Table:
     """Cut a pointer for each of the normalised ``requests`` and store them as examples.
 
     A live pointer is unbounded by arrival; a backfilled one sees what had arrived by its own
-    ``as_of_ts``, or else by its ``request_ts``. Both pin the newest lake version. Returns the
+    ``as_of_ts``, or else by its ``request_ts``. Both pin the newest lake version. Where ``served``
+    brings the pointers that serving cut, one per request, those are kept instead. Returns the
     columns of :func:`uih_lake.schema.pointers`, in the order of the requests.
     """
     store.refresh()
@@ -38,8 +45,17 @@ def log(store: Store, requests: Batches, live: bool, progress: Progress) -> pa.T
     done = 0
     with connect() as duck:
         for batch in requests:
-            tables.append(_point(snapshot, duck, batch, live, done, progress))
+            if served is None:
+                bounds = _bounds(batch, live, snapshot)
+            else:
+                bounds = _pinned(batch, served, done, snapshot.lake_version)
+            table = _with(batch, {**bounds, **_places(batch, snapshot, done)})
+            tables.append(_point(snapshot, duck, table, done, progress))
             done += batch.num_rows
+    if served is not None and served.num_rows != done:
+        raise InputError(
+            f"{served.num_rows} pointers for {done} requests", hint="give one pointer per request"
+        )
     if not tables:
         return _nothing(requests.schema)
     stored = [table.drop_columns([_ROW]) for table in tables]
@@ -50,15 +66,15 @@ def log(store: Store, requests: Batches, live: bool, progress: Progress) -> pa.T
 def _point(
     snapshot: Snapshot,
     duck: duckdb.DuckDBPyConnection,
-    batch: pa.RecordBatch,
-    live: bool,
+    table: pa.Table,
     first_row: int,
     progress: Progress,
 ) -> pa.Table:
-    """The batch with its pointers, sorted by bucket, user and time; ``_row`` as given."""
-    table = _with_bounds(batch, live, snapshot, first_row)
+    """The requests with their pointers, sorted by bucket, user and time; ``_row`` as given."""
     order = (names.BUCKET, names.USER_ID, names.REQUEST_TS, _ROW)
     table = table.sort_by([(name, "ascending") for name in order])
+    if names.DIGEST in table.column_names:
+        return _arranged(table)
     buckets = table.column(names.BUCKET).to_numpy()
     edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), table.num_rows]
     resolver = Resolver(snapshot, duck)
@@ -74,28 +90,58 @@ def _point(
     return _arranged(table)
 
 
-def _with_bounds(batch: pa.RecordBatch, live: bool, snapshot: Snapshot, first_row: int) -> pa.Table:
-    """Add what a pointer pins and where its user is kept."""
+def _bounds(batch: pa.RecordBatch, live: bool, snapshot: Snapshot) -> dict[str, pa.Array]:
+    """What a pointer pins, for pointers that are to be cut now."""
     rows = batch.num_rows
-    table = pa.Table.from_batches([batch])
     as_of = pa.nulls(rows, schema.TIME)
     if not live:
-        as_of = table.column(names.REQUEST_TS)
-        if names.AS_OF_TS in table.column_names:
-            as_of = pc.coalesce(table.column(names.AS_OF_TS), as_of)
-    if names.AS_OF_TS in table.column_names:
-        table = table.drop_columns([names.AS_OF_TS])
-    order = np.arange(first_row, first_row + rows)
-    added = {
+        as_of = batch.column(names.REQUEST_TS)
+        if names.AS_OF_TS in batch.schema.names:
+            as_of = pc.coalesce(batch.column(names.AS_OF_TS), as_of)
+    return {
         names.AS_OF_TS: as_of,
         names.LAKE_VERSION: pa.array(np.full(rows, snapshot.lake_version)),
         names.GENERATION: pa.array(np.full(rows, snapshot.generation)),
-        names.BUCKET: pa.array(hashing.bucket_of(batch.column(names.USER_ID), snapshot.buckets)),
-        _ROW: pa.array(order),
     }
-    if names.EXAMPLE_ID not in table.column_names:
-        added[names.EXAMPLE_ID] = pa.array(order)
-    for name, values in added.items():
+
+
+def _pinned(
+    batch: pa.RecordBatch, served: pa.Table, first_row: int, lake_version: int
+) -> dict[str, pa.Array]:
+    """The pointers that serving cut for the requests of ``batch``.
+
+    Raises :class:`InputError` where one is for another user or instant than its request.
+    """
+    mine = served.slice(first_row, batch.num_rows).combine_chunks()
+    for name in (names.USER_ID, names.REQUEST_TS):
+        if not mine.column(name).combine_chunks().equals(batch.column(name)):
+            raise InputError(
+                f"column {name!r} of the pointers is not that of the requests",
+                hint="give the pointers of the snapshot, one per request and in its order",
+            )
+    newest = pc.max(mine.column(names.LAKE_VERSION)).as_py()
+    if newest is not None and newest > lake_version:
+        raise InputError(
+            f"a pointer pins lake version {newest}, the lake's newest is {lake_version}",
+            hint="give pointers that this lake's snapshot cut",
+        )
+    kept = [name for name in names.POINTER_COLUMNS if name not in (names.USER_ID, names.REQUEST_TS)]
+    return {name: mine.column(name).combine_chunks() for name in kept}
+
+
+def _places(batch: pa.RecordBatch, snapshot: Snapshot, first_row: int) -> dict[str, pa.Array]:
+    """Where the user is kept, where the request was given, and its number where it has no id."""
+    order = pa.array(np.arange(first_row, first_row + batch.num_rows))
+    buckets = hashing.bucket_of(batch.column(names.USER_ID), snapshot.buckets)
+    places = {names.BUCKET: pa.array(buckets), _ROW: order}
+    return places if names.EXAMPLE_ID in batch.schema.names else {names.EXAMPLE_ID: order, **places}
+
+
+def _with(batch: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.Table:
+    """The batch with further columns, which take the place of its own of the same name."""
+    table = pa.Table.from_batches([batch])
+    table = table.drop_columns([name for name in columns if name in table.column_names])
+    for name, values in columns.items():
         table = table.append_column(name, values)
     return table
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import duckdb
@@ -29,88 +30,117 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Rebuild:
-    """What to rebuild: the ``examples`` that meet ``where``, for ``tenant``, from ``snapshot``."""
+class Selection:
+    """The ``examples`` that meet ``where``, with the ``context`` that travels along.
+
+    Their pointers are proven against ``snapshot``, and ``judge`` decides what to do with faults.
+    """
 
     snapshot: Snapshot
     examples: Examples
-    tenant: Tenant
     judge: Judge
+    context: tuple[str, ...] = ()
     where: str = "true"
 
     @property
-    def schema(self) -> pa.Schema:
-        """``example_id, user_id, request_ts``, the context, then a struct of lists per group."""
-        events = schema.public_events(self.snapshot.stored)
-        stored = self.examples.stored
-        fields = [stored.field(name) for name in (*_KEYS, *self._context)]
-        for name, group in self.tenant.groups.items():
-            traits = [pa.field(t, pa.list_(events.field(t).type)) for t in group.traits]
-            fields.append(pa.field(name, pa.struct(traits)))
-        return pa.schema(fields)
+    def columns(self) -> list[str]:
+        """``example_id, user_id, request_ts``, then the context."""
+        return list(dict.fromkeys([*_KEYS, *self.context]))
 
-    @property
-    def _context(self) -> list[str]:
-        return [name for name in self.tenant.context if name not in _KEYS]
-
-    def batches(self, progress: Progress) -> Iterator[pa.RecordBatch]:
-        """Record batches of :attr:`schema`; ordered by bucket, user, request time, example id."""
-        with connect() as duck:
-            resolver = Resolver(self.snapshot, duck)
-            for bucket in range(self.snapshot.buckets):
-                asked = self.proven(resolver, duck, bucket)
-                if asked.num_rows:
-                    yield from self._bucket(resolver, asked, bucket)
-                progress(bucket + 1, self.snapshot.buckets)
-
-    def proven(self, resolver: Resolver, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
-        """The examples of one bucket whose history is the one they were logged with.
-
-        Columns: keys, pointer bounds and proof, context. What differs is judged by the policy.
-        """
-        asked = self._asked(duck, bucket)
-        if asked.num_rows == 0:
-            return asked
-        passed = self.judge.passed(asked, resolver.prove(asked, bucket))
-        return asked if passed.all() else asked.filter(pa.array(passed)).combine_chunks()
-
-    def _asked(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
-        columns = dict.fromkeys([*_KEYS, *_POINTER, *PROOF, *self._context])
+    def asked(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
+        """The examples of one bucket as stored: :attr:`columns`, pointer bounds and proof."""
         statement = sqlfile.fill(
             "pointers/bucket",
             examples=self.examples.sql,
-            columns=sqlfile.columns(columns),
+            columns=sqlfile.columns(dict.fromkeys([*self.columns, *_POINTER, *PROOF])),
             where=self.where,
         )
         parameters = {"bucket": bucket, "newest": self.snapshot.lake_version}
         return fetch(duck, statement, parameters).combine_chunks()
 
-    def _bucket(self, resolver: Resolver, asked: pa.Table, bucket: int) -> Iterator[pa.RecordBatch]:
-        plan = scans(self.tenant, schema.public_events(self.snapshot.stored))
-        cuts = [(scan, resolver.cut(scan, asked, bucket)) for scan in plan]
-        for start, stop in _slices(cuts, asked.num_rows):
-            yield self._batch(cuts, asked.slice(start, stop - start), start, stop)
+    def proven(self, duck: duckdb.DuckDBPyConnection, resolver: Resolver, bucket: int) -> pa.Table:
+        """Those of :meth:`asked` whose history is the one they were logged with.
 
-    def _batch(
-        self, cuts: list[tuple[Scan, Cut]], asked: pa.Table, start: int, stop: int
-    ) -> pa.RecordBatch:
+        What differs is judged by the policy.
+        """
+        asked = self.asked(duck, bucket)
+        if asked.num_rows == 0:
+            return asked
+        passed = self.judge.passed(asked, resolver.prove(asked, bucket))
+        return asked if passed.all() else asked.filter(pa.array(passed)).combine_chunks()
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """What to rebuild: the sequences of ``tenant`` for the examples of ``selection``."""
+
+    selection: Selection
+    tenant: Tenant
+
+    @property
+    def schema(self) -> pa.Schema:
+        """``example_id, user_id, request_ts``, the context, then a struct of lists per group."""
+        events = schema.public_events(self.selection.snapshot.stored)
+        stored = self.selection.examples.stored
+        fields = [stored.field(name) for name in self.selection.columns]
+        for name, group in self.tenant.groups.items():
+            traits = [pa.field(t, pa.list_(events.field(t).type)) for t in group.traits]
+            fields.append(pa.field(name, pa.struct(traits)))
+        return pa.schema(fields)
+
+    @cached_property
+    def plan(self) -> list[Scan]:
+        """The scans of a bucket that the tenant needs."""
+        return scans(self.tenant, schema.public_events(self.selection.snapshot.stored))
+
+    def batches(self, progress: Progress) -> Iterator[pa.RecordBatch]:
+        """Record batches of :attr:`schema`; ordered by bucket, user, request time, example id."""
+        buckets = self.selection.snapshot.buckets
+        with connect() as duck:
+            resolver = Resolver(self.selection.snapshot, duck)
+            for bucket in range(buckets):
+                asked = self.selection.proven(duck, resolver, bucket)
+                if asked.num_rows:
+                    yield from self._bucket(resolver, asked, bucket)
+                progress(bucket + 1, buckets)
+
+    def _bucket(self, resolver: Resolver, asked: pa.Table, bucket: int) -> Iterator[pa.RecordBatch]:
+        sequences = Sequences.of(resolver, self.plan, asked, bucket)
+        for start, stop in sequences.slices(asked.num_rows):
+            flat = asked.slice(start, stop - start).select(self.selection.columns)
+            groups = sequences.structs(start, stop)
+            arrays = [*flat.combine_chunks().to_batches()[0].columns]
+            arrays += [groups[name] for name in self.tenant.groups]
+            yield pa.record_batch(arrays, names=self.schema.names).cast(self.schema)
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The resolved scans of one bucket, to be gathered a slice of the examples at a time."""
+
+    cuts: list[tuple[Scan, Cut]]
+
+    @classmethod
+    def of(cls, resolver: Resolver, plan: list[Scan], asked: pa.Table, bucket: int) -> Sequences:
+        """Resolve every scan of ``plan`` for the pointers ``asked``."""
+        return cls([(scan, resolver.cut(scan, asked, bucket)) for scan in plan])
+
+    def structs(self, start: int, stop: int) -> dict[str, pa.StructArray]:
+        """Per group, one struct of lists for each of the examples ``start`` to ``stop``."""
         groups = {}
-        for scan, resolved in cuts:
+        for scan, resolved in self.cuts:
             for name, group in scan.groups:
                 ranges = resolved.ranges[name].slice(start, stop)
                 columns = [lists(resolved.column(trait), ranges) for trait in group.traits]
                 groups[name] = pa.StructArray.from_arrays(columns, list(group.traits))
-        flat = asked.select([*_KEYS, *self._context]).combine_chunks().to_batches()[0]
-        arrays = [*flat.columns, *(groups[name] for name in self.tenant.groups)]
-        return pa.record_batch(arrays, names=self.schema.names).cast(self.schema)
+        return groups
 
-
-def _slices(cuts: list[tuple[Scan, Cut]], rows: int) -> Iterator[tuple[int, int]]:
-    """Cut the examples so that no slice has many more than :data:`BATCH_VALUES` values."""
-    values = np.zeros(rows, np.int64)
-    for scan, resolved in cuts:
-        for name, group in scan.groups:
-            values += resolved.ranges[name].lengths * len(group.traits)
-    share = np.cumsum(values) // BATCH_VALUES
-    edges = [0, *(np.flatnonzero(np.diff(share)) + 1).tolist(), rows]
-    yield from pairwise(edges)
+    def slices(self, rows: int) -> Iterator[tuple[int, int]]:
+        """Cut ``rows`` examples so that no slice has many more than :data:`BATCH_VALUES` values."""
+        values = np.zeros(rows, np.int64)
+        for scan, resolved in self.cuts:
+            for name, group in scan.groups:
+                values += resolved.ranges[name].lengths * len(group.traits)
+        share = np.cumsum(values) // BATCH_VALUES
+        edges = [0, *(np.flatnonzero(np.diff(share)) + 1).tolist(), rows]
+        yield from pairwise(edges)

@@ -11,6 +11,8 @@ import pyarrow as pa
 from uih_lake import names
 
 TIME = pa.timestamp("us", tz="UTC")
+UNBOUNDED = 2**62
+"""Microseconds and versions beyond every real one; its negative is before every real one."""
 MIN_TIME = -62_135_596_800_000_000
 """Year 1, in microseconds since the epoch: the earliest event time."""
 MAX_TIME = 253_402_300_800_000_000

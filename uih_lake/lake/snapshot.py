@@ -106,8 +106,17 @@ class Snapshot:
 
         Raises :class:`CorruptionError`.
         """
-        sealed = (path for b, paths in self.runs.items() if first <= b <= last for path in paths)
-        self.pages.check([*sealed, *(path for path, _ in self.recent)], columns)
+        self.pages.check(self.paths(first, last), columns)
+
+    def paths(self, first: int, last: int) -> list[str]:
+        """The files that hold events of some buckets."""
+        sealed = [path for b, paths in self.runs.items() if first <= b <= last for path in paths]
+        return [*sealed, *(path for path, _ in self.recent)]
+
+    @property
+    def rows(self) -> int:
+        """Events in the files, whatever their lake version."""
+        return self.recent_rows + self.sealed_rows
 
     def is_one_run(self, bucket: int) -> bool:
         """Whether the bucket is a single sorted file, so that its rows need no sorting."""

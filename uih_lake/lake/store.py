@@ -121,6 +121,12 @@ class Store:
         return -1 if version is None else version
 
     @property
+    def log_version(self) -> int:
+        """Newest log version of the open tables; -1 before the first log."""
+        version = self.examples.counter(LOGGED)
+        return -1 if version is None else version
+
+    @property
     def retained_from(self) -> int:
         """Events before this time, in microseconds since the epoch, are gone."""
         cutoff = self.uih.counter(RETAINED)

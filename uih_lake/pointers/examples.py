@@ -17,6 +17,7 @@ from uih_lake.lake import lease, parquet
 from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import LOGGED, Store
 from uih_lake.lake.tables import File, optimistic
+from uih_lake.schema import UNBOUNDED
 from uih_lake.session import connect
 
 NEXT_ID = "uih_lake.next_example_id"
@@ -32,9 +33,11 @@ class Examples:
     rows: int
 
     @classmethod
-    def of(cls, store: Store, after: int = -1) -> Examples:
-        """The examples of the opened table with a log version beyond ``after``."""
-        files = [f for f in store.examples.files() if f.partition[names.LOG_VERSION] > after]
+    def of(cls, store: Store, after: int = -1, through: int = UNBOUNDED) -> Examples:
+        """The examples of the opened table with ``after < log_version <= through``."""
+        files = [
+            f for f in store.examples.files() if after < f.partition[names.LOG_VERSION] <= through
+        ]
         files.sort(key=lambda f: (f.partition[names.LOG_VERSION], f.path))
         return cls(
             tuple((store.examples.path(f), f.partition[names.LOG_VERSION]) for f in files),

@@ -15,12 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from uih_lake import names
-from uih_lake.schema import MAX_TIME, MIN_TIME
+from uih_lake.schema import MAX_TIME, MIN_TIME, UNBOUNDED
 from uih_lake.tenant import Group, Tenant
 from uih_lake.tenant.condition import check_condition
-
-UNBOUNDED = 2**62
-"""Microseconds and versions beyond every real one; its negative is before every real one."""
 
 
 @dataclass(frozen=True)

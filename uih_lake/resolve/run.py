@@ -19,7 +19,8 @@ from uih_lake import hashing, names, sqlfile
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve import cut
 from uih_lake.resolve.cut import Ends, Keys, Proofs, Ranges
-from uih_lake.resolve.plan import UNBOUNDED, Bounds, Scan
+from uih_lake.resolve.plan import Bounds, Scan
+from uih_lake.schema import UNBOUNDED
 from uih_lake.session import fetch
 
 _FEW_USERS = 256

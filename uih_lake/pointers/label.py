@@ -1,0 +1,90 @@
+"""Labels that become known after the request: joined to the examples, pointers left alone."""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from uih_lake import names, sqlfile
+from uih_lake.errors import InputError, SchemaError
+from uih_lake.lake import lease, parquet
+from uih_lake.lake.sqltypes import listed
+from uih_lake.lake.store import Store
+from uih_lake.lake.tables import File, optimistic
+from uih_lake.session import connect, fetch
+
+
+def label(store: Store, labels: pa.Table) -> int:
+    """Set the columns of ``labels`` on the examples with its ``example_id``; how many were found.
+
+    A new column is null for all other examples. Raises :class:`InputError` where an id is given
+    twice, :class:`SchemaError` where a column has another type or is not the context's.
+    """
+    _check(store.examples.schema, labels)
+    with lease.maintenance(store.root), connect() as duck:
+        duck.register("labels", labels)
+        return optimistic(lambda: _relabel(store, duck, labels.schema), "label")
+
+
+def _relabel(store: Store, duck: duckdb.DuckDBPyConnection, labels: pa.Schema) -> int:
+    files = store.examples.files()
+    if not files:
+        return 0
+    paths = listed(store.examples.path(file) for file in files)
+    found = duck.sql(sqlfile.fill("pointers/to_label", files=paths)).fetchall()
+    new: list[File] = []
+    with store.examples.discarding(new):
+        for place, _ in found:
+            path = store.examples.path(files[place])
+            store.pages.check([path])
+            table = fetch(duck, _statement(path, labels)).combine_chunks()
+            new.append(parquet.write(store.examples.root, table, dict(files[place].partition)))
+        if new:
+            known = store.examples.schema
+            added = [f for f in labels if f.name not in known.names]
+            if added:  # a commit of its own: one that replaces files cannot change the schema
+                store.examples.commit(schema=pa.schema([*known, *added]))
+            store.examples.commit(new, [files[place] for place, _ in found])
+    return sum(rows for _, rows in found)
+
+
+def _statement(path: str, labels: pa.Schema) -> str:
+    stored = pq.read_schema(path).names
+    set_here = [name for name in labels.names if name != names.EXAMPLE_ID]
+    columns = []
+    for name in dict.fromkeys([*stored, *set_here]):
+        quoted = sqlfile.identifier(name)
+        kept = f"stored.{quoted}" if name in stored else "NULL"
+        if name in set_here:
+            kept = f"CASE WHEN labels.example_id IS NULL THEN {kept} ELSE labels.{quoted} END"
+        columns.append(f"{kept} AS {quoted}")
+    return sqlfile.fill("pointers/labelled", files=listed([path]), columns=", ".join(columns))
+
+
+def _check(stored: pa.Schema, labels: pa.Table) -> None:
+    if names.EXAMPLE_ID not in labels.column_names or labels.num_columns < 2:
+        raise SchemaError(
+            f"labels have the columns {', '.join(labels.column_names)}",
+            hint="give example_id and at least one column to set",
+        )
+    if names.EXAMPLE_ID not in stored.names:
+        raise InputError("there are no examples to label", hint="log requests first")
+    for field in labels.schema:
+        if field.name in (*names.POINTER_COLUMNS, names.LOG_VERSION) or field.name.startswith("_"):
+            raise SchemaError(
+                f"column {field.name!r} of the labels is no context", hint="pointers never change"
+            )
+        if field.name in stored.names and stored.field(field.name).type != field.type:
+            raise SchemaError(
+                f"column {field.name!r} of the labels is {field.type}, "
+                f"the examples have {stored.field(field.name).type}",
+                hint="cast it",
+            )
+    ids = labels.column(names.EXAMPLE_ID)
+    if ids.null_count or pc.count_distinct(ids).as_py() != len(ids):
+        raise InputError(
+            "column 'example_id' of the labels has nulls or repeats",
+            hint="give one row per example",
+        )
