@@ -19,7 +19,7 @@ SHIPPED = {"uih_lake": PACKAGE, "cli": f"{PACKAGE}.cli", "sql": f"{PACKAGE}.sql"
 ORDER = (
     *("errors", "names", "sql", "sqlfile", "session", "hashing", "schema"),
     *("tenant", "ingest", "lake", "pointers", "resolve", "gather"),
-    *("log", "materialize", "output", "adhoc", "info"),
+    *("log", "materialize", "output", "adhoc", "info", "verify"),
     *("loader", "savings", "workload", "serving", "api"),
 )
 """Parts of the package, each free to import those to its left; the root and cli/ import any."""
