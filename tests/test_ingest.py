@@ -378,6 +378,28 @@ def test_csv_quotes_delimiters_and_line_ends(tmp_path: Path) -> None:
     assert read(path)['a "b"'].to_pylist() == ["x\ty\nz"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])
+@pytest.mark.parametrize("odd", ["\r", "\n", "\r\n", "x"], ids=["cr", "lf", "crlf", "none"])
+def test_line_ends_in_quotes_end_no_line(tmp_path: Path, end: str, odd: str) -> None:
+    """A parser that guesses line ends loses every row of some of these files without a word."""
+    path = tmp_path / "events.csv"
+    lines = ["user_id,event_ts," + f'"{odd}"', f'1,2026-01-31,"a{odd}b"', "2,2026-01-31,c", ""]
+    path.write_bytes(end.join(lines).encode())
+    assert read(path)[odd].to_pylist() == [f"a{odd}b", "c"]
+
+
+def test_lines_that_end_in_two_ways_are_refused(tmp_path: Path) -> None:
+    ends = ["\n", "\r\n", "\r"]
+    for first, second in [(a, b) for a in ends for b in ends if a != b]:
+        path = tmp_path / "events.csv"
+        path.write_bytes(
+            f"user_id,event_ts{first}1,2026-01-31{second}2,2026-01-31{second}".encode()
+        )
+        for lake in (None, LAKE):
+            with pytest.raises(InputError):
+                read(path, None, lake)
+
+
 JSON_TYPES: list[tuple[list[str], pa.DataType, list[Any]]] = [
     (["1", "null", "-3"], pa.int64(), [1, None, -3]),
     (["1", "2.5", "1e3"], pa.float64(), [1.0, 2.5, 1000.0]),

@@ -118,7 +118,7 @@ def test_altered_files_are_read_or_refused(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in ("e.csv", "e.jsonl")])
 def test_truncated_files_are_refused(tmp_path: Path, name: str) -> None:
-    """Wherever the end is missing; plain text cut at the end of a line looks whole and is left out."""
+    """Wherever the end is missing. Plain text cut at the end of a line looks whole: left out."""
     whole, _ = FILES[name]
     path = tmp_path / name
     for end in sorted({1, len(whole) - 1, *range(2, len(whole), max(1, len(whole) // 60))}):

@@ -1,6 +1,8 @@
 -- grain: one row per record of the file below its header
 -- inputs: the delimited text file {path}
--- parameters: none; {path} and {delimiter} are literals, {columns} maps c0, c1, ... to VARCHAR by position
+-- parameters: none; {path}, {delimiter} and {newline} are literals (a line end that is found out by the
+--             parser may be one inside quotes, and then rows are lost); {columns} maps c0, c1, ... to
+--             VARCHAR by position
 -- output: c0, c1, ...: VARCHAR; NULL for an empty field, '' for an empty field in quotes
 -- order: as in the file
 SELECT *
@@ -9,6 +11,7 @@ FROM read_csv(
     auto_detect = false,
     header = true,
     delim = {delimiter},
+    new_line = {newline},
     quote = '"',
     escape = '"',
     nullstr = '',

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake.errors import InputError
-from uih_lake.ingest.columns import Column, EventColumns, RequestColumns, Role
+from uih_lake.ingest.columns import Column, Columns, Role
 from uih_lake.ingest.rechunk import rechunk
 from uih_lake.ingest.refusal import Place
 from uih_lake.ingest.schemas import Part
@@ -31,9 +31,7 @@ class Batches:
     ``rows_skipped`` those among them left out for want of a user id.
     """
 
-    def __init__(
-        self, parts: Sequence[Part], schema: pa.Schema, columns: EventColumns | RequestColumns
-    ) -> None:
+    def __init__(self, parts: Sequence[Part], schema: pa.Schema, columns: Columns) -> None:
         self.schema = schema
         self.where = parts[0][0].where if len(parts) == 1 else f"{len(parts)} files"
         self.rows_read = 0
@@ -79,7 +77,9 @@ class Batches:
     ) -> tuple[pa.RecordBatch, np.ndarray[Any, np.dtype[np.int64]] | None]:
         """The rows that have a user id and, where that leaves some out, their places."""
         source, layout = part
-        name = next(column.source for column in layout if column.role is Role.USER)
+        name = next((column.source for column in layout if column.role is Role.USER), None)
+        if name is None:
+            return batch, None
         users = decoded(batch.column(name))
         absent = pc.is_null(users, nan_is_null=True)
         if not pc.any(absent).as_py():

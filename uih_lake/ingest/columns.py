@@ -59,6 +59,17 @@ class RequestColumns:
         _check_options(self.ts_unit, self.on_null_user)
 
 
+@dataclass(frozen=True, slots=True)
+class LabelColumns:
+    """Labels have one key column, ``example_id``, and no user or time."""
+
+    ts_unit: str | None = None
+    on_null_user: str = "raise"
+
+
+Columns = EventColumns | RequestColumns | LabelColumns
+
+
 class Role(Enum):
     """What the values of a column must be."""
 
@@ -78,9 +89,7 @@ class Column:
     role: Role
 
 
-def lay_out(
-    found: Sequence[str], columns: EventColumns | RequestColumns, where: str
-) -> list[Column]:
+def lay_out(found: Sequence[str], columns: Columns, where: str) -> list[Column]:
     """Columns of the output, in order: keys first, then all others as they stand in the source.
 
     Raises :class:`InputError` for a key column that is not there and :class:`SchemaError` for
@@ -91,10 +100,11 @@ def lay_out(
     if isinstance(columns, EventColumns):
         keys, kind, reserved = _event_keys(found, columns), "trait", names.EVENT_COLUMNS
     else:
-        keys, kind, reserved = (
-            _request_keys(found, columns),
-            "context column",
-            names.EXAMPLE_COLUMNS,
+        kind, reserved = "context column", names.EXAMPLE_COLUMNS
+        keys = (
+            [Column(names.EXAMPLE_ID, names.EXAMPLE_ID, Role.EXAMPLE)]
+            if isinstance(columns, LabelColumns)
+            else _request_keys(found, columns)
         )
     for key in keys:
         _check_present(key, found, where)

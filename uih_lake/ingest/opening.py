@@ -10,7 +10,15 @@ import pyarrow as pa
 
 from uih_lake.errors import SchemaError
 from uih_lake.ingest.batches import Batches
-from uih_lake.ingest.columns import Column, EventColumns, RequestColumns, Role, lay_out
+from uih_lake.ingest.columns import (
+    Column,
+    Columns,
+    EventColumns,
+    LabelColumns,
+    RequestColumns,
+    Role,
+    lay_out,
+)
 from uih_lake.ingest.files import File, find_files, open_file
 from uih_lake.ingest.schemas import Part, unify
 from uih_lake.ingest.settle import settle
@@ -42,9 +50,15 @@ def open_requests(
     return _open(source, columns, expected)
 
 
-def _open(
-    source: Any, columns: EventColumns | RequestColumns, expected: pa.Schema | None
-) -> Batches:
+def open_labels(source: Any, expected: pa.Schema | None = None) -> Batches:
+    """Labels of a path, a glob, a list of paths, or a table: ``example_id``, then what to set.
+
+    ``expected`` is the schema of the examples logged so far.
+    """
+    return _open(source, LabelColumns(), expected)
+
+
+def _open(source: Any, columns: Columns, expected: pa.Schema | None) -> Batches:
     if isinstance(source, str | os.PathLike | list | tuple):
         parts = _open_files(source, columns, expected)
     else:
@@ -53,9 +67,7 @@ def _open(
     return Batches(parts, unify(parts, expected), columns)
 
 
-def _open_files(
-    source: Any, columns: EventColumns | RequestColumns, expected: pa.Schema | None
-) -> list[Part]:
+def _open_files(source: Any, columns: Columns, expected: pa.Schema | None) -> list[Part]:
     files = [open_file(path) for path in find_files(source)]
     opened = [(file, lay_out(_names(file), columns, file.where)) for file in files]
     texts = [(file, layout) for file, layout in opened if isinstance(file, TextFile)]

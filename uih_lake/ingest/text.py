@@ -6,19 +6,19 @@ what; a sample rules most readings out, so that the whole file is only asked abo
 
 from __future__ import annotations
 
-import csv
 import gzip
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, NoReturn, cast
+from typing import Any, Final, NamedTuple, NoReturn
 
 import duckdb
 import pyarrow as pa
 
 from uih_lake import session
 from uih_lake.errors import InputError, SchemaError
+from uih_lake.ingest.header import Header, read_header
 from uih_lake.ingest.kinds import MACROS, Kind, csv_kinds, json_kinds
 from uih_lake.ingest.refusal import counted
 from uih_lake.ingest.source import reading
@@ -26,6 +26,8 @@ from uih_lake.sqlfile import fill, identifier, literal, statement
 
 _SAMPLE_VALUES: Final = 100_000
 _BATCH_ROWS: Final = 2**16
+# How the parser spells what ends a line.
+_NEWLINES: Final = {"\n": "\\n", "\r\n": "\\r\\n", "\r": "\\r"}
 _DAMAGED: Final = "check that it is whole, UTF-8, and what its ending says"
 
 Reading = tuple[bool, list[Kind]]
@@ -51,7 +53,8 @@ class TextFile:
         self._kinds: dict[str, Kind | None] = {}
         if ending.endswith(".gz"):
             self._check_gzip()
-        self.names = self._keys() if self._is_json else self._header()
+        self._header = None if self._is_json else self._read_header()
+        self.names = self._header.names if self._header else self._keys()
 
     @property
     def schema(self) -> pa.Schema:
@@ -65,28 +68,9 @@ class TextFile:
             while file.read(2**20):
                 pass
 
-    def _header(self) -> list[str]:
-        opened = gzip.open if self._path.suffix.lower() == ".gz" else open
+    def _read_header(self) -> Header:
         with reading(self.where, "delimited text", _DAMAGED):
-            # What is no UTF-8 further down is left to the parser, which knows the line.
-            file = cast(
-                IO[str],
-                opened(
-                    self._path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline=""
-                ),
-            )
-            with file:
-                try:
-                    header = next(csv.reader(file, delimiter=self._delimiter, strict=True), [])
-                except csv.Error as error:
-                    raise InputError(f"{self.where}: line 1: {error}", hint=_DAMAGED) from error
-            for name in header:
-                name.encode()
-        if not header:
-            raise InputError(
-                f"{self.where}: has no header", hint="name the columns in its first line"
-            )
-        return header
+            return read_header(self._path, self._delimiter)
 
     def _keys(self) -> list[str]:
         with self._session() as con:
@@ -113,10 +97,15 @@ class TextFile:
 
     def _scan(self) -> str:
         path = literal(self._glob())
-        if not self._is_json:
+        if self._header:
             columns = ", ".join(f"c{i}: 'VARCHAR'" for i in range(len(self.names)))
-            delimiter = literal(self._delimiter)
-            return fill("ingest/scan_csv", path=path, delimiter=delimiter, columns=f"{{{columns}}}")
+            return fill(
+                "ingest/scan_csv",
+                path=path,
+                delimiter=literal(self._delimiter),
+                newline=literal(_NEWLINES[self._header.newline]),
+                columns=f"{{{columns}}}",
+            )
         columns = ", ".join(f"{literal(name)}: 'JSON'" for name in self.names)
         renamed = ", ".join(f"{identifier(name)} AS c{i}" for i, name in enumerate(self.names))
         return fill("ingest/scan_json", path=path, columns=f"{{{columns}}}", renamed=renamed)
@@ -236,10 +225,17 @@ class TextFile:
             for i, kind in enumerate(self._kinds.values())
         )
         schema = self.schema
+        rows = 0
         with self._session() as con:
             reader = con.sql(fill("ingest/values", scan=self._scan(), values=values))
             for batch in reader.to_arrow_reader(_BATCH_ROWS):
+                rows += len(batch)
                 yield _typed(batch, schema)
+        if not rows and self._header and self._header.has_rows:
+            raise InputError(
+                f"{self.where}: its lines do not end as its first does",
+                hint="end all lines alike",
+            )
 
 
 def _conditions(column: str, kinds: Sequence[Kind]) -> list[str]:
