@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -119,8 +120,8 @@ def _rows(reader: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:
 
 def _text(value: Any) -> str:
     """A value that is not null as text: numbers as Python has them, nested values as JSON."""
-    if isinstance(value, float):
-        return repr(value)
+    if isinstance(value, float | Decimal):
+        return str(value)
     plain = _plain(value)
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
 
@@ -145,6 +146,8 @@ def _plain(value: Any) -> Any:
             return value if math.isfinite(value) else None
         case datetime() | date() | time():
             return value.isoformat()
+        case Decimal():
+            return int(value) if value == int(value) else float(value)
         case timedelta():
             return value.total_seconds()
         case list() | tuple():

@@ -44,8 +44,13 @@ def create_views(
             "adhoc/events_view", name=sqlfile.identifier(name), events=events, newest=newest
         )
         session.execute(view)
-    columns = sqlfile.columns(examples.public.names)
-    session.execute(sqlfile.fill("adhoc/examples_view", columns=columns, examples=examples.sql))
+    view = sqlfile.fill(
+        "adhoc/examples_view",
+        columns=sqlfile.columns(examples.public.names),
+        examples=examples.sql,
+        newest=newest,
+    )
+    session.execute(view)
 
 
 def _files(snapshot: Snapshot, examples: Examples) -> Iterator[str]:
