@@ -24,7 +24,8 @@ from uih_lake.errors import UihError
 
 VERBS = {
     "The lake": ("create", "append", "seal", "compact", "info"),
-    "Training data": ("log", "materialize"),
+    "Training data": ("log", "label", "materialize"),
+    "Keeping it": ("verify", "vacuum", "forget", "retain"),
     "Looking into it": ("sql", "demo"),
 }
 """Panel of the help -> its verbs, in order."""

@@ -207,7 +207,8 @@ class Lake:
         """
         self._writable("log to")
         columns = RequestColumns(user_id, request_ts, as_of_ts, ts_unit, on_null_user)
-        batches = ingest.open_requests(requests, columns, None)
+        self._store.refresh()
+        batches = ingest.open_requests(requests, columns, self._logged())
         logged = log(self._store, batches, live, pointers, progress)
         _tell_skipped(batches)
         return logged
@@ -215,12 +216,13 @@ class Lake:
     def label(self, labels: Any) -> int:
         """Set columns that became known later on examples that are logged; how many were found.
 
-        ``labels`` is an Arrow table with ``example_id`` and the columns to set. Pointers stay as
-        they are. Raises :class:`InputError`.
+        ``labels`` is an Arrow table, or files, with ``example_id`` and the columns to set. Pointers
+        stay as they are. Raises :class:`InputError`.
         """
         self._writable("label examples of")
         self._store.refresh()
-        return label(self._store, pa.table(labels))
+        opened = ingest.open_labels(labels, self._logged())
+        return label(self._store, pa.Table.from_batches(opened, opened.schema))
 
     def snapshot(
         self, user_ids: Any, request_ts: datetime | Sequence[datetime], tenant: Tenant
@@ -270,7 +272,7 @@ class Lake:
         """Audit the files and resolve all pointers, or about ``sample``, against their digests."""
         snapshot, examples = self._snapshot(), Examples.of(self._store)
         selection = Selection(snapshot, examples, self._judge("keep", Counts()))
-        return verify(self._store, selection, sample, seed, progress)
+        return verify(selection, sample, seed, progress)
 
     def materialize(
         self,
@@ -319,6 +321,11 @@ class Lake:
         return Rebuild(
             Selection(snapshot, examples, judge, tuple(tenant.context), condition), tenant
         )
+
+    def _logged(self) -> pa.Schema | None:
+        """Columns of the examples logged so far; None before the first."""
+        logged = Examples.of(self._store).public
+        return logged if names.EXAMPLE_ID in logged.names else None
 
     def _judge(self, policy: Policy, counts: Counts) -> Judge:
         check_policy(policy)

@@ -6,8 +6,8 @@ length and digest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema, sqlfile
 from uih_lake.errors import CorruptionError
+from uih_lake.lake.integrity import Pages
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.sqltypes import listed
-from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import connect, fetch
@@ -64,14 +64,14 @@ class Report:
         return {"passed": self.passed, "checks": checks, "pointers": self.pointers}
 
 
-def verify(
-    store: Store, selection: Selection, sample: int | None, seed: int, progress: Progress
-) -> Report:
-    """Audit the files of ``store`` and resolve all, or about ``sample``, pointers of ``selection``.
+def verify(selection: Selection, sample: int | None, seed: int, progress: Progress) -> Report:
+    """Audit the files and resolve all, or about ``sample``, of the pointers of ``selection``.
 
     ``selection`` judges with the policy ``keep``, so that every fault is counted.
     """
-    audit = _Audit(store, selection, sample, np.random.default_rng(seed))
+    # Nothing that was checked before counts: this is where a file that changed since is found.
+    selection = replace(selection, snapshot=replace(selection.snapshot, pages=Pages()))
+    audit = _Audit(selection, sample, np.random.default_rng(seed))
     with connect() as duck:
         resolver = Resolver(selection.snapshot, duck)
         for bucket in range(selection.snapshot.buckets):
@@ -98,10 +98,9 @@ class _Audit:
     """The checks of one run, filled bucket by bucket."""
 
     def __init__(
-        self, store: Store, selection: Selection, sample: int | None, random: np.random.Generator
+        self, selection: Selection, sample: int | None, random: np.random.Generator
     ) -> None:
         self.checks = {name: Check(name, meaning) for name, meaning in _CHECKS.items()}
-        self._store = store
         self._selection = selection
         self._random = random
         share = 1.0 if sample is None else sample / max(selection.examples.rows, 1)
@@ -131,7 +130,7 @@ class _Audit:
         for path, _ in self._selection.examples.files:
             self.checks["pages"].looked_at += 1
             try:
-                self._store.pages.check([path])
+                self._selection.snapshot.pages.check([path])
             except CorruptionError as error:
                 self.checks["pages"].found(1, str(error))
 
@@ -209,10 +208,3 @@ class _Audit:
 
 def _number(duck: duckdb.DuckDBPyConnection, statement: str) -> int:
     return int(fetch(duck, statement).column(0)[0].as_py())
-
-
-def failures(report: Report) -> Iterator[str]:
-    """One line per failed check, with the first things it found."""
-    for check in report.checks:
-        if check.failed:
-            yield f"{check.name}: {check.failed} failed: {'; '.join(check.examples)}"

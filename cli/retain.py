@@ -1,0 +1,40 @@
+"""``uihlake retain``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from uih_lake.cli import options
+from uih_lake.cli.terminal import Terminal, amount
+
+
+def retain(
+    terminal: Terminal,
+    lake: options.Lake,
+    days: Annotated[
+        int, typer.Option("--days", metavar="N", min=1, help="Keep the events of N days.")
+    ],
+    now: Annotated[
+        datetime | None,
+        typer.Option("--now", help="Count back from this time (UTC) in place of the clock's."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Drop events older than a number of days.
+
+    From then on no reader sees them; pointers that reached past the window are reported as expired.
+    Old files leave the disk with [bold]vacuum[/bold].
+
+      uihlake retain shop --days 400
+
+    Exit codes: 0 dropped, or there was nothing to drop; 1 failed; 2 wrong usage.
+    """
+    from uih_lake import Lake
+
+    start = None if now is None else now.replace(tzinfo=now.tzinfo or UTC)
+    dropped = Lake.open(lake).retain(days=days, now=start)
+    text = f"dropped {amount(sum(dropped.values()), 'event')} older than {amount(days, 'day')}"
+    terminal.report(text, {"days": days, "dropped": dropped}, as_json)

@@ -1,0 +1,39 @@
+"""``uihlake vacuum``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from uih_lake.cli import options
+from uih_lake.cli.terminal import Terminal, amount
+
+
+def vacuum(
+    terminal: Terminal,
+    lake: options.Lake,
+    retain_hours: Annotated[
+        int,
+        typer.Option(
+            "--retain-hours", metavar="N", min=0, help="Keep what was in use in the last N hours."
+        ),
+    ] = 168,
+    as_json: options.Json = False,
+) -> None:
+    """Delete data files that nothing needs any more.
+
+    Sealing, compacting and erasing write new files and leave the old ones for readers that are at
+    work. No pointer ever needs those. After [bold]forget[/bold], --retain-hours 0 takes the erased
+    bytes off the disk; do that while nobody reads.
+
+      uihlake vacuum shop
+      uihlake vacuum shop --retain-hours 0
+
+    Exit codes: 0 done; 1 failed; 2 wrong usage.
+    """
+    from uih_lake import Lake
+
+    deleted = Lake.open(lake).vacuum(retain_hours=retain_hours)
+    facts = {"deleted": len(deleted), "files": deleted}
+    terminal.report(f"deleted {amount(len(deleted), 'file')}", facts, as_json)
