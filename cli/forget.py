@@ -15,7 +15,8 @@ def forget(
     terminal: Terminal,
     lake: options.Lake,
     user: Annotated[
-        list[str] | None, typer.Option("--user", metavar="ID", help="A user; may be repeated.")
+        list[str] | None,
+        typer.Option("--user", metavar="ID", help="A user to erase; may be repeated."),
     ] = None,
     users_from: Annotated[
         str | None,

@@ -12,10 +12,11 @@ def label(
     files: options.Files,
     as_json: options.Json = False,
 ) -> None:
-    """Set labels that became known after the request on examples that are logged.
+    """Set on examples what became known after the request.
 
-    The files have a column example_id; every other column is set on the example of that id, and
-    added where the examples did not have it. Pointers stay as they are.
+    A label is known late, its example is logged early. The files have a column example_id; every
+    other column is set on the example of that id, and added where the examples did not have it.
+    Pointers stay as they are.
 
       uihlake label shop purchases.parquet
 

@@ -29,7 +29,9 @@ def sql(
         str | None,
         typer.Option("--out", "-o", metavar="FILE", help="Write here instead of to stdout."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace FILE where it exists.")
+    ] = False,
     max_rows: Annotated[
         int, typer.Option(metavar="N", min=1, help="Rows of a table; other formats have them all.")
     ] = 100,

@@ -17,14 +17,14 @@ def verify(
         int | None,
         typer.Option("--sample", metavar="N", min=1, help="Resolve about N pointers, not all."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Which sample.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed takes the same sample.")] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Prove that a lake is whole and that every pointer finds what it was cut from.
+    """Prove that a lake is whole and its pointers good.
 
     Reads every page of every file, checks order, keys, buckets, lake versions and contents, and
-    resolves pointers against their length and digest. Expired and forgotten pointers are counted,
-    and are no failure.
+    resolves every pointer and compares its length and digest. Expired and forgotten pointers are
+    counted, and are no failure.
 
       uihlake verify shop
       uihlake verify shop --sample 10000 --json

@@ -10,12 +10,11 @@ import duckdb
 import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
-from uih_lake.errors import CorruptionError
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
 from uih_lake.pointers.examples import Examples
-from uih_lake.session import connect
+from uih_lake.session import connect, fetch
 
 
 @dataclass(frozen=True)
@@ -78,15 +77,9 @@ class Info:
         snapshot, examples = Snapshot.of(store, version), Examples.of(store)
         stored = {names.RECENT: store.recent, names.UIH: store.uih, names.EXAMPLES: store.examples}
         with connect() as duck:
-            try:
-                counts = _counts(duck, snapshot)
-                logged = _examples(duck, examples, snapshot.lake_version)
-                tables = tuple(_table(duck, name, table) for name, table in stored.items())
-            except duckdb.IOException as error:
-                raise CorruptionError(
-                    f"the lake at {store.root}: {str(error).splitlines()[0]}",
-                    hint="restore the file from a copy",
-                ) from error
+            counts = _counts(duck, snapshot)
+            logged = _examples(duck, examples, snapshot.lake_version)
+            tables = tuple(_table(duck, name, table) for name, table in stored.items())
         return cls(
             lake=store.root,
             lake_version=snapshot.lake_version,
@@ -120,7 +113,7 @@ def _counts(duck: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> dict[str, An
 
     def count(part: Snapshot) -> tuple[Any, ...]:
         statement = sqlfile.fill("info/events", history=part.history())
-        row = duck.sql(statement, params={"newest": snapshot.lake_version}).to_arrow_table()
+        row = fetch(duck, statement, {"newest": snapshot.lake_version})
         return tuple(column[0].as_py() for column in row.columns)
 
     events, users, first, last = count(snapshot)
@@ -139,8 +132,7 @@ def _examples(duck: duckdb.DuckDBPyConnection, examples: Examples, newest: int) 
     if not examples.files:
         return 0
     statement = sqlfile.fill("info/examples", examples=examples.sql)
-    ((count,),) = duck.sql(statement, params={"newest": newest}).fetchall()
-    return int(count)
+    return int(fetch(duck, statement, {"newest": newest}).column("examples")[0].as_py())
 
 
 def _table(duck: duckdb.DuckDBPyConnection, name: str, table: Table) -> TableInfo:
@@ -148,8 +140,8 @@ def _table(duck: duckdb.DuckDBPyConnection, name: str, table: Table) -> TableInf
     sizes: dict[str, int] = {}
     if files:
         paths = [table.path(file) for file in files]
-        statement = sqlfile.statement("info/columns")
-        sizes = dict(duck.sql(statement, params={"files": paths}).fetchall())
+        found = fetch(duck, sqlfile.statement("info/columns"), {"files": paths})
+        sizes = {row["name"]: row["bytes"] for row in found.to_pylist()}
     return TableInfo(
         name=name,
         delta_version=table.version,

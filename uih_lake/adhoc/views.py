@@ -9,6 +9,7 @@ import duckdb
 
 from uih_lake import names, sqlfile
 from uih_lake.adhoc.guard import check_query, explain_error, lock
+from uih_lake.errors import CorruptionError
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.examples import Examples
 from uih_lake.session import connect
@@ -20,11 +21,18 @@ EVENTS = "events"
 def query(snapshot: Snapshot, examples: Examples, sql: str) -> duckdb.DuckDBPyRelation:
     """The result of one read-only query, as a relation that is computed when it is fetched.
 
-    Raises :class:`SqlRefused` for what is not a query or cannot be bound. What fails later, while
+    Raises :class:`SqlRefused` for what is not a query or cannot be bound, and
+    :class:`CorruptionError` where a file of the lake cannot be read. What fails later, while
     rows are fetched, comes as a DuckDB error: see :func:`uih_lake.adhoc.explain_error`.
     """
     session = connect()
-    create_views(session, snapshot, examples)
+    try:
+        create_views(session, snapshot, examples)
+    except duckdb.Error as error:
+        why = str(error).partition("\n")[0]
+        raise CorruptionError(
+            f"a data file cannot be read: {why}", hint="restore it from a copy"
+        ) from error
     lock(session, _files(snapshot, examples))
     text = check_query(session, sql)
     try:

@@ -1,0 +1,113 @@
+"""The command line as a process: exit codes, pipes, terminals and signals."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from commands import environment, make_lake, process
+
+MANY = "SELECT range AS n, repeat('x', 100) AS text FROM range(3000000)"
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_lake(tmp_path_factory.mktemp("lake"))
+
+
+def test_data_goes_to_stdout_and_messages_to_stderr(lake: Path) -> None:
+    child = process("sql", lake, "SELECT count(*) AS n FROM events")
+    assert child.communicate() == ("n\n17\n", "")
+    assert child.returncode == 0
+    child = process("sql", lake, "FROM nothing")
+    said, message = child.communicate()
+    assert (child.returncode, said) == (1, "")
+    assert message.startswith("error: ") and message.count("\n") == 1
+    child = process("sql")
+    said, message = child.communicate()
+    assert (child.returncode, said) == (2, "")
+    assert "Usage: uihlake sql" in message
+
+
+def test_a_reader_that_goes_away_is_no_error(lake: Path) -> None:
+    child = process("sql", lake, MANY)
+    assert child.stdout is not None and child.stderr is not None
+    assert child.stdout.readline() == "n,text\n"
+    child.stdout.close()
+    assert child.stderr.read() == ""
+    assert child.wait() == 128 + signal.SIGPIPE
+    child.stderr.close()
+
+
+def test_a_reader_that_never_listens_is_no_error(lake: Path) -> None:
+    """So little is written that it fails only when it is flushed."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    child = process("info", lake, "--json", stdout=theirs)
+    os.close(theirs)
+    _, message = child.communicate()
+    assert (child.returncode, message) == (128 + signal.SIGPIPE, "")
+
+
+def test_an_interrupt_ends_it_without_a_traceback(lake: Path, tmp_path: Path) -> None:
+    child = process("sql", lake, MANY)
+    assert child.stdout is not None and child.stderr is not None
+    assert child.stdout.readline() == "n,text\n"  # it is at work, and soon waits for us to read on
+    child.send_signal(signal.SIGINT)
+    child.stdout.read()
+    message = child.stderr.read()
+    assert child.wait() == 128 + signal.SIGINT
+    assert "Traceback" not in message
+    child.stdout.close()
+    child.stderr.close()
+
+
+def on_terminal(*words: str | Path, stream: str, **changes: str) -> str:
+    """What a command writes to a terminal that is its ``stream``; the other goes to a pipe."""
+    ours, theirs = pty.openpty()
+    child = process(*words, env=environment(**changes), **{stream: theirs})
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    child.communicate()
+    assert child.returncode == 0
+    return shown.decode()
+
+
+def test_progress_is_drawn_on_a_terminal_only(lake: Path, tmp_path: Path) -> None:
+    words = ("materialize", lake, "--tenant", lake.parent / "ranker.toml", "--overwrite")
+    out = ("--out", tmp_path / "out")
+    assert "materializing" in on_terminal(*words, *out, stream="stderr")
+    assert on_terminal(*words, *out, "--no-progress", stream="stderr") == ""
+    assert on_terminal("--quiet", *words, *out, stream="stderr") == ""
+    child = process(*words, *out, env=environment())
+    said, message = child.communicate()
+    assert said.startswith(str(tmp_path)) and message == ""
+
+
+def test_a_table_is_for_terminals_and_csv_for_pipes(lake: Path) -> None:
+    query = "SELECT user_id, count(*) AS n FROM events GROUP BY ALL ORDER BY ALL"
+    shown = on_terminal("sql", lake, query, stream="stdout")
+    assert "───" in shown and "," not in shown
+    said, _ = process("sql", lake, query, env=environment()).communicate()
+    assert said == "user_id,n\n0,6\n1,6\n2,5\n"
+
+
+def test_colours_are_for_terminals_that_want_them() -> None:
+    colour = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
+    assert colour.search(on_terminal("--help", stream="stdout"))
+    assert not colour.search(on_terminal("--help", stream="stdout", NO_COLOR="1"))
+    said, _ = process("--help", env=environment()).communicate()
+    assert "\x1b" not in said
