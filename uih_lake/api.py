@@ -324,8 +324,9 @@ class Lake:
 
     def _logged(self) -> pa.Schema | None:
         """Columns of the examples logged so far; None before the first."""
-        logged = Examples.of(self._store).public
-        return logged if names.EXAMPLE_ID in logged.names else None
+        if names.EXAMPLE_ID not in self._store.examples.schema.names:
+            return None
+        return Examples.of(self._store).public
 
     def _judge(self, policy: Policy, counts: Counts) -> Judge:
         check_policy(policy)
