@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uih_lake import hashing, names, schema, session, sqlfile
+from uih_lake import hashing, names, schema, session
 from uih_lake.errors import SchemaError
 from uih_lake.lake import lease, parquet
+from uih_lake.lake.order import in_order
 from uih_lake.lake.store import APPENDED, APPENDED_ROWS, Store
 from uih_lake.lake.tables import File, optimistic
 
@@ -41,8 +42,10 @@ def append(
     _fitted(store, fit)
     files: list[File] = []
     with lease.writing(store.root), store.recent.discarding(files):
-        for number, batch in enumerate(events):
-            files.append(_write_chunk(store, batch, number))
+        with parquet.Writing(store.recent.root, files) as writing:
+            for number, batch in enumerate(events):
+                table = _chunk(batch, number, store.buckets)
+                writing.write(table, {names.LAKE_VERSION: _PENDING}, parquet.bucket_cuts(table))
         return optimistic(lambda: _commit(store, files, key, fit), "append")
 
 
@@ -101,38 +104,36 @@ def _in_recent(stored: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(names.BUCKET, pa.int32()), *fields])
 
 
-def _write_chunk(store: Store, batch: pa.RecordBatch, number: int) -> File:
+def _chunk(batch: pa.RecordBatch, number: int, buckets: int) -> pa.Table:
+    """The stored columns of chunk ``number`` of an append, as the mutable tier orders them."""
     if batch.num_rows > MAX_CHUNK_ROWS:
         raise ValueError(f"a chunk has at most {MAX_CHUNK_ROWS} rows")
-    table = _sorted(_with_keys(batch, store.buckets))
-    table = table.append_column(names.TIE, pa.array(_ties(table) + (number << _TIE_BITS)))
-    cuts = parquet.bucket_cuts(table)
-    return parquet.write(store.recent.root, table, {names.LAKE_VERSION: _PENDING}, cuts)
+    with session.connect() as duck:
+        table = in_order(duck, _with_keys(batch, buckets))
+    ties = pa.array(_ties(table) + (number << _TIE_BITS))
+    table = table.set_column(table.schema.get_field_index(names.TIE), names.TIE, ties)
+    return table.drop_columns([names.LAKE_VERSION])  # it is the partition value
 
 
 def _with_keys(batch: pa.RecordBatch, buckets: int) -> pa.Table:
-    """Add the stored columns that follow from an event itself, and the row as given."""
+    """Add the stored columns that follow from an event itself; the tie is the row as given."""
+    rows = batch.num_rows
     traits = [field.name for field in schema.traits_of(batch.schema)]
     event_ts = batch.column(names.EVENT_TS)
     delay = pc.subtract(batch.column(names.ARRIVAL_TS).cast(pa.int64()), event_ts.cast(pa.int64()))
-    prints = hashing.fingerprint(traits, [batch.column(t) for t in traits], batch.num_rows)
+    prints = hashing.fingerprint(traits, [batch.column(t) for t in traits], rows)
     return pa.table(
         {
             names.BUCKET: pa.array(hashing.bucket_of(batch.column(names.USER_ID), buckets)),
             names.USER_ID: batch.column(names.USER_ID),
             names.EVENT_TS: event_ts,
             names.DELAY: delay,
+            names.LAKE_VERSION: pa.array(np.zeros(rows, np.int64)),
+            names.TIE: pa.array(np.arange(rows)),
             names.FINGERPRINT: prints,
             **{trait: batch.column(trait) for trait in traits},
-            "_row": pa.array(np.arange(batch.num_rows, dtype=np.int32)),
         }
     )
-
-
-def _sorted(chunk: pa.Table) -> pa.Table:
-    with session.connect() as duck:
-        duck.register("chunk", chunk)
-        return duck.sql(sqlfile.statement("lake/sort_chunk")).to_arrow_table().combine_chunks()
 
 
 def _ties(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,40 @@ def write(
         path.unlink(missing_ok=True)
         raise
     return File(path.name, os.path.getsize(path), table.num_rows, partition)
+
+
+class Writing:
+    """Writes files on a thread of its own while the next one is being prepared.
+
+    At most one table waits, so memory stays bounded. Each finished file is added to ``files``, in
+    the order given; leaving the block waits for the last one and raises what went wrong.
+    """
+
+    def __init__(self, root: str, files: list[File]) -> None:
+        self._root = root
+        self._files = files
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="uih-write")
+        self._pending: list[Future[File]] = []
+
+    def __enter__(self) -> Writing:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._collect(0)
+        finally:
+            self._thread.shutdown()
+
+    def write(
+        self, table: pa.Table, partition: dict[str, int], cuts: Sequence[int] | None = None
+    ) -> None:
+        """Have ``table`` written as by :func:`write`."""
+        self._pending.append(self._thread.submit(write, self._root, table, partition, cuts))
+        self._collect(1)
+
+    def _collect(self, waiting: int) -> None:
+        while len(self._pending) > waiting:
+            self._files.append(self._pending.pop(0).result())
 
 
 def bucket_cuts(table: pa.Table) -> list[int] | None:

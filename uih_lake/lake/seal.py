@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from uih_lake import hashing, names, session
 from uih_lake.lake import lease, parquet
-from uih_lake.lake.snapshot import Snapshot, read_run
+from uih_lake.lake.order import in_order
+from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import SEALED, Store
 from uih_lake.lake.tables import File, optimistic
 
-_PASS_ROWS = 4_000_000
+_PASS_ROWS = 1_000_000
 Progress = Callable[[int, int], None]
 
 
@@ -32,8 +35,9 @@ def seal(store: Store, progress: Progress) -> int:
         if snapshot.lake_version > snapshot.sealed:
             files: list[File] = []
             with store.uih.discarding(files):
-                for bucket, run in _runs(_tail(snapshot), progress):
-                    files.append(parquet.write(store.uih.root, run, {names.BUCKET: bucket}))
+                with parquet.Writing(store.uih.root, files) as writing:
+                    for bucket, run in _runs(_tail(snapshot), progress):
+                        writing.write(run, {names.BUCKET: bucket})
                 optimistic(lambda: _commit_seal(store, files, snapshot), "seal")
         optimistic(lambda: tidy(store), "seal")
         return store.uih.version
@@ -70,19 +74,22 @@ def _runs(snapshot: Snapshot, progress: Progress) -> Iterator[tuple[int, pa.Tabl
 def _split(
     duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, first: int, last: int
 ) -> Iterator[tuple[int, pa.Table]]:
+    events = _sorted(duck, snapshot, first, last)
+    buckets = events.column(names.BUCKET).to_numpy()
+    events = events.drop_columns([names.BUCKET])
+    edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
+    for start, stop in pairwise(edges):
+        if start < stop:
+            yield int(buckets[start]), events.slice(start, stop - start)
+
+
+def _sorted(duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, first: int, last: int) -> pa.Table:
+    """All events of some buckets in order, with their bucket; the files' pages are checked."""
     snapshot.check(first, last)
-    history = snapshot.history(first, last)
-    run = read_run(duck, history, snapshot.stored.names, snapshot.lake_version).combine_chunks()
-    if run.num_rows == 0:
-        return
-    if first == last:
-        yield first, run
-        return
-    buckets = hashing.bucket_of(run.column(names.USER_ID).chunk(0), snapshot.buckets)
-    for bucket in range(first, last + 1):
-        mine = run.filter(pa.array(buckets == bucket))
-        if mine.num_rows:
-            yield bucket, mine.combine_chunks()
+    events = session.fetch(duck, snapshot.history(first, last)).select(snapshot.stored.names)
+    users = events.column(names.USER_ID).combine_chunks()
+    buckets = pa.array(hashing.bucket_of(users, snapshot.buckets))
+    return in_order(duck, events.append_column(names.BUCKET, buckets))
 
 
 def compact(store: Store, progress: Progress) -> int:
@@ -100,11 +107,9 @@ def compact(store: Store, progress: Progress) -> int:
 def _compact_bucket(
     store: Store, duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, bucket: int
 ) -> None:
-    snapshot.check(bucket, bucket)
     old = set(snapshot.runs[bucket])
-    newest = 2**62  # a run may hold events newer than the snapshot; all of them move
-    run = read_run(duck, snapshot.history(bucket, bucket), snapshot.stored.names, newest)
-    new = parquet.write(store.uih.root, run.combine_chunks(), {names.BUCKET: bucket})
+    run = _sorted(duck, snapshot, bucket, bucket).drop_columns([names.BUCKET])
+    new = parquet.write(store.uih.root, run, {names.BUCKET: bucket})
 
     def commit() -> None:
         present = [f for f in store.uih.files() if store.uih.path(f) in old]

@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import duckdb
 import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
@@ -128,14 +127,6 @@ class Snapshot:
         step = max(1, self.buckets * rows // max(total, 1))
         for first in range(0, self.buckets, step):
             yield first, min(first + step, self.buckets) - 1
-
-
-def read_run(
-    session: duckdb.DuckDBPyConnection, history: str, columns: Iterable[str], newest: int
-) -> pa.Table:
-    """Stored events of ``history`` up to lake version ``newest`` in (user, event_ts, seq) order."""
-    statement = sqlfile.fill("lake/run", history=history, columns=sqlfile.columns(columns))
-    return session.sql(statement, params={"newest": newest}).to_arrow_table()
 
 
 def _user_type(store: Store, otherwise: pa.DataType | None) -> pa.DataType:
