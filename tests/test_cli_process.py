@@ -91,7 +91,6 @@ def test_progress_is_drawn_on_a_terminal_only(lake: Path, tmp_path: Path) -> Non
     out = ("--out", tmp_path / "out")
     assert "materializing" in on_terminal(*words, *out, stream="stderr")
     assert on_terminal(*words, *out, "--no-progress", stream="stderr") == ""
-    assert on_terminal("--quiet", *words, *out, stream="stderr") == ""
     child = process(*words, *out, env=environment())
     said, message = child.communicate()
     assert said.startswith(str(tmp_path)) and message == ""

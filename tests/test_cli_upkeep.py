@@ -1,0 +1,88 @@
+"""The verbs that keep a lake: label, verify, vacuum, forget, retain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from commands import done, make_lake, run, tables, told
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    return make_lake(tmp_path)
+
+
+def test_a_whole_lake_passes_and_a_damaged_one_fails(lake: Path) -> None:
+    report = told("verify", lake)
+    assert report["passed"] is True
+    assert "ok" in done("verify", lake)
+    file = next(file for file in (lake / "uih").rglob("*.parquet") if file.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    file.write_bytes(content)
+    result = run("verify", lake)
+    assert result.exit_code == 1, result.output
+    assert result.stderr and "Traceback" not in result.stderr
+
+
+def test_forgotten_users_are_gone_from_every_view(lake: Path, tmp_path: Path) -> None:
+    (tmp_path / "users.txt").write_text("2\n\n404\n")
+    report = told("forget", lake, "--user", "1", "--users-from", tmp_path / "users.txt")
+    assert report["users"] == 3
+    for view, left in (("events", {0}), ("examples", {0, 99})):
+        rows = told("sql", lake, f"SELECT DISTINCT user_id FROM {view}")
+        assert {row["user_id"] for row in rows} == left
+    assert told("info", lake)["users"] == 1
+    assert "0 events" in done("forget", lake, "--user", "1")
+    files = set(lake.rglob("*.parquet"))
+    deleted = told("vacuum", lake, "--retain-hours", "0")["deleted"]
+    assert deleted == len(files - set(lake.rglob("*.parquet"))) > 0
+    assert told("verify", lake)["passed"] is True
+
+
+def test_events_older_than_a_window_are_dropped(lake: Path) -> None:
+    report = told("retain", lake, "--days", "10", "--now", "1970-01-16")
+    assert sum(report["dropped"].values()) == 5
+    assert told("info", lake)["first_event"] == "1970-01-06T00:00:00+00:00"
+
+
+def test_labels_come_later(lake: Path, tmp_path: Path) -> None:
+    labels = pa.table({"example_id": [0, 3, 77], "bought": [1.0, 0.0, 1.0]})
+    pq.write_table(labels, tmp_path / "labels.parquet")
+    assert told("label", lake, tmp_path / "labels.parquet") == {"labelled": 2}
+    rows = told("sql", lake, "SELECT example_id, bought FROM examples WHERE bought IS NOT NULL")
+    assert sorted(row["example_id"] for row in rows) == [0, 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("verify", "nowhere"), 1, "no lake at nowhere"),
+        (("vacuum", "nowhere"), 1, "no lake at nowhere"),
+        (("retain", "nowhere", "--days", "3"), 1, "no lake at nowhere"),
+        (("forget", "nowhere", "--user", "3"), 1, "no lake at nowhere"),
+        (("label", "nowhere", "labels.parquet"), 1, "no lake at nowhere"),
+        (("label", "lake", "labels.parquet"), 1, "labels.parquet"),
+        (("forget", "lake", "--user", "ann"), 1, "integers"),
+        (("forget", "lake", "--users-from", "users.txt"), 1, "users.txt"),
+        (("forget", "lake"), 2, "--users-from"),
+        (("retain", "lake"), 2, "--days"),
+        (("retain", "lake", "--days", "0"), 2, "--days"),
+        (("vacuum", "lake", "--retain-hours", "-1"), 2, "--retain-hours"),
+        (("verify", "lake", "--sample", "0"), 2, "--sample"),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_changes(
+    lake: Path, words: tuple[str, ...], code: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(lake.parent)
+    before = tables(lake)
+    result = run(*words)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr
+    if code == 1:
+        assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert tables(lake) == before
