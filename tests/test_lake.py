@@ -1,0 +1,552 @@
+"""Creating, opening and appending: versions without holes, and refusals that change nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable
+
+from uih_lake import (
+    CorruptionError,
+    Group,
+    InputError,
+    Lake,
+    LakeError,
+    SchemaError,
+    Tenant,
+    UihError,
+    names,
+)
+from uih_lake.lake import append
+from uih_lake.lake.store import Store
+
+TIME = pa.timestamp("us", "UTC")
+TABLES = (names.RECENT, names.UIH, names.EXAMPLES)
+
+
+def events(users: list[Any], times: list[int], **traits: Any) -> pa.Table:
+    return pa.table({"user_id": users, "event_ts": pa.array(times, TIME), **traits})
+
+
+def requests(users: list[Any], times: list[int], **context: Any) -> pa.Table:
+    return pa.table({"user_id": users, "request_ts": pa.array(times, TIME), **context})
+
+
+def state(lake: Lake) -> dict[str, Any]:
+    """Every file of a lake but its locks, and the Delta version of every table."""
+    files = [p for p in Path(lake.path).rglob("[!.]*") if p.is_file()]
+    found: dict[str, Any] = {str(p): p.stat().st_size for p in files}
+    for table in TABLES:
+        found[table] = DeltaTable(Path(lake.path, table)).version()
+    return found
+
+
+def sequences(lake: Lake, *traits: str) -> list[Any]:
+    """By example id: the values of the first trait, or of all of them."""
+    rows = lake.materialize(Tenant("t", {"g": Group(traits)})).read_all().to_pylist()
+    rows.sort(key=lambda row: row["example_id"])
+    return [row["g"][traits[0]] if len(traits) == 1 else row["g"] for row in rows]
+
+
+def refusal(kind: type[UihError], call: Callable[[], object]) -> str:
+    with pytest.raises(kind) as refused:
+        call()
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.create(tmp_path / "lake", buckets=3)
+
+
+# Create and open
+
+
+def test_a_lake_is_created_once(lake: Lake) -> None:
+    before = state(lake)
+    assert lake.path in refusal(LakeError, lambda: Lake.create(lake.path))
+    assert state(lake) == before
+
+
+def test_a_lake_cannot_be_created_over_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("something")
+    assert str(path) in refusal(LakeError, lambda: Lake.create(path))
+    assert path.read_text() == "something"
+
+
+@pytest.mark.parametrize("buckets", [0, -1, 4097])
+def test_the_number_of_buckets_has_limits(tmp_path: Path, buckets: int) -> None:
+    message = refusal(LakeError, lambda: Lake.create(tmp_path / "lake", buckets=buckets))
+    assert "4096" in message
+    assert not (tmp_path / "lake").exists()
+
+
+def test_what_is_no_lake_is_not_opened(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing", tmp_path):
+        assert "uihlake create" in refusal(LakeError, lambda path=path: Lake.open(path))
+
+
+def test_settings_live_in_the_tables(lake: Lake, tmp_path: Path) -> None:
+    lake.append(events([1, 2, 3], [1, 2, 3]))
+    lake.seal()
+    moved = Path(shutil.move(lake.path, tmp_path / "moved"))
+    assert [p for p in moved.iterdir() if p.is_file() and p.stat().st_size] == [], "no side file"
+    again = Lake.open(moved)
+    assert again.version == 0
+    again.log(requests([1, 2, 3], [9, 9, 9]))
+    assert sequences(again, "event_ts") == [[_at(1)], [_at(2)], [_at(3)]]
+
+
+def _at(micros: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC).replace(microsecond=micros)
+
+
+@pytest.mark.parametrize("name", ["a b", "it's [1]", '"q" {a}, b', "a*b?", "ü🙂 $x #"])
+def test_a_lake_may_have_an_odd_path(tmp_path: Path, name: str) -> None:
+    lake = Lake.create(tmp_path / name / "lake", buckets=2)
+    lake.append(events([1, 2], [1, 2], item=[10, 20]))
+    lake.seal()
+    lake.append(events([1], [2], item=[30]))
+    lake.log(requests([1, 2], [9, 9]))
+    lake = Lake.open(tmp_path / name / "lake")
+    assert sequences(lake, "item") == [[10, 30], [20]]
+
+
+def test_a_path_the_table_format_cannot_hold_is_refused(tmp_path: Path) -> None:
+    message = refusal(LakeError, lambda: Lake.create(tmp_path / "a%20b"))
+    assert "a%20b" in message
+
+
+@pytest.mark.parametrize("version", [-1, 1, 99])
+def test_a_lake_version_must_exist(lake: Lake, version: int) -> None:
+    assert "nothing has been appended" in refusal(
+        LakeError, lambda: Lake.open(lake.path, version=version)
+    )
+    lake.append(events([1], [1]))
+    assert "0 to 0" in refusal(LakeError, lambda: Lake.open(lake.path, version=version))
+
+
+def test_a_lake_at_a_version_is_as_it_was_and_read_only(lake: Lake) -> None:
+    for number in range(3):
+        lake.append(events([1], [number], item=[number]))
+        lake.log(requests([1], [9]))
+        if number == 1:
+            lake.seal()
+    for version in range(3):
+        old = Lake.open(lake.path, version=version)
+        assert old.version == version
+        assert old.sql("SELECT count(*) FROM events").fetchall() == [(version + 1,)]
+        assert sequences(old, "item") == [list(range(n + 1)) for n in range(version + 1)]
+        before = state(lake)
+        for call in (
+            lambda old=old: old.append(events([1], [9], item=[9])),
+            old.seal,
+            old.compact,
+            lambda old=old: old.log(requests([1], [9])),
+        ):
+            assert f"lake version {version}" in refusal(LakeError, call)
+        assert state(lake) == before
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_lost_table_is_named(lake: Lake, table: str) -> None:
+    lake.append(events([1], [1]))
+    shutil.rmtree(Path(lake.path, table))
+    kind = LakeError if table == names.UIH else CorruptionError
+    message = refusal(kind, lambda: Lake.open(lake.path))
+    assert lake.path in message
+    assert table in message or table == names.UIH
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_damaged_log_is_named(lake: Lake, table: str) -> None:
+    log = Path(lake.path, table, "_delta_log", f"{0:020}.json")
+    log.write_bytes(log.read_bytes()[:50])
+    assert table in refusal(CorruptionError, lambda: Lake.open(lake.path))
+
+
+def test_a_lost_data_file_is_named(lake: Lake) -> None:
+    lake.append(events([1], [1], item=[1]))
+    lake.log(requests([1], [9]))
+    (path,) = Path(lake.path, names.RECENT).glob("*.parquet")
+    path.unlink()
+    again = Lake.open(lake.path)
+    assert path.name in refusal(CorruptionError, lambda: sequences(again, "item"))
+
+
+# An empty lake
+
+
+def test_an_empty_lake_can_do_everything(lake: Lake) -> None:
+    tenant = Tenant("t", {"g": Group(["event_ts"])})
+    assert lake.version == -1
+    assert lake.materialize(tenant).read_all().num_rows == 0
+    lake.seal()
+    lake.compact()
+    logged = lake.log(requests([5], [9])).to_pylist()
+    assert [(row["length"], row["lake_version"], row["digest"]) for row in logged] == [(0, -1, 0)]
+    assert sequences(lake, "event_ts") == [[]]
+    assert lake.append(events([5], [1])) == 0
+    assert sequences(lake, "event_ts") == [[]], "the pointer does not see what came later"
+
+
+def test_users_of_examples_decide_those_of_events(lake: Lake) -> None:
+    lake.log(requests(["a"], [9]))
+    assert sequences(lake, "event_ts") == [[]]
+    before = state(lake)
+    message = refusal(SchemaError, lambda: lake.append(events([1], [1])))
+    assert "string" in message
+    assert state(lake) == before
+    lake.append(events(["a"], [1]))
+    lake.log(requests(["a"], [9]))
+    assert len(sequences(lake, "event_ts")[1]) == 1
+
+
+def test_materialize_before_any_request(lake: Lake) -> None:
+    lake.append(events(["a"], [1], item=[1]))
+    reader = lake.materialize(Tenant("t", {"g": Group(["item"])}))
+    assert reader.schema.field("user_id").type == pa.string()
+    assert reader.read_all().num_rows == 0
+
+
+# Versions
+
+
+def test_versions_count_successful_appends(lake: Lake) -> None:
+    for number in range(12):
+        assert lake.append(events([number], [1])) == number == lake.version
+        refusal(InputError, lambda: lake.append(events([None], [1])))
+        if number % 5 == 4:
+            lake.seal()
+    found = lake.sql("SELECT user_id, lake_version FROM events ORDER BY ALL").fetchall()
+    assert found == [(number, number) for number in range(12)]
+
+
+def test_two_handles_see_one_lake(lake: Lake) -> None:
+    other = Lake.open(lake.path)
+    assert lake.append(events([1], [1], item=[1])) == 0
+    assert other.append(events([1], [1], item=[2])) == 1
+    assert lake.version == other.version == 1
+    other.seal()
+    assert lake.append(events([1], [1], item=[3])) == 2
+    lake.log(requests([1], [2]))
+    assert sequences(other, "item") == [[1, 2, 3]]
+
+
+def test_a_key_appends_once(lake: Lake) -> None:
+    assert lake.append(events([1], [1]), key="") == 0
+    assert lake.append(events([1], [1]), key="kafka:0:1") == 1
+    lake.seal()
+    before = state(lake)
+    again = Lake.open(lake.path)
+    assert again.append(events([1], [1]), key="kafka:0:1") == 1
+    assert again.append(events([7], [7], unknown=[7]), key="kafka:0:1") == 1
+    assert again.append("no/such/file.parquet", key="") == 0
+    assert state(lake) == before
+    assert lake.append(events([1], [1])) == 2
+    assert lake.sql("SELECT count(*) FROM events").fetchall() == [(3,)]
+
+
+def test_a_key_of_a_refused_append_is_free(lake: Lake) -> None:
+    refusal(InputError, lambda: lake.append(events([None], [1]), key="k"))
+    assert lake.append(events([1], [1]), key="k") == 0
+
+
+def test_an_append_of_nothing_is_a_version(lake: Lake) -> None:
+    nothing = events(pa.array([], pa.int64()), [], item=pa.array([], pa.int32()))
+    assert lake.append(nothing) == 0
+    refusal(SchemaError, lambda: lake.append(events([1], [1], thing=[1])))
+    assert lake.append(events([1], [1], item=pa.array([7], pa.int32()))) == 1
+    assert lake.append(nothing) == 2
+    lake.seal()
+    assert lake.append(nothing) == 3
+    lake.seal()
+    lake.compact()
+    lake.log(requests([1], [2]))
+    assert sequences(lake, "item", "lake_version") == [{"item": [7], "lake_version": [1]}]
+
+
+def test_a_log_of_nothing_changes_nothing(lake: Lake) -> None:
+    lake.append(events([1], [1]))
+    assert lake.log(requests(pa.array([], pa.int64()), [])).num_rows == 0
+    lake.log(requests([1], [2]))
+    assert len(sequences(lake, "event_ts")) == 1
+
+
+# Refusals
+
+
+def bad_tables() -> dict[str, Any]:
+    good = {"user_id": [1], "event_ts": pa.array([1], TIME), "item": pa.array([1], pa.int32())}
+    return {
+        "no user": {k: v for k, v in good.items() if k != "user_id"},
+        "no time": {k: v for k, v in good.items() if k != "event_ts"},
+        "null user": good | {"user_id": pa.array([None], pa.int64())},
+        "null time": good | {"event_ts": pa.array([None], TIME)},
+        "user of another type": good | {"user_id": ["a"]},
+        "float user": good | {"user_id": [1.5]},
+        "time without unit": good | {"event_ts": [1]},
+        "no time at all": good | {"event_ts": ["yesterday"]},
+        "trait missing": {k: v for k, v in good.items() if k != "item"},
+        "trait of another type": good | {"item": ["x"]},
+        "trait too wide": good | {"item": pa.array([2**40], pa.int64())},
+        "new trait": good | {"more": [1]},
+        "new trait by case": good | {"ITEM": [1]},
+        "reserved": good | {"seq": [1]},
+        "hidden": good | {"_tie": [1]},
+        "nested": good | {"item": [{"a": 1}]},
+    }
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """One lake for all refusals: whatever changes it fails the test that did it."""
+    lake = Lake.create(tmp_path_factory.mktemp("kept") / "lake", buckets=1)
+    lake.append(events([1], [1], item=pa.array([1], pa.int32())))
+    lake.log(requests([1], [2], label=[0]))
+    return lake
+
+
+@pytest.mark.parametrize("name", bad_tables())
+def test_a_refused_append_changes_nothing(kept: Lake, name: str) -> None:
+    before = state(kept)
+    refusal(InputError, lambda: kept.append(pa.table(bad_tables()[name])))
+    assert state(kept) == before
+    assert kept.version == 0
+
+
+def test_what_is_not_bad_about_the_bad_tables_is_taken(lake: Lake) -> None:
+    """The control: the good row that each bad table is made from."""
+    good = bad_tables()["hidden"]
+    del good["_tie"]
+    assert lake.append(pa.table(good)) == 0
+
+
+def test_a_refused_file_list_changes_nothing(lake: Lake, tmp_path: Path) -> None:
+    """The bad row comes after files' worth of good ones that are written by then."""
+    rows = 2**20
+    good = pa.table({"user_id": pa.nulls(rows, pa.int64()).fill_null(1)})
+    good = good.append_column("event_ts", pa.nulls(rows, TIME).fill_null(datetime.now(UTC)))
+    nobody = pa.nulls(1, pa.int64())
+    pq.write_table(good, tmp_path / "1.parquet")
+    pq.write_table(
+        pa.concat_tables([good, good.slice(0, 1).set_column(0, "user_id", nobody)]),
+        tmp_path / "2.parquet",
+    )
+    before = state(lake)
+    message = refusal(InputError, lambda: lake.append(tmp_path / "*.parquet"))
+    assert "2.parquet" in message
+    assert f"{rows + 1:,}" in message or str(rows + 1) in message
+    assert state(lake) == before
+
+
+def test_a_stream_that_breaks_changes_nothing(lake: Lake) -> None:
+    before = state(lake)
+
+    def breaking() -> Iterator[pa.RecordBatch]:
+        rows = 2**19
+        (batch,) = events([1] * rows, list(range(rows))).to_batches()
+        yield batch
+        yield batch
+        raise OSError("the source went away")
+
+    schema = events([1], [1]).schema
+    with pytest.raises((InputError, OSError), match="went away"):
+        lake.append(pa.RecordBatchReader.from_batches(schema, breaking()))
+    assert state(lake) == before
+    assert lake.append(events([1], [1])) == 0
+
+
+def bad_requests() -> dict[str, Any]:
+    good = {"user_id": [1], "request_ts": pa.array([1], TIME), "label": [1]}
+    return {
+        "no user": {k: v for k, v in good.items() if k != "user_id"},
+        "no time": {k: v for k, v in good.items() if k != "request_ts"},
+        "null user": good | {"user_id": pa.array([None], pa.int64())},
+        "null time": good | {"request_ts": pa.array([None], TIME)},
+        "user of another type": good | {"user_id": ["a"]},
+        "label of another type": good | {"label": ["x"]},
+        "id logged before": good | {"example_id": [0]},
+        "id given twice": {
+            "user_id": [1, 1],
+            "request_ts": pa.array([1, 1], TIME),
+            "label": [1, 1],
+            "example_id": [8, 8],
+        },
+        "id of another type": good | {"example_id": ["x"]},
+        "reserved": good | {"digest": [1]},
+    }
+
+
+@pytest.mark.parametrize("name", bad_requests())
+def test_refused_requests_change_nothing(kept: Lake, name: str) -> None:
+    before = state(kept)
+    refusal(InputError, lambda: kept.log(pa.table(bad_requests()[name])))
+    assert state(kept) == before
+
+
+def test_numbers_go_on_after_a_refusal(lake: Lake) -> None:
+    lake.append(events([1], [1]))
+    assert lake.log(requests([1], [2]))["example_id"].to_pylist() == [0]
+    refusal(InputError, lambda: lake.log(requests([None], [2])))
+    given = requests([1, 1], [2, 2], example_id=[7, 3])
+    assert lake.log(given)["example_id"].to_pylist() == [7, 3]
+    assert lake.log(requests([1, 1], [2, 2]))["example_id"].to_pylist() == [8, 9]
+
+
+def test_committed_files_survive_being_discarded(lake: Lake) -> None:
+    """An interrupt between a commit and its return cleans up behind it; not what is committed."""
+    lake.append(events([1], [1], item=[1]))
+    store = Store.open(lake.path)
+    before = state(lake)
+    store.recent.discard(store.recent.files())
+    assert state(lake) == before
+
+
+# Schema
+
+
+def test_the_first_append_fixes_the_schema(lake: Lake) -> None:
+    lake.append(events([1], [1], item=pa.array([1], pa.int64()), tag=["a"]))
+    lake.append(events([1], [2], tag=["b"], item=pa.array([2], pa.int16())))
+    lake.append(events([1], [3], tag=["b"], item=pa.nulls(1)))
+    message = refusal(SchemaError, lambda: lake.append(events([1], [4], item=[1])))
+    assert "tag" in message
+    assert lake.event_schema.field("item").type == pa.int64()
+    lake.log(requests([1], [9]))
+    assert sequences(lake, "item") == [[1, 2, None]]
+
+
+def test_columns_can_be_added_and_are_null_before(lake: Lake) -> None:
+    lake.append(events([1], [1], item=[1]))
+    lake.seal()
+    lake.log(requests([1], [9]))
+    lake.append(events([1], [2], item=[2], tag=[["x"]]), add_columns=True)
+    lake.log(requests([1], [9]))
+    assert sequences(lake, "tag", "item") == [
+        {"tag": [None], "item": [1]},
+        {"tag": [None, ["x"]], "item": [1, 2]},
+    ]
+    lake.seal()
+    lake.compact()
+    assert sequences(lake, "tag") == [[None], [None, ["x"]]]
+
+
+def test_a_schema_given_at_creation_binds_the_first_append(tmp_path: Path) -> None:
+    schema = pa.schema(
+        [
+            pa.field("user_id", pa.string()),
+            pa.field("event_ts", TIME),
+            pa.field("item", pa.int64()),
+            pa.field("score", pa.float32()),
+        ]
+    )
+    lake = Lake.create(tmp_path / "lake", schema=schema)
+    assert lake.event_schema.field("score").type == pa.float32()
+    before = state(lake)
+    refusal(SchemaError, lambda: lake.append(events([1], [1], item=[1], score=[0.5])))
+    refusal(SchemaError, lambda: lake.append(events(["a"], [1], item=[1])))
+    assert state(lake) == before
+    score = pa.array([0.5], pa.float32())
+    assert lake.append(events(["a"], [1], item=pa.array([1], pa.int8()), score=score)) == 0
+    assert lake.event_schema.field("item").type == pa.int64()
+
+
+KINDS: dict[pa.DataType, tuple[pa.DataType, list[Any]]] = {
+    pa.int8(): (pa.int8(), [-128, None, 127]),
+    pa.uint8(): (pa.int16(), [0, None, 255]),
+    pa.uint16(): (pa.int32(), [0, None, 65535]),
+    pa.uint32(): (pa.int64(), [0, None, 2**32 - 1]),
+    pa.uint64(): (pa.int64(), [0, None, 2**63 - 1]),
+    pa.float32(): (pa.float32(), [1.5, None, float("inf")]),
+    pa.float64(): (pa.float64(), [5e-324, None, -0.0]),
+    pa.bool_(): (pa.bool_(), [True, None, False]),
+    pa.large_string(): (pa.string(), ["", None, "it's ü🙂\0"]),
+    pa.dictionary(pa.int8(), pa.string()): (pa.string(), ["a", None, "a"]),
+    pa.timestamp("s"): (TIME, [datetime(1, 1, 1), None, datetime(9999, 12, 31)]),
+    pa.list_(pa.bool_()): (pa.list_(pa.bool_()), [[True, None, False], None, []]),
+    pa.large_list(pa.string()): (pa.list_(pa.string()), [["", None], None, []]),
+    pa.list_(pa.float32(), 2): (pa.list_(pa.float32()), [[1.5, 2.5], None, [0.0, -1.0]]),
+}
+
+
+def test_every_type_comes_back(lake: Lake) -> None:
+    columns = {str(given): pa.array(values, given) for given, (_, values) in KINDS.items()}
+    lake.append(events([1, 1, 1], [3, 4, 5], **columns))
+    lake.log(requests([1], [9]))
+    stored = {str(given): kind for given, (kind, _) in KINDS.items()}
+    assert {n: lake.event_schema.field(n).type for n in stored} == stored
+    expected = {n: values.cast(stored[n]).to_pylist() for n, values in columns.items()}
+    (recent,) = sequences(lake, *columns)
+    lake.seal()
+    (sealed,) = sequences(lake, *columns)
+    for name, values in expected.items():
+        assert repr(recent[name]) == repr(sealed[name]) == repr(values), name
+
+
+ODD_NAMES = (
+    """it's|"q"|select|a b|ü🙂|{0}|{where}|$p|x.y|;|--|%|a\nb|ROW|user_id |group|*|(x)|\\|a,b"""
+)
+
+
+def test_columns_may_have_any_name(lake: Lake) -> None:
+    """Each odd name as a trait, in a condition and, with one letter more, as context."""
+    odd = ODD_NAMES.split("|")
+    lake.append(events([1, 2], [1, 2], **{name: [1.5, None] for name in odd}))
+    lake.seal()
+    lake.append(events([1], [3], **{name: [2.5] for name in odd}))
+    lake.log(requests([1, 2], [9, 9], **{f"{name}!": ["x", "y"] for name in odd}))
+    quoted = {name: '"' + name.replace('"', '""') + '"' for name in odd}
+    groups = {
+        f"g{number}": Group([name], where=f"{quoted[name]} > 2 or {quoted[name]} is null")
+        for number, name in enumerate(odd)
+    }
+    tenant = Tenant("t", groups, [f"{name}!" for name in odd])
+    rows = lake.materialize(tenant).read_all().to_pylist()
+    assert [row["user_id"] for row in sorted(rows, key=lambda row: row["example_id"])] == [1, 2]
+    for row in rows:
+        for number, name in enumerate(odd):
+            expected = ("x", [2.5]) if row["user_id"] == 1 else ("y", [None])
+            assert (row[f"{name}!"], row[f"g{number}"][name]) == expected
+
+
+def test_three_hundred_columns(lake: Lake) -> None:
+    wide = {f"column {i}": pa.array([i, None]) for i in range(300)}
+    lake.append(events([1, 1], [1, 2], **wide))
+    lake.seal()
+    lake.append(events([1, 1], [3, 4], **wide))
+    lake.log(requests([1], [9], **{f"context {i}": [i] for i in range(300)}))
+    tenant = Tenant("t", {"g": Group(list(wide))}, [f"context {i}" for i in range(300)])
+    (row,) = lake.materialize(tenant).read_all().to_pylist()
+    assert row["g"] == {f"column {i}": [i, None, i, None] for i in range(300)}
+    assert [row[f"context {i}"] for i in range(300)] == list(range(300))
+
+
+# Order
+
+
+def test_ties_keep_their_order_across_chunks(lake: Lake) -> None:
+    """A large append is written in chunks; a tie that spans them comes out as it was given."""
+    items = iter(range(100))
+    batches = []
+    for size in (3, 1, 5, 2):
+        mine = [next(items) for _ in range(size)]
+        arrival = {"arrival_ts": pa.array([5] * size, TIME), "item": mine}
+        batches += events([1] * size, [5] * size, **arrival).to_batches()
+    store = Store.open(lake.path)
+    append.append(store, batches, None, lambda known: known or batches[0].schema)
+    append.append(store, batches[:1], None, lambda known: known or batches[0].schema)
+    lake.log(requests([1], [6]))
+    expected = [[*range(11), 0, 1, 2]]
+    assert sequences(lake, "item") == expected
+    lake.seal()
+    assert sequences(lake, "item") == expected

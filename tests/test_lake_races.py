@@ -1,0 +1,160 @@
+"""Writers that race from real processes: distinct versions and ids, nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pytest
+
+from uih_lake import Group, InputError, Lake, Tenant
+
+T = TypeVar("T")
+WRITERS = 3
+EACH = 4
+TIME = pa.timestamp("us", "UTC")
+
+_start: Barrier
+
+
+def _meet(barrier: Barrier) -> None:
+    global _start
+    _start = barrier
+
+
+def _first_append(path: str, me: int) -> list[int]:
+    """Append to an empty lake, and on; every row says who wrote it and in which append."""
+    lake = Lake.open(path)
+    _start.wait()
+    return [lake.append(_rows(me, number)) for number in range(EACH)]
+
+
+def _append_with_keys(path: str, me: int) -> list[int]:
+    lake = Lake.open(path)
+    _start.wait()
+    return [lake.append(_rows(0, number), key=f"k{number}") for number in range(EACH)]
+
+
+def _log_numbered(path: str, me: int) -> list[list[int]]:
+    lake = Lake.open(path)
+    _start.wait()
+    return [lake.log(_asked(me, number))["example_id"].to_pylist() for number in range(EACH)]
+
+
+def _log_same_ids(path: str, me: int) -> int:
+    """How many of the logs, whose ids are those of the other writers, were taken."""
+    lake = Lake.open(path)
+    _start.wait()
+    taken = 0
+    for number in range(EACH):
+        asked = _asked(me, number).append_column("example_id", pa.array([number, 100 + number]))
+        try:
+            lake.log(asked)
+            taken += 1
+        except InputError:
+            continue
+    return taken
+
+
+def _append_seal_compact(path: str, me: int) -> list[int]:
+    lake = Lake.open(path)
+    _start.wait()
+    if me == 0:
+        for _ in range(EACH):
+            lake.seal()
+            lake.compact()
+        return []
+    return [lake.append(_rows(me, number)) for number in range(EACH)]
+
+
+def _rows(me: int, number: int) -> pa.Table:
+    times = pa.array([5, 5, 4], TIME)
+    return pa.table(
+        {"user_id": [1, 1, 1], "event_ts": times, "writer": [me] * 3, "number": [number] * 3}
+    )
+
+
+def _asked(me: int, number: int) -> pa.Table:
+    times = pa.array([9, 10], TIME)
+    return pa.table({"user_id": [1, 1], "request_ts": times, "label": [me, number]})
+
+
+def race(work: Callable[[str, int], T], lake: Lake) -> list[T]:
+    """Run ``work`` in several processes that start at one moment."""
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(WRITERS, context, _meet, (context.Barrier(WRITERS),))
+    with pool:
+        running = [pool.submit(work, lake.path, me) for me in range(WRITERS)]
+        return [each.result(timeout=120) for each in running]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.create(tmp_path / "lake", buckets=2)
+
+
+def stored(lake: Lake) -> list[tuple[Any, ...]]:
+    """(writer, number, lake version, rows) of every append."""
+    return lake.sql(
+        "SELECT writer, number, lake_version, count(*) FROM events GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+
+
+def test_racing_appends_get_distinct_versions(lake: Lake) -> None:
+    versions = race(_first_append, lake)
+    assert sorted(chain(*versions)) == list(range(WRITERS * EACH))
+    assert all(mine == sorted(mine) for mine in versions)
+    assert stored(lake) == [
+        (me, number, versions[me][number], 3) for me in range(WRITERS) for number in range(EACH)
+    ]
+    assert lake.version == WRITERS * EACH - 1
+
+
+def test_one_of_racing_appends_with_a_key_wins(lake: Lake) -> None:
+    versions = race(_append_with_keys, lake)
+    assert versions == [list(range(EACH))] * WRITERS
+    assert stored(lake) == [(0, number, number, 3) for number in range(EACH)]
+    files = list(Path(lake.path, "recent").glob("*.parquet"))
+    assert len(files) == EACH, "the losers' files are gone"
+
+
+def test_racing_appends_and_seals_lose_nothing(lake: Lake) -> None:
+    lake.append(_rows(9, 9))
+    versions = race(_append_seal_compact, lake)
+    assert sorted(chain(*versions)) == list(range(1, (WRITERS - 1) * EACH + 1))
+    assert [row[3] for row in stored(lake)] == [3] * len(stored(lake))
+    assert len(stored(lake)) == 1 + (WRITERS - 1) * EACH
+    lake.log(_asked(0, 0))
+    tenant = Tenant("t", {"g": Group(["lake_version", "event_ts"])})
+    found = lake.materialize(tenant).read_all()["g"].to_pylist()[0]
+    everything = list(range((WRITERS - 1) * EACH + 1))
+    # The rows at 4 come first, by version; then the two ties at 5 of each version.
+    assert found["lake_version"] == everything + [v for v in everything for _ in range(2)]
+
+
+def test_racing_logs_get_distinct_ids(lake: Lake) -> None:
+    lake.append(_rows(0, 0))
+    ids = race(_log_numbered, lake)
+    assert sorted(i for mine in ids for pair in mine for i in pair) == list(
+        range(2 * WRITERS * EACH)
+    )
+    rows = lake.sql("SELECT example_id, label, log_version FROM examples ORDER BY ALL").fetchall()
+    given = {i: pair for mine in ids for pair in mine for i in pair}
+    assert len({version for _, _, version in rows}) == WRITERS * EACH
+    for example, label, _ in rows:
+        me = next(me for me, mine in enumerate(ids) if given[example] in mine)
+        first = given[example][0] == example
+        assert label == (me if first else ids[me].index(given[example]))
+
+
+def test_an_example_id_is_taken_once(lake: Lake) -> None:
+    lake.append(_rows(0, 0))
+    assert sum(race(_log_same_ids, lake)) == EACH
+    ids = lake.sql("SELECT example_id FROM examples ORDER BY 1").fetchall()
+    assert ids == [(i,) for i in (*range(EACH), *range(100, 100 + EACH))]
