@@ -236,6 +236,8 @@ class Lake:
         served = replace(tenant, context=())
         served.check(schema.public_events(state.stored), pa.schema([]))
         users = pa.array(user_ids, state.stored.field(names.USER_ID).type)
+        if len(users) == 0:
+            raise InputError("no users to serve", hint="name at least one")
         times = [request_ts] * len(users) if isinstance(request_ts, datetime) else list(request_ts)
         return serve(state, users, pa.array(times, schema.TIME), served)
 
@@ -300,10 +302,14 @@ class Lake:
         self._store.refresh()
         return Info.of(self._store, self._version)
 
-    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
-        """Run one read-only query over the views ``events``, ``uih`` and ``examples``."""
-        snapshot = self._snapshot()
-        return adhoc.query(snapshot, Examples.of(self._store), query)
+    def sql(self, query: str, *, tenants: Sequence[Tenant] = ()) -> duckdb.DuckDBPyRelation:
+        """Run one read-only query over what the lake holds, and how.
+
+        Views: ``events``, ``uih``, ``examples``; ``files``, ``column_chunks``, ``generations``;
+        ``tenants``, those that are given. :data:`uih_lake.adhoc.MACROS` answer common questions.
+        """
+        self._store.refresh()
+        return adhoc.query(adhoc.Surface.of(self._store, self._version, tenants), query)
 
     def _rebuild(
         self,

@@ -1,6 +1,7 @@
 """Read-only SQL on what a lake holds."""
 
 from uih_lake.adhoc.guard import check_query, explain_error, lock
-from uih_lake.adhoc.views import query
+from uih_lake.adhoc.macros import MACROS
+from uih_lake.adhoc.views import VIEWS, Surface, ask, query
 
-__all__ = ["check_query", "explain_error", "lock", "query"]
+__all__ = ["MACROS", "VIEWS", "Surface", "ask", "check_query", "explain_error", "lock", "query"]

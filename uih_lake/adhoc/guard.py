@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import duckdb
 
+from uih_lake.adhoc.macros import MACROS
 from uih_lake.errors import SqlRefused
 from uih_lake.lake.sqltypes import listed
 from uih_lake.sqlfile import literal, statement
@@ -36,6 +37,7 @@ TABLE_FUNCTIONS: Final = frozenset(
     | {"duckdb_columns", "duckdb_functions", "duckdb_keywords", "duckdb_tables", "duckdb_types"}
     | {"duckdb_views", "pragma_show", "pragma_table_info", "pragma_version"}
     | {"histogram", "histogram_values", "summary", "icu_calendar_names", "pg_timezone_names"}
+    | MACROS.keys()
 )
 """Table functions that read neither a file nor a setting and run no SQL of their own."""
 
@@ -51,9 +53,17 @@ def lock(session: duckdb.DuckDBPyConnection, files: Iterable[str]) -> None:
     """
     scratch = Path(tempfile.gettempdir(), f"uih_lake_{secrets.token_hex(8)}")
     session.execute(f"SET temp_directory = {literal(str(scratch))}")
-    session.execute(f"SET allowed_paths = {listed(files)}")
-    session.execute("SET enable_external_access = false")
-    session.execute("SET lock_configuration = true")
+    for setting in lock_statements(files):
+        session.execute(setting)
+
+
+def lock_statements(files: Iterable[str]) -> tuple[str, ...]:
+    """The settings that keep a session to ``files``, and that nothing sets back."""
+    return (
+        f"SET allowed_paths = {listed(files)}",
+        "SET enable_external_access = false",
+        "SET lock_configuration = true",
+    )
 
 
 def check_query(session: duckdb.DuckDBPyConnection, sql: str) -> str:

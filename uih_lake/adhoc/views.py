@@ -1,39 +1,120 @@
-"""Ad hoc SQL over what a lake holds: the views ``events``, ``uih`` and ``examples``."""
+"""Ad hoc SQL over what a lake holds: its views, its macros, and a session that can only read them.
+
+``events`` has the events of both tiers, ``uih`` those of the immutable tier, ``examples`` the
+requests with context and pointers. ``files``, ``column_chunks`` and ``generations`` tell how that
+is stored, ``tenants`` what the tenants named by the caller ask for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import duckdb
 
-from uih_lake import names, sqlfile
-from uih_lake.adhoc.guard import check_query, explain_error, lock
+from uih_lake import names, schema, sqlfile
+from uih_lake.adhoc.guard import check_query, explain_error, lock, lock_statements
+from uih_lake.adhoc.macros import definitions
 from uih_lake.errors import CorruptionError
 from uih_lake.lake.snapshot import Snapshot
+from uih_lake.lake.sqltypes import listed
+from uih_lake.lake.store import Store
 from uih_lake.pointers.examples import Examples
 from uih_lake.session import connect
+from uih_lake.tenant import Tenant
 
 EVENTS = "events"
 """The view of events of both tiers; ``uih`` shows the immutable tier alone."""
+VIEWS = (EVENTS, names.UIH, names.EXAMPLES, "files", "column_chunks", "generations", "tenants")
+NEWEST_COMMITS = 1000
+"""Commits that ``generations`` goes back: each is a file to be read before any query."""
 
 
-def query(snapshot: Snapshot, examples: Examples, sql: str) -> duckdb.DuckDBPyRelation:
+@dataclass(frozen=True)
+class Surface:
+    """What ad hoc SQL sees: the events and examples of one state of a lake, and how they are kept.
+
+    ``log`` is the directory of the immutable tier's Delta log.
+    """
+
+    snapshot: Snapshot
+    examples: Examples
+    log: str
+    tenants: Sequence[Tenant] = ()
+
+    @classmethod
+    def of(
+        cls, store: Store, version: int | None = None, tenants: Sequence[Tenant] = ()
+    ) -> Surface:
+        """The state of the opened tables, up to lake version ``version`` (default: the newest).
+
+        Raises :class:`TenantError` where a tenant asks for what is not there.
+        """
+        snapshot, examples = Snapshot.of(store, version), Examples.of(store)
+        for tenant in tenants:
+            tenant.check(schema.public_events(snapshot.stored), examples.public)
+        return cls(snapshot, examples, str(Path(store.uih.root, "_delta_log")), tenants)
+
+    def session(self) -> duckdb.DuckDBPyConnection:
+        """A session with the views and macros, locked to the files of the lake."""
+        session = connect()
+        try:
+            for statement in self.definitions():
+                session.execute(statement)
+        except duckdb.Error as error:
+            why = str(error).partition("\n")[0]
+            raise CorruptionError(
+                f"a data file cannot be read: {why}", hint="restore it from a copy"
+            ) from error
+        lock(session, self.files())
+        return session
+
+    def script(self) -> str:
+        """The views, macros and the lock as text for a DuckDB session of any kind."""
+        settings = ["SET TimeZone = 'UTC'"]
+        statements = [*settings, *self.definitions(), *lock_statements(self.files())]
+        return "".join(f"{statement};\n\n" for statement in statements)
+
+    def definitions(self) -> Iterator[str]:
+        """Statements that make the views and the macros."""
+        yield from _histories(self.snapshot)
+        yield sqlfile.fill(
+            "adhoc/examples_view",
+            columns=sqlfile.columns(self.examples.public.names),
+            examples=self.examples.sql,
+            newest=sqlfile.literal(self.snapshot.lake_version),
+        )
+        yield from _storage([*self._placed()])
+        yield _tenants(self.tenants)
+        logs = sorted(str(path) for path in Path(self.log).glob("*.json"))
+        yield sqlfile.fill("adhoc/generations", logs=listed(logs[-NEWEST_COMMITS:]))
+        yield from definitions()
+
+    def files(self) -> list[str]:
+        """Paths of all data files."""
+        return [path for _, _, path in self._placed()]
+
+    def _placed(self) -> Iterator[tuple[str, int, str]]:
+        """Tier, partition and path of each data file."""
+        for bucket, paths in self.snapshot.runs.items():
+            yield from ((names.UIH, bucket, path) for path in paths)
+        yield from ((names.RECENT, version, path) for path, version in self.snapshot.recent)
+        yield from ((names.EXAMPLES, version, path) for path, version in self.examples.files)
+
+
+def query(surface: Surface, sql: str) -> duckdb.DuckDBPyRelation:
     """The result of one read-only query, as a relation that is computed when it is fetched.
 
     Raises :class:`SqlRefused` for what is not a query or cannot be bound, and
     :class:`CorruptionError` where a file of the lake cannot be read. What fails later, while
     rows are fetched, comes as a DuckDB error: see :func:`uih_lake.adhoc.explain_error`.
     """
-    session = connect()
-    try:
-        create_views(session, snapshot, examples)
-    except duckdb.Error as error:
-        why = str(error).partition("\n")[0]
-        raise CorruptionError(
-            f"a data file cannot be read: {why}", hint="restore it from a copy"
-        ) from error
-    lock(session, _files(snapshot, examples))
+    return ask(surface.session(), sql)
+
+
+def ask(session: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
+    """The result of one read-only query in a session that is open; raises as :func:`query`."""
     text = check_query(session, sql)
     try:
         return session.sql(text)
@@ -41,28 +122,52 @@ def query(snapshot: Snapshot, examples: Examples, sql: str) -> duckdb.DuckDBPyRe
         raise explain_error(error) from None
 
 
-def create_views(
-    session: duckdb.DuckDBPyConnection, snapshot: Snapshot, examples: Examples
-) -> None:
-    """Make the three views in ``session``."""
+def _histories(snapshot: Snapshot) -> Iterator[str]:
+    """The views of events."""
     newest = sqlfile.literal(snapshot.lake_version)
     for name, tiers in ((EVENTS, snapshot), (names.UIH, replace(snapshot, recent=()))):
-        events = tiers.events()
-        view = sqlfile.fill(
-            "adhoc/events_view", name=sqlfile.identifier(name), events=events, newest=newest
+        yield sqlfile.fill(
+            "adhoc/events_view",
+            name=sqlfile.identifier(name),
+            events=tiers.events(),
+            newest=newest,
         )
-        session.execute(view)
-    view = sqlfile.fill(
-        "adhoc/examples_view",
-        columns=sqlfile.columns(examples.public.names),
-        examples=examples.sql,
-        newest=newest,
+
+
+def _storage(placed: Sequence[tuple[str, int, str]]) -> Iterator[str]:
+    """The views of files and column chunks."""
+    files = [path for _, _, path in placed]
+    relation = sqlfile.fill(
+        "adhoc/listed",
+        tiers=listed(tier for tier, _, _ in placed),
+        partitions=listed(partition for _, partition, _ in placed),
+        files=listed(files),
     )
-    session.execute(view)
+
+    def footers(reader: str) -> str:
+        if not files:
+            return sqlfile.statement("adhoc/no_files")
+        return sqlfile.fill("adhoc/footers", reader=reader, files=listed(files))
+
+    facts, chunks = footers("parquet_file_metadata"), footers("parquet_metadata")
+    yield sqlfile.fill("adhoc/files_view", listed=relation, footers=facts)
+    yield sqlfile.fill("adhoc/column_chunks_view", listed=relation, chunks=chunks)
 
 
-def _files(snapshot: Snapshot, examples: Examples) -> Iterator[str]:
-    for paths in snapshot.runs.values():
-        yield from paths
-    yield from (path for path, _ in snapshot.recent)
-    yield from (path for path, _ in examples.files)
+def _tenants(tenants: Sequence[Tenant]) -> str:
+    """The view of tenants."""
+    each = [(t.name, name, group) for t in tenants for name, group in t.groups.items()]
+
+    def maybe(values: Iterator[str | int | None]) -> str:
+        return "[" + ", ".join("NULL" if v is None else sqlfile.literal(v) for v in values) + "]"
+
+    return sqlfile.fill(
+        "adhoc/tenants_view",
+        tenants=listed(tenant for tenant, _, _ in each),
+        groups=listed(name for _, name, _ in each),
+        traits="[" + ", ".join(listed(group.traits) for _, _, group in each) + "]",
+        lengths=maybe(group.max_len for _, _, group in each),
+        conditions=maybe(group.where for _, _, group in each),
+        windows=maybe(group.window_us for _, _, group in each),
+        lags=maybe(group.lag_us for _, _, group in each),
+    )
