@@ -118,13 +118,15 @@ def check(store: Store, history: History, pointers: list[Pointer], threshold: in
     with connect() as duck:
         duck.execute(f"SET asof_loop_join_threshold = {threshold}")
         resolver = Resolver(snapshot, duck)
-        for scan in scans(tenant, schema.public_events(snapshot.stored)):
-            resolved = resolver.cut(scan, table, 0)
+        plan = scans(tenant, schema.public_events(snapshot.stored))
+        found = resolver.resolve(plan, table, 0)
+        for scan, resolved in zip(plan, found.cuts, strict=True):
             for name, _ in scan.groups:
-                found = lists(resolved.column("item"), resolved.ranges[name]).to_pylist()
+                rows = lists(resolved.column("item"), resolved.ranges[name]).to_pylist()
                 wanted = [history.sequence(p, GROUPS[name][1]) for p in pointers]
-                assert found == [[e.traits["item"] for e in seq] for seq in wanted], name
-        proofs = resolver.prove(table, 0).to_pylist()
+                assert rows == [[e.traits["item"] for e in seq] for seq in wanted], name
+        proofs = found.proof.to_pylist()
+        assert proofs == resolver.prove(table, 0).to_pylist()
         assert [p["length"] for p in proofs] == [len(history.visible(p)) for p in pointers]
         return joins(duck)
 

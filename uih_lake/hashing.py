@@ -8,9 +8,10 @@ Nothing here rests on Python's or DuckDB's own ``hash``. Three hashes are define
   ``mix(bits(value) + xxh64(trait name))``; the sum, mixed again, is cut to its top 16 bits. The
   order of columns does not matter and a null adds nothing, so a trait added later leaves the
   fingerprint of older events as it was.
-* **digest** of a history: the sum modulo 2^64 of :func:`event_digest` over its events. Event
-  time, delay, lake version, tie and fingerprint go in, so another event, another order among equal
-  times or another content gives another digest; and being a sum it can be kept as a running total.
+* **digest** of a history: the sum modulo 2^64 of a hash of each event, computed by
+  :func:`uih_lake.resolve.digest.running_digest`. Event time, delay, lake version, tie and
+  fingerprint go in, so another event, another order among equal times or another content gives
+  another digest; and being a sum it can be kept as a running total.
 
 ``mix`` is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014). Sources: xxHash64 as
 specified in the xxHash repository (``doc/xxhash_spec.md``).
@@ -125,17 +126,3 @@ def fingerprint(names: Iterable[str], columns: Iterable[pa.Array], rows: int) ->
             part[values.is_null().to_numpy(zero_copy_only=False)] = 0
         total += part
     return pa.array((mix(total) >> np.uint64(48)).astype(np.int32))
-
-
-def event_digest(
-    event_ts: npt.NDArray[np.int64],
-    delay: npt.NDArray[np.int64],
-    lake_version: npt.NDArray[np.int64],
-    tie: npt.NDArray[np.int64],
-    fingerprint: npt.NDArray[np.int32],
-) -> UInt64:
-    """Digest of each event from its identity columns and fingerprint; uint64, modulo 2^64."""
-    digest = mix(event_ts.view(np.uint64))
-    for part in (delay, lake_version, tie, fingerprint.astype(np.int64)):
-        digest = mix(digest + part.view(np.uint64))
-    return digest

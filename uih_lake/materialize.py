@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
@@ -17,7 +18,7 @@ from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import PROOF, Judge
 from uih_lake.resolve.plan import Scan, scans
-from uih_lake.resolve.run import Cut, Resolver
+from uih_lake.resolve.run import Cut, Resolution, Resolver
 from uih_lake.session import connect, fetch
 from uih_lake.tenant import Tenant
 
@@ -58,17 +59,6 @@ class Selection:
         parameters = {"bucket": bucket, "newest": self.snapshot.lake_version}
         return fetch(duck, statement, parameters).combine_chunks()
 
-    def proven(self, duck: duckdb.DuckDBPyConnection, resolver: Resolver, bucket: int) -> pa.Table:
-        """Those of :meth:`asked` whose history is the one they were logged with.
-
-        What differs is judged by the policy.
-        """
-        asked = self.asked(duck, bucket)
-        if asked.num_rows == 0:
-            return asked
-        passed = self.judge.passed(asked, resolver.prove(asked, bucket))
-        return asked if passed.all() else asked.filter(pa.array(passed)).combine_chunks()
-
 
 @dataclass(frozen=True)
 class Rebuild:
@@ -99,13 +89,17 @@ class Rebuild:
         with connect() as duck:
             resolver = Resolver(self.selection.snapshot, duck)
             for bucket in range(buckets):
-                asked = self.selection.proven(duck, resolver, bucket)
+                asked = self.selection.asked(duck, bucket)
                 if asked.num_rows:
                     yield from self._bucket(resolver, asked, bucket)
                 progress(bucket + 1, buckets)
 
     def _bucket(self, resolver: Resolver, asked: pa.Table, bucket: int) -> Iterator[pa.RecordBatch]:
-        sequences = Sequences.of(resolver, self.plan, asked, bucket)
+        found = resolver.resolve(self.plan, asked, bucket)
+        passed = self.selection.judge.passed(asked, found.proof)
+        sequences = Sequences.of(self.plan, found)
+        if not passed.all():
+            asked, sequences = asked.filter(pa.array(passed)), sequences.only(passed)
         for start, stop in sequences.slices(asked.num_rows):
             flat = asked.slice(start, stop - start).select(self.selection.columns)
             groups = sequences.structs(start, stop)
@@ -121,9 +115,13 @@ class Sequences:
     cuts: list[tuple[Scan, Cut]]
 
     @classmethod
-    def of(cls, resolver: Resolver, plan: list[Scan], asked: pa.Table, bucket: int) -> Sequences:
-        """Resolve every scan of ``plan`` for the pointers ``asked``."""
-        return cls([(scan, resolver.cut(scan, asked, bucket)) for scan in plan])
+    def of(cls, plan: list[Scan], found: Resolution) -> Sequences:
+        """The sequences of a resolution of ``plan``."""
+        return cls(list(zip(plan, found.cuts, strict=True)))
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Sequences:
+        """The sequences of the examples that are ``kept``, one bool each."""
+        return Sequences([(scan, resolved.only(kept)) for scan, resolved in self.cuts])
 
     def structs(self, start: int, stop: int) -> dict[str, pa.StructArray]:
         """Per group, one struct of lists for each of the examples ``start`` to ``stop``."""

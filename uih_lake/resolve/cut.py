@@ -64,6 +64,13 @@ class Ranges:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def only(self, kept: npt.NDArray[np.bool_]) -> Ranges:
+        """The ranges of the examples that are ``kept``, one bool each."""
+        counts = np.diff(self.offsets)
+        fragments = np.repeat(kept, counts)
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[kept])])
+        return Ranges(offsets, self.starts[fragments], self.stops[fragments], self.lengths[kept])
+
     def slice(self, start: int, stop: int) -> Ranges:
         """The ranges of the examples ``start`` to ``stop``."""
         offsets = self.offsets[start : stop + 1]
@@ -124,11 +131,12 @@ class Proofs:
 
 
 def prove(
-    keys: Keys, ends: Ends, digests: UInt64, before: Int64, as_of: Int64, pinned: Int64
+    keys: Keys, ends: Ends, totals: UInt64, before: Int64, as_of: Int64, pinned: Int64
 ) -> Proofs:
-    """Length, ends and digest of everything visible to each pointer."""
-    totals = np.zeros(len(digests) + 1, np.uint64)
-    np.cumsum(digests, out=totals[1:])
+    """Length, ends and digest of everything visible to each pointer.
+
+    ``totals`` is the running digest of the run, one element more than events.
+    """
     rows = len(before)
     proofs = Proofs(
         np.zeros(rows, np.int64),

@@ -36,6 +36,11 @@ class Scan:
         return None if widest == UNBOUNDED else widest
 
     @property
+    def sees_everything(self) -> bool:
+        """Whether no event that is visible to a pointer is left out."""
+        return self.where is None and self.window_us is None and self.lag_us == 0
+
+    @property
     def lag_us(self) -> int:
         """The smallest lag of the groups."""
         return min((group.lag_us for _, group in self.groups), default=0)

@@ -15,17 +15,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uih_lake import hashing, names, sqlfile
+from uih_lake import names, sqlfile
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve import cut
 from uih_lake.resolve.cut import Ends, Keys, Proofs, Ranges
+from uih_lake.resolve.digest import running_digest
+from uih_lake.resolve.ends import ends
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.schema import UNBOUNDED
 from uih_lake.session import fetch
 
 _FEW_USERS = 256
-_ROW = "_row"
-_POINTER = "_pointer"
 _KEYS = (names.USER_ID, names.EVENT_TS, names.DELAY, names.LAKE_VERSION, names.TIE)
 
 EVERYTHING = Scan(None, (), ())
@@ -39,69 +39,68 @@ class Cut:
     rows: pa.Table
     ranges: dict[str, Ranges]
 
+    def only(self, kept: npt.NDArray[np.bool_]) -> Cut:
+        """The ranges of the examples that are ``kept``, one bool each, over the same rows."""
+        return Cut(self.rows, {name: ranges.only(kept) for name, ranges in self.ranges.items()})
+
     def column(self, name: str) -> pa.Array:
         """A column of the rows, in one piece."""
         column = self.rows.column(name)
         return column.chunk(0) if column.num_chunks else pa.array([], column.type)
 
 
+@dataclass(frozen=True)
+class Resolution:
+    """Pointers of a bucket resolved: their proof, and each scan of the plan cut."""
+
+    proof: pa.Table
+    cuts: list[Cut]
+
+
 class Resolver:
-    """Resolves pointers of one bucket at a time against a snapshot, in one DuckDB session."""
+    """Resolves pointers against a snapshot, in one DuckDB session.
+
+    Pointers have the columns ``user_id, request_ts, as_of_ts, lake_version``; results come in their
+    order. All their users are in ``bucket``, or in the buckets from it to ``last``.
+    """
 
     def __init__(self, snapshot: Snapshot, duck: duckdb.DuckDBPyConnection) -> None:
         self._snapshot = snapshot
         self._duck = duck
 
-    def cut(self, scan: Scan, pointers: pa.Table, bucket: int) -> Cut:
-        """Rows and ranges of ``scan`` for ``pointers``, all of whose users are in ``bucket``.
+    def resolve(
+        self, plan: Sequence[Scan], pointers: pa.Table, bucket: int, last: int | None = None
+    ) -> Resolution:
+        """Cut every scan of ``plan`` and prove the pointers.
 
-        ``pointers`` has the columns ``user_id, request_ts, as_of_ts, lake_version``; ranges come in
-        its order.
+        Where one of the scans sees every event, the proof comes out of it; else it takes a scan of
+        its own.
         """
-        bounds = Bounds.of(pointers)
-        rows = self._scan(scan, pointers, bounds, bucket, scan.traits)
-        keys, ends = _keys(rows), self._ends(rows, pointers)
-        ranges = {}
-        for name, group in scan.groups:
-            window = bounds.request_ts - (group.window_us or UNBOUNDED)
-            before = bounds.request_ts - group.lag_us
-            longest = group.max_len or UNBOUNDED
-            ranges[name] = cut.cut(
-                keys, ends, before, window, bounds.as_of_ts, bounds.lake_version, longest
-            )
-        return Cut(rows, ranges)
+        whole = next((scan for scan in plan if scan.sees_everything), EVERYTHING)
+        cuts, proof = [], None
+        for scan in plan:
+            more = (names.FINGERPRINT,) if scan is whole else ()
+            run = self._run(scan, pointers, bucket, last, more)
+            if scan is whole:
+                proof = run.proof()
+            cuts.append(run.cut(scan))
+        return Resolution(self.prove(pointers, bucket, last) if proof is None else proof, cuts)
 
-    def prove(self, pointers: pa.Table, bucket: int) -> pa.Table:
-        """``start_ts, end_ts, length, digest`` of everything visible to each pointer, in order."""
-        bounds = Bounds.of(pointers)
-        rows = self._scan(EVERYTHING, pointers, bounds, bucket, (names.FINGERPRINT,))
-        keys = _keys(rows)
-        digests = hashing.event_digest(
-            keys.event_ts,
-            keys.arrival_ts - keys.event_ts,
-            keys.lake_version,
-            _ints(rows, names.TIE),
-            rows.column(names.FINGERPRINT).to_numpy(),
-        )
-        proofs = cut.prove(
-            keys,
-            self._ends(rows, pointers),
-            digests,
-            bounds.request_ts,
-            bounds.as_of_ts,
-            bounds.lake_version,
-        )
-        return _proof_columns(rows, proofs)
+    def prove(self, pointers: pa.Table, bucket: int, last: int | None = None) -> pa.Table:
+        """``start_ts, end_ts, length, digest`` of everything visible to each pointer."""
+        return self._run(EVERYTHING, pointers, bucket, last, (names.FINGERPRINT,)).proof()
 
-    def _scan(
-        self, scan: Scan, pointers: pa.Table, bounds: Bounds, bucket: int, traits: Sequence[str]
-    ) -> pa.Table:
-        """The rows of ``scan``: key columns, then ``traits``; one chunk per column."""
+    def _run(
+        self, scan: Scan, pointers: pa.Table, bucket: int, last: int | None, more: Sequence[str]
+    ) -> _Run:
+        """The rows of ``scan``: key columns, its traits, and ``more``; one chunk per column."""
+        bounds, traits = Bounds.of(pointers), [*scan.traits, *more]
         since, until = bounds.reach(scan)
         parameters = {"since": since, "until": until, "newest": int(bounds.lake_version.max())}
-        statement = self.statement(scan, traits, pointers.column(names.USER_ID), bucket)
-        self._snapshot.check(bucket, bucket, self._read(scan, traits))
-        return fetch(self._duck, statement, parameters).combine_chunks()
+        statement = self.statement(scan, traits, pointers.column(names.USER_ID), bucket, last)
+        self._snapshot.check(bucket, bucket if last is None else last, self._read(scan, traits))
+        rows = fetch(self._duck, statement, parameters).combine_chunks()
+        return _Run(rows, bounds, _keys(rows), ends(self._duck, rows, pointers))
 
     def _read(self, scan: Scan, traits: Sequence[str]) -> list[str]:
         """Stored columns a scan reads: keys, traits, and whatever its condition may speak of."""
@@ -110,35 +109,63 @@ class Resolver:
         return [n for n in stored if n in asked or (scan.where and n.lower() in scan.where.lower())]
 
     def statement(
-        self, scan: Scan, traits: Sequence[str], users: pa.ChunkedArray, bucket: int
+        self,
+        scan: Scan,
+        traits: Sequence[str],
+        users: pa.ChunkedArray,
+        bucket: int,
+        last: int | None = None,
     ) -> str:
-        """The SQL of one scan of one bucket."""
+        """The SQL of one scan."""
+        in_order = last is None and self._snapshot.is_one_run(bucket)
         hidden = (names.DELAY, names.TIE, names.FINGERPRINT)
         columns = dict.fromkeys([*_KEYS, *traits])
         return sqlfile.fill(
             "resolve/scan",
-            events=self._snapshot.events(bucket, bucket, hidden),
+            events=self._snapshot.events(bucket, bucket if last is None else last, hidden),
             columns=sqlfile.columns(columns),
             where=scan.where or "true",
             users=_users_condition(users),
-            order="" if self._snapshot.is_one_run(bucket) else sqlfile.statement("resolve/order"),
+            order="" if in_order else sqlfile.statement("resolve/order"),
         )
 
-    def _ends(self, rows: pa.Table, pointers: pa.Table) -> Ends:
-        """Where each pointer's history ends in ``rows``."""
-        place = pa.array(np.arange(rows.num_rows))
-        run = rows.select(_KEYS).append_column(_ROW, place)
-        asked = pointers.select([names.USER_ID, names.REQUEST_TS]).append_column(
-            _POINTER, pa.array(np.arange(pointers.num_rows))
+
+@dataclass(frozen=True)
+class _Run:
+    """The rows of a scan in order, and where pointers end in them."""
+
+    rows: pa.Table
+    bounds: Bounds
+    keys: Keys
+    ends: Ends
+
+    def cut(self, scan: Scan) -> Cut:
+        """The ranges of every group of ``scan``."""
+        bounds = self.bounds
+        ranges = {}
+        for name, group in scan.groups:
+            since = bounds.request_ts - (group.window_us or UNBOUNDED)
+            before = bounds.request_ts - group.lag_us
+            longest = group.max_len or UNBOUNDED
+            ranges[name] = cut.cut(
+                self.keys, self.ends, before, since, bounds.as_of_ts, bounds.lake_version, longest
+            )
+        return Cut(self.rows, ranges)
+
+    def proof(self) -> pa.Table:
+        """Length, ends and digest of everything visible to each pointer."""
+        keys, bounds = self.keys, self.bounds
+        totals = running_digest(
+            keys.event_ts,
+            keys.arrival_ts - keys.event_ts,
+            keys.lake_version,
+            _ints(self.rows, names.TIE),
+            self.rows.column(names.FINGERPRINT).to_numpy(),
         )
-        self._duck.register("run", run)
-        stripes = self._duck.sql(
-            sqlfile.statement("resolve/stripes"), params={"stripe": cut.BLOCK}
-        ).to_arrow_table()
-        self._duck.register("stripes", stripes)
-        self._duck.register("pointers", asked)
-        ends = self._duck.sql(sqlfile.statement("resolve/asof")).to_arrow_table()
-        return Ends(*(pc.fill_null(ends.column(n), -1).to_numpy() for n in ends.column_names))
+        proofs = cut.prove(
+            keys, self.ends, totals, bounds.request_ts, bounds.as_of_ts, bounds.lake_version
+        )
+        return _proof_columns(self.rows, proofs)
 
 
 def _users_condition(users: pa.ChunkedArray) -> str:
