@@ -20,7 +20,7 @@ ORDER = (
     *("errors", "names", "sql", "sqlfile", "session", "hashing", "schema"),
     *("tenant", "ingest", "lake", "pointers", "resolve", "gather"),
     *("log", "materialize", "output", "adhoc", "info", "verify"),
-    *("loader", "savings", "workload", "serving", "api"),
+    *("workload", "serving", "api", "loader", "savings"),
 )
 """Parts of the package, each free to import those to its left; the root and cli/ import any."""
 

@@ -141,4 +141,4 @@ class Sequences:
                 values += resolved.ranges[name].lengths * len(group.traits)
         share = np.cumsum(values) // BATCH_VALUES
         edges = [0, *(np.flatnonzero(np.diff(share)) + 1).tolist(), rows]
-        yield from pairwise(edges)
+        yield from ((start, stop) for start, stop in pairwise(edges) if start < stop)
