@@ -119,10 +119,10 @@ class Reader:
 
 
 def fits(printed: str, told: str) -> bool:
-    """Whether the output is the one told, spaces at line ends aside."""
+    """Whether the output is the one told, empty lines and spaces at line ends aside."""
     pieces = re.split(r"\.\.\.", _trimmed(told))
     return bool(re.fullmatch(".*?".join(map(re.escape, pieces)), _trimmed(printed), re.DOTALL))
 
 
 def _trimmed(text: str) -> str:
-    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines()).strip()
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip()).strip()
