@@ -55,6 +55,8 @@ class Verbs(TyperGroup):
             # What is still buffered would fail again when the interpreter flushes it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(BROKEN_PIPE) from None
+        except UnicodeDecodeError as error:
+            _fail(f"the input is not UTF-8 (byte {error.start})")
         except OSError as error:
             where = "" if error.filename is None else f"{error.filename}: "
             _fail(f"{where}{error.strerror or error}")

@@ -9,6 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from commands import TENANT, done, events, make_lake, requests, run, tables
+from typer.testing import CliRunner
+
+from uih_lake.cli import app
 
 BAD_TENANTS = {
     "broken": "name = ranker",
@@ -164,6 +167,12 @@ def test_a_refused_statement_leaves_the_file_it_was_to_replace(place: Path) -> N
     result = run("sql", "lake", "SELECT action::INT FROM events", "-o", "notes.txt", "--overwrite")
     assert result.exit_code == 1
     assert (place / "notes.txt").read_text() == "user_id,event_ts\n"
+
+
+def test_a_statement_that_is_no_text_is_refused(place: Path) -> None:
+    result = CliRunner().invoke(app, ["sql", "lake", "-"], input=b"SELECT '\xff'")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: the input is not UTF-8 (byte 8)\n"
 
 
 MISUSED = [
