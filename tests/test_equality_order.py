@@ -1,7 +1,7 @@
 """Order where it comes for free: a bucket of one sorted file is read without sorting it.
 
-Several row groups are read by several threads, and DuckDB would make a join of a long IN list, which
-does not keep the order of its rows. No lake of a few hundred events can show that.
+Several row groups are read by several threads, and DuckDB would make a join of a long IN list,
+which does not keep the order of its rows. No lake of a few hundred events can show that.
 """
 
 from __future__ import annotations
