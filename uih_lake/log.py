@@ -16,6 +16,7 @@ from uih_lake.ingest import Batches
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.pointers import examples
+from uih_lake.resolve.placed import nowhere
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import connect
 
@@ -81,7 +82,7 @@ def _point(
     parts = []
     for start, stop in pairwise(edges):
         pointers = table.slice(start, stop - start)
-        proof = resolver.prove(pointers, int(buckets[start]))
+        proof = resolver.point(pointers, int(buckets[start]))
         parts.append(proof)
         progress(first_row + stop, first_row + table.num_rows)
     proofs = pa.concat_tables(parts)
@@ -126,7 +127,10 @@ def _pinned(
             hint="give pointers that this lake's snapshot cut",
         )
     kept = [name for name in names.POINTER_COLUMNS if name not in (names.USER_ID, names.REQUEST_TS)]
-    return {name: mine.column(name).combine_chunks() for name in kept}
+    return {
+        **{name: mine.column(name).combine_chunks() for name in kept},
+        **nowhere(batch.num_rows),
+    }
 
 
 def _places(batch: pa.RecordBatch, snapshot: Snapshot, first_row: int) -> dict[str, pa.Array]:
@@ -147,8 +151,8 @@ def _with(batch: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.Table:
 
 
 def _arranged(table: pa.Table) -> pa.Table:
-    """Pointer columns first, then the bucket, then the context."""
-    head = [names.EXAMPLE_ID, *names.POINTER_COLUMNS, names.BUCKET]
+    """Pointer columns first, then where things are kept, then the context."""
+    head = [names.EXAMPLE_ID, *names.POINTER_COLUMNS, *names.HIDDEN_EXAMPLE_COLUMNS]
     return table.select([*head, *(n for n in table.column_names if n not in head)])
 
 

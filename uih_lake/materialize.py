@@ -17,6 +17,7 @@ from uih_lake.gather.lists import lists
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import PROOF, Judge
+from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Cut, Resolution, Resolver
 from uih_lake.session import connect, fetch
@@ -50,10 +51,13 @@ class Selection:
 
     def asked(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
         """The examples of one bucket as stored: :attr:`columns`, pointer bounds and proof."""
+        columns = dict.fromkeys([*self.columns, *_POINTER, *PROOF, *PLACE])
+        met = [n for n in self.examples.stored.names if n.lower() in self.where.lower()]
+        self.snapshot.pages.check(self.examples.paths, [names.BUCKET, *columns, *met])
         statement = sqlfile.fill(
             "pointers/bucket",
             examples=self.examples.sql,
-            columns=sqlfile.columns(dict.fromkeys([*self.columns, *_POINTER, *PROOF])),
+            columns=sqlfile.columns(columns),
             where=self.where,
         )
         parameters = {"bucket": bucket, "newest": self.snapshot.lake_version}

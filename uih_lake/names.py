@@ -3,7 +3,8 @@
 Public columns are what a user sees in SQL and Arrow. Columns with a leading underscore are how a
 public one is stored: ``_delay`` is ``arrival_ts - event_ts`` in microseconds (zero nearly
 everywhere), ``_tie`` orders the events of one append that share a user and an instant (zero nearly
-everywhere), ``_fingerprint`` is a 16-bit hash of the traits.
+everywhere), ``_fingerprint`` is a 16-bit hash of the traits; ``_run``, ``_end`` and ``_gaps`` are
+the place of a pointer in the file it was cut from.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ DELAY: Final = "_delay"
 TIE: Final = "_tie"
 FINGERPRINT: Final = "_fingerprint"
 BUCKET: Final = "_bucket"
+FILE_ROW: Final = "_file_row"
+RUN: Final = "_run"
+END: Final = "_end"
+GAPS: Final = "_gaps"
 
 EXAMPLE_ID: Final = "example_id"
 REQUEST_TS: Final = "request_ts"
@@ -49,6 +54,9 @@ POINTER_COLUMNS: Final = (
 
 EXAMPLE_COLUMNS: Final = (EXAMPLE_ID, *POINTER_COLUMNS, LOG_VERSION)
 """Columns every example has; a context column may not take one of these names."""
+
+HIDDEN_EXAMPLE_COLUMNS: Final = (BUCKET, RUN, END, GAPS)
+"""Columns of a stored example that no view shows."""
 
 RECENT: Final = "recent"
 UIH: Final = "uih"

@@ -94,5 +94,5 @@ def pointers(user_id: pa.DataType, example_id: pa.DataType) -> pa.Schema:
 
 def context_of(examples: pa.Schema) -> list[pa.Field]:
     """Context fields of a request or example schema, in order."""
-    known = {*names.EXAMPLE_COLUMNS, names.BUCKET}
+    known = {*names.EXAMPLE_COLUMNS, *names.HIDDEN_EXAMPLE_COLUMNS}
     return [field for field in examples if field.name not in known]

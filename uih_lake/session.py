@@ -19,6 +19,9 @@ _IN_ONE_PIECE = 1 << 40
 """Rows per chunk: a session of one thread gives one chunk, so that nobody has to join several."""
 
 
+_UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
+
+
 def connect(
     *, threads: int | None = None, memory_limit: str | None = None
 ) -> duckdb.DuckDBPyConnection:
@@ -58,7 +61,10 @@ def fetch(
             f"a condition cannot be evaluated: {_first_line(error)}",
             hint="use TRY_CAST, or narrow it",
         ) from error
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+    except duckdb.Error as error:
+        # DuckDB's Parquet reader has errors without a class of their own.
+        if not isinstance(error, _UNREADABLE) and type(error) is not duckdb.Error:
+            raise
         raise CorruptionError(
             f"a data file cannot be read: {_first_line(error)}", hint="restore it from a copy"
         ) from error

@@ -72,12 +72,12 @@ def verify(selection: Selection, sample: int | None, seed: int, progress: Progre
     # Nothing that was checked before counts: this is where a file that changed since is found.
     selection = replace(selection, snapshot=replace(selection.snapshot, pages=Pages()))
     audit = _Audit(selection, sample, np.random.default_rng(seed))
+    audit.examples_files()
     with connect() as duck:
         resolver = Resolver(selection.snapshot, duck)
         for bucket in range(selection.snapshot.buckets):
             audit.bucket(duck, resolver, bucket)
             progress(bucket + 1, selection.snapshot.buckets)
-    audit.examples_files()
     return Report(list(audit.checks.values()), selection.judge.counts.as_dict())
 
 
@@ -126,13 +126,16 @@ class _Audit:
         self._pointers(duck, resolver, bucket)
 
     def examples_files(self) -> None:
-        """Check the pages of the examples."""
-        for path, _ in self._selection.examples.files:
+        """Check the pages of the examples, and go on with those that are in sound files."""
+        examples, sound = self._selection.examples, []
+        for path, version in examples.files:
             self.checks["pages"].looked_at += 1
             try:
                 self._selection.snapshot.pages.check([path])
+                sound.append((path, version))
             except CorruptionError as error:
                 self.checks["pages"].found(1, str(error))
+        self._selection = replace(self._selection, examples=replace(examples, files=tuple(sound)))
 
     def _order(self, duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, bucket: int) -> None:
         for path in snapshot.runs.get(bucket, ()):

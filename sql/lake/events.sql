@@ -2,7 +2,7 @@
 -- grain: one row per event
 -- inputs: {history}, the stored events of both tiers; {traits}, the trait columns, each with a
 --   comma before it; {hidden}, further stored columns in the same form (none in the public view);
---   {retained_from}, start of the retention window in microseconds since the epoch
+--   {kept}, the condition of an event that retention has left
 -- parameters: none
 -- output: user_id, event_ts and arrival_ts (UTC, microseconds), lake_version, seq (int64; lake
 --   version in the high 27 bits, order within its append below), the traits
@@ -14,4 +14,4 @@ SELECT
     lake_version,
     (lake_version << 36) | _tie AS seq{traits}{hidden}
 FROM ({history})
-WHERE event_ts >= make_timestamptz({retained_from})
+WHERE {kept}

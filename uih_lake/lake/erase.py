@@ -101,6 +101,7 @@ def _erase(
         files = [
             f for f in table.files() if buckets is None or f.partition[names.BUCKET] in buckets
         ]
+        store.pages.check(map(table.path, files), [names.USER_ID, names.EVENT_TS])
         hit = _hit(table, duck, files, gone)
         new: list[File] = []
         with table.discarding(new):
@@ -147,6 +148,7 @@ class Tombstones:
     def of(cls, store: Store) -> Tombstones:
         """The tombstones of the opened table."""
         versions: dict[str, int] = {}
+        store.pages.check(map(store.forgotten.path, store.forgotten.files()))
         for file in store.forgotten.files():
             version = file.partition[names.LAKE_VERSION]
             for gone in pq.read_table(store.forgotten.path(file)).column(names.USER_HASH):

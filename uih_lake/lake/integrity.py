@@ -2,7 +2,9 @@
 
 Every page carries a CRC32 that DuckDB does not check: of 120 single flipped bits in a file, its
 reader passed on 114 without a word. So each column of each file is read once through Arrow's
-checking reader before anything is made of it; files never change, so once is enough.
+checking reader before anything is made of it; files never change, so once is enough. The footer,
+which says what the columns are called and where they lie, has no checksum in Parquet: a flipped bit
+in a name made a column read as null. Its hash is therefore part of the file's name.
 """
 
 from __future__ import annotations
@@ -13,8 +15,20 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from uih_lake.errors import CorruptionError
+
+_TAIL = 8  # bytes: the length of the footer, and the magic number
+
+
+def footer_hash(path: str | os.PathLike[str]) -> str:
+    """xxHash64 (hex) of the footer of a Parquet file, its length and magic number included."""
+    with open(path, "rb") as file:
+        file.seek(-_TAIL, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-_TAIL - length, os.SEEK_END)
+        return xxhash.xxh64_hexdigest(file.read())
 
 
 class Pages:
@@ -33,12 +47,22 @@ class Pages:
         for path in paths:
             self._check_file(path, wanted)
 
+    def check_footers(self, paths: Iterable[str]) -> None:
+        """Check that files are there and have the footers they were written with, no page.
+
+        Raises :class:`CorruptionError` naming the file.
+        """
+        self.check(paths, ())
+
     def _check_file(self, path: str, columns: list[str] | None) -> None:
         try:
             status = os.stat(path)
             key = (path, status.st_mtime_ns, status.st_size)
-            passed = self._passed.get(key, set())
-            if columns is not None and passed.issuperset(columns):
+            passed = self._passed.get(key)
+            if passed is None:
+                _check_footer(path)
+                passed = set()
+            elif columns is not None and passed.issuperset(columns):
                 return
             with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
                 names = set(file.schema_arrow.names)
@@ -56,6 +80,14 @@ class Pages:
         with self._lock:
             # A column the file does not have passes too: it reads as null.
             self._passed.setdefault(key, set()).update(left if columns is None else columns)
+
+
+def _check_footer(path: str) -> None:
+    if f"-{footer_hash(path)}-" not in os.path.basename(path):
+        raise CorruptionError(
+            f"the data file {path} is altered: its footer is not the one it was written with",
+            hint="restore it from a copy",
+        )
 
 
 def _read(file: pq.ParquetFile, columns: list[str], path: str) -> None:

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uih_lake import names
+from uih_lake.lake.integrity import footer_hash
 from uih_lake.lake.tables import File
 
 ROW_GROUP_ROWS = 128 * 1024
@@ -38,7 +39,8 @@ def write(
     :data:`ROW_GROUP_ROWS` rows. A file that cannot be finished is removed.
     """
     name = "-".join(f"{key.strip('_')}{value}" for key, value in partition.items())
-    path = Path(root, f"{name}-{uuid.uuid4().hex}.parquet")
+    random = uuid.uuid4().hex
+    path = Path(root, f"{name}-{random}")  # till the hash of its footer is known
     dictionary, encodings = _encodings(table)
     stops = [*(cuts or range(ROW_GROUP_ROWS, table.num_rows, ROW_GROUP_ROWS)), table.num_rows]
     try:
@@ -54,10 +56,11 @@ def write(
             for stop in stops:
                 writer.write_table(table.slice(start, stop - start), ROW_GROUP_ROWS)
                 start = stop
+        file = path.rename(Path(root, f"{name}-{footer_hash(path)}-{random}.parquet"))
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return File(path.name, os.path.getsize(path), table.num_rows, partition)
+    return File(file.name, os.path.getsize(file), table.num_rows, partition)
 
 
 class Writing:

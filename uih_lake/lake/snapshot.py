@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -92,20 +93,35 @@ class Snapshot:
         def after_comma(columns: Iterable[str]) -> str:
             return "".join(f", {sqlfile.identifier(name)}" for name in columns)
 
+        kept = "true"
+        if self.retained_from > schema.MIN_TIME:
+            kept = sqlfile.fill("lake/retained", cutoff=sqlfile.literal(self.retained_from))
         return sqlfile.fill(
             "lake/events",
             history=self.history(first, last),
             traits=after_comma(traits),
             hidden=after_comma(hidden),
-            retained_from=sqlfile.literal(self.retained_from),
+            kept=kept,
         )
+
+    def run(self, bucket: int) -> int | None:
+        """Identity of the one sorted file a bucket consists of, int64; None where it is not one.
+
+        It is taken from the random part of the file's name, and no two files share it.
+        """
+        paths = self.runs.get(bucket, ())
+        if self.recent or len(paths) != 1:
+            return None
+        return int(Path(paths[0]).stem.rpartition("-")[2][:15], 16)
 
     def check(self, first: int, last: int, columns: Iterable[str] | None = None) -> None:
         """Check the pages of some buckets' files; all columns, or those that are named.
 
         Raises :class:`CorruptionError`.
         """
-        self.pages.check(self.paths(first, last), columns)
+        # Every scan of the mutable tier asks for the bucket as well.
+        asked = None if columns is None else [*columns, names.BUCKET]
+        self.pages.check(self.paths(first, last), asked)
 
     def paths(self, first: int, last: int) -> list[str]:
         """The files that hold events of some buckets."""

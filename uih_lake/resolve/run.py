@@ -7,7 +7,7 @@ row inside the stripe, and the holes that invisible events make, come from :mod:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import numpy as np
@@ -21,15 +21,20 @@ from uih_lake.resolve import cut
 from uih_lake.resolve.cut import Ends, Keys, Proofs, Ranges
 from uih_lake.resolve.digest import running_digest
 from uih_lake.resolve.ends import ends
+from uih_lake.resolve.placed import nowhere, place
 from uih_lake.resolve.plan import Bounds, Scan
-from uih_lake.schema import UNBOUNDED
+from uih_lake.schema import MIN_TIME, UNBOUNDED
 from uih_lake.session import fetch
+from uih_lake.tenant import Group
 
 _FEW_USERS = 16  # each is one comparison per row, which more of them cost more than they save
 _KEYS = (names.USER_ID, names.EVENT_TS, names.DELAY, names.LAKE_VERSION, names.TIE)
 
+_HIDDEN = (names.DELAY, names.TIE, names.FINGERPRINT, names.FILE_ROW)
+
 EVERYTHING = Scan(None, (), ())
 """The scan that proves a pointer: every event, no trait."""
+_UNLIMITED = Scan(None, (), (("", Group(traits=(names.EVENT_TS,))),))
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,25 @@ class Resolver:
         """``start_ts, end_ts, length, digest`` of everything visible to each pointer."""
         return self._run(EVERYTHING, pointers, bucket, last, (names.FINGERPRINT,)).proof()
 
+    def point(self, pointers: pa.Table, bucket: int) -> pa.Table:
+        """What :meth:`prove` gives, and each pointer's place: ``_run, _end, _gaps``."""
+        file = self._snapshot.run(bucket)
+        if file is None:
+            proof, places = self.prove(pointers, bucket), pa.table(nowhere(pointers.num_rows))
+        else:
+            more = (names.FINGERPRINT, names.FILE_ROW)
+            run = self._run(EVERYTHING, pointers, bucket, None, more)
+            whole = run.cut(_UNLIMITED).ranges[""]
+            proof, places = run.proof(), place(whole, _ints(run.rows, names.FILE_ROW), file)
+        columns = [*proof.columns, *places.columns]
+        return pa.Table.from_arrays(columns, names=[*proof.column_names, *places.column_names])
+
+    def whole(self, columns: Sequence[str], bucket: int) -> str:
+        """The SQL of the columns of a bucket that is one run, for placed pointers."""
+        snapshot = replace(self._snapshot, retained_from=MIN_TIME)
+        events = snapshot.events(bucket, bucket, _HIDDEN)
+        return sqlfile.fill("resolve/whole", events=events, columns=sqlfile.columns(columns))
+
     def _run(
         self, scan: Scan, pointers: pa.Table, bucket: int, last: int | None, more: Sequence[str]
     ) -> _Run:
@@ -118,7 +142,7 @@ class Resolver:
     ) -> str:
         """The SQL of one scan."""
         in_order = last is None and self._snapshot.is_one_run(bucket)
-        hidden = (names.DELAY, names.TIE, names.FINGERPRINT)
+        hidden = _HIDDEN if names.FILE_ROW in traits else _HIDDEN[:-1]
         columns = dict.fromkeys([*_KEYS, *traits])
         return sqlfile.fill(
             "resolve/scan",

@@ -1,0 +1,123 @@
+"""Placed pointers give the rows that the ASOF join gives, or say that they must be resolved."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from uih_lake import Group, Lake, Tenant, schema
+from uih_lake.lake.erase import Tombstones
+from uih_lake.lake.snapshot import Snapshot
+from uih_lake.lake.store import Store
+from uih_lake.materialize import Selection
+from uih_lake.pointers.examples import Examples
+from uih_lake.pointers.policy import Counts, Judge
+from uih_lake.resolve.placed import placed
+from uih_lake.resolve.plan import Scan, scans
+from uih_lake.resolve.run import Resolver
+from uih_lake.session import connect
+from uih_lake.workload import Workload
+
+GROUPS = {
+    "short": Group(traits=("item_id",), max_len=7),
+    "long": Group(traits=("item_id", "price"), max_len=300),
+    "all": Group(traits=("action",)),
+}
+BUCKETS = 4
+LATE = Workload(users=60, mean_events=300, max_events=2000, requests=600, late_share=0.4)
+
+
+def filled(path: Path) -> Lake:
+    lake = Lake.create(path, buckets=BUCKETS)
+    for delivery in LATE.appends(3):
+        lake.append(delivery)
+    return lake
+
+
+def compare(path: Path, groups: dict[str, Group] = GROUPS) -> list[bool]:
+    """Per bucket, whether its pointers had a place; the rows must then be the same."""
+    store = Store.open(str(path))
+    snapshot, examples = Snapshot.of(store), Examples.of(store)
+    judge = Judge(Tombstones.of(store), store.retained_from, "keep", Counts())
+    selection = Selection(snapshot, examples, judge)
+    plan = scans(Tenant("t", groups), schema.public_events(snapshot.stored))
+    found = []
+    with connect() as duck:
+        resolver = Resolver(snapshot, duck)
+        for bucket in range(BUCKETS):
+            asked = selection.asked(duck, bucket)
+            ranges = placed(snapshot, plan, asked, bucket) if asked.num_rows else None
+            found.append(ranges is not None)
+            if ranges is not None:
+                resolved = resolver.resolve(plan, asked, bucket)
+                same_rows(resolver, duck, plan, resolved.cuts, ranges, bucket)
+    return found
+
+
+def same_rows(resolver, duck, plan: list[Scan], cuts, ranges, bucket: int) -> None:  # type: ignore[no-untyped-def]
+    from uih_lake.gather.lists import take
+
+    for scan, cut in zip(plan, cuts, strict=True):
+        whole = duck.sql(resolver.whole(scan.traits, bucket)).to_arrow_table().combine_chunks()
+        for name, group in scan.groups:
+            assert ranges[name].lengths.tolist() == cut.ranges[name].lengths.tolist()
+            for trait in group.traits:
+                mine = take(whole.column(trait).chunk(0), ranges[name])
+                assert mine.equals(take(cut.column(trait), cut.ranges[name])), (name, trait)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return filled(tmp_path / "lake")
+
+
+def test_pointers_cut_from_a_sealed_lake_know_their_place(lake: Lake) -> None:
+    lake.seal()
+    lake.compact()
+    lake.log(LATE.requests_table())
+    assert compare(Path(lake.path)) == [True] * BUCKETS
+
+
+def test_gaps_are_kept_where_late_events_lie_inside(lake: Lake) -> None:
+    lake.seal()
+    lake.log(LATE.requests_table())
+    store = Store.open(lake.path)
+    with connect() as duck:
+        stored = duck.sql(Examples.of(store).sql).to_arrow_table()
+    assert sum(len(gaps) > 0 for gaps in stored.column("_gaps").to_pylist()) > 20
+    assert compare(Path(lake.path)) == [True] * BUCKETS
+
+
+def test_an_unsealed_tail_a_new_file_or_another_group_is_resolved(lake: Lake) -> None:
+    lake.log(LATE.requests_table().slice(0, 300))
+    assert compare(Path(lake.path)) == [False] * BUCKETS
+    lake.seal()
+    assert compare(Path(lake.path)) == [False] * BUCKETS  # logged before there was a file
+    condition = {"clicks": Group(traits=("item_id",), where="action = 'click'")}
+    assert compare(Path(lake.path), condition) == [False] * BUCKETS
+
+
+def test_a_rewritten_bucket_and_a_retained_window_are_resolved(tmp_path: Path) -> None:
+    path = tmp_path / "lake"
+    lake = filled(path)
+    lake.seal()
+    pointers = lake.log(LATE.requests_table())
+    lake.forget([pointers.column("user_id")[0].as_py()])
+    assert compare(path).count(False) == 1
+    newest = max(pointers.column("request_ts").to_pylist())
+    lake.retain(days=20, now=newest)
+    assert True not in compare(path)
+
+
+def test_no_event_visible_is_a_place_too(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake", buckets=BUCKETS)
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    lake.append(pa.table({"user_id": [1, 1], "event_ts": [now, now], "item_id": [5, 6]}))
+    lake.seal()
+    times = [now - timedelta(days=1), now, now + timedelta(days=1)]
+    lake.log(pa.table({"user_id": [1, 1, 1], "request_ts": times}))
+    group = {"all": Group(traits=("item_id",), max_len=1)}
+    assert compare(tmp_path / "lake", group).count(True) == 1

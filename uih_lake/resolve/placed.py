@@ -1,0 +1,139 @@
+"""Pointers that know their place: resolved when they were cut, with no join and no key read again.
+
+A pointer cut from a sealed bucket remembers which file it was cut from (``_run``), the row after
+its last event (``_end``) and the rows in between that were not visible to it (``_gaps``: first row
+and row after the last, pair by pair). Files never change: while the bucket still is that one file,
+the newest N events are N rows before ``_end``, and the file's page checksums stand for the digest.
+A seal, a compaction or an erasure makes another file; pointers into the old one are then resolved
+by the ASOF join as ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uih_lake import names, schema
+from uih_lake.lake.snapshot import Snapshot
+from uih_lake.resolve.cut import Ranges
+from uih_lake.resolve.plan import Scan
+
+PLACE = (names.RUN, names.END, names.GAPS)
+"""Columns that hold the place of a pointer."""
+NOWHERE = -1
+"""``_run`` and ``_end`` of a pointer without a place."""
+_GAPS = pa.list_(pa.int64())
+
+
+def placed(
+    snapshot: Snapshot, plan: Sequence[Scan], pointers: pa.Table, bucket: int
+) -> dict[str, Ranges] | None:
+    """Ranges per group in the rows of the bucket's file; None where they must be resolved.
+
+    ``pointers`` has ``start_ts, length, _run, _end, _gaps``. They must be resolved where one of
+    them has another file or none, or reaches past the retention window, and where a group has a
+    condition, a window or a lag.
+    """
+    run = snapshot.run(bucket)
+    if run is None or not all(_takes_newest(scan) for scan in plan):
+        return None
+    runs, ends = _ints(pointers, names.RUN), _ints(pointers, names.END)
+    starts = pointers.column(names.START_TS).cast(pa.int64()).fill_null(schema.MAX_TIME).to_numpy()
+    if (runs != run).any() or (ends < 0).any() or (starts < snapshot.retained_from).any():
+        return None
+    length = _ints(pointers, names.LENGTH)
+    gaps = pointers.column(names.GAPS).combine_chunks()
+    counts = pc.fill_null(pc.list_value_length(gaps), 0).to_numpy(zero_copy_only=False)
+    edges = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=edges[1:])
+    rows = pc.list_flatten(gaps).to_numpy()
+    return {
+        name: _newest(ends, length, edges, rows, group.max_len or schema.UNBOUNDED)
+        for scan in plan
+        for name, group in scan.groups
+    }
+
+
+def place(whole: Ranges, rows: npt.NDArray[np.int64], run: int) -> pa.Table:
+    """Columns ``_run, _end, _gaps`` of pointers whose visible events are the ranges ``whole``.
+
+    ``rows`` is the row in the file ``run`` of each row the ranges count. A pointer that sees
+    nothing ends at row 0.
+    """
+    count = len(whole)
+    last = np.maximum(whole.offsets[1:] - 1, 0)
+    some = np.diff(whole.offsets) > 0
+    ends = np.zeros(count, np.int64)
+    ends[some] = rows[whole.stops[last[some]] - 1] + 1
+    # Between the fragments of an example lie its gaps; there is one less of them.
+    inner = np.ones(len(whole.starts), bool)
+    inner[whole.offsets[:-1][some]] = False
+    before = np.flatnonzero(inner)
+    pairs = np.empty(2 * len(before), np.int64)
+    pairs[0::2] = rows[whole.stops[before - 1] - 1] + 1
+    pairs[1::2] = rows[whole.starts[before]]
+    gaps = np.zeros(count + 1, np.int32)
+    np.cumsum(2 * np.maximum(np.diff(whole.offsets) - 1, 0), out=gaps[1:])
+    lists = pa.ListArray.from_arrays(pa.array(gaps), pa.array(pairs))
+    return pa.table([pa.array(np.full(count, run)), pa.array(ends), lists], names=list(PLACE))
+
+
+def nowhere(count: int) -> dict[str, pa.Array]:
+    """The place columns of ``count`` pointers that have none."""
+    no = pa.array(np.full(count, NOWHERE))
+    return dict(zip(PLACE, (no, no, pa.nulls(count, _GAPS)), strict=True))
+
+
+def _takes_newest(scan: Scan) -> bool:
+    return scan.where is None and all(
+        group.window_us is None and group.lag_us == 0 for _, group in scan.groups
+    )
+
+
+def _newest(
+    ends: npt.NDArray[np.int64],
+    length: npt.NDArray[np.int64],
+    edges: npt.NDArray[np.int64],
+    gaps: npt.NDArray[np.int64],
+    max_len: int,
+) -> Ranges:
+    """The newest ``max_len`` visible rows of each pointer; ``edges`` cuts ``gaps`` by pointer."""
+    taken = np.minimum(length, max_len)
+    offsets, nothing = np.zeros(len(ends) + 1, np.int64), np.zeros(0, np.int64)
+    _walk(ends, taken, edges, gaps, False, offsets, nothing, nothing)
+    np.cumsum(offsets, out=offsets)
+    starts, stops = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.int64)
+    _walk(ends, taken, edges, gaps, True, offsets, starts, stops)
+    return Ranges(offsets, starts, stops, taken)
+
+
+@numba.njit(cache=True, nogil=True)
+def _walk(ends, taken, edges, gaps, fill, offsets, starts, stops):  # type: ignore[no-untyped-def]
+    """Walk each pointer from its end backwards over its gaps; count fragments, or fill them in."""
+    for i in range(len(ends)):
+        left, stop, gap = taken[i], ends[i], edges[i + 1]
+        slot = offsets[i + 1] if fill else 0
+        count = 0
+        while left > 0:
+            low = gaps[gap - 1] if gap > edges[i] else stop - left
+            start = max(low, stop - left)
+            if start < stop:
+                count += 1
+                if fill:
+                    starts[slot - count], stops[slot - count] = start, stop
+                left -= stop - start
+            if gap > edges[i]:
+                stop = gaps[gap - 2]
+                gap -= 2
+        if not fill:
+            offsets[i + 1] = count
+
+
+def _ints(pointers: pa.Table, name: str) -> npt.NDArray[np.int64]:
+    column: npt.NDArray[np.int64] = pointers.column(name).fill_null(NOWHERE).to_numpy()
+    return column
