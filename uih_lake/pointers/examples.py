@@ -46,9 +46,14 @@ class Examples:
         )
 
     @property
+    def paths(self) -> list[str]:
+        """The files."""
+        return [path for path, _ in self.files]
+
+    @property
     def public(self) -> pa.Schema:
         """Columns of the view ``examples``."""
-        fields = [f for f in self.stored if f.name != names.BUCKET]
+        fields = [f for f in self.stored if f.name not in names.HIDDEN_EXAMPLE_COLUMNS]
         return pa.schema([*fields, pa.field(names.LOG_VERSION, pa.int64())])
 
     @property
@@ -141,8 +146,10 @@ def _widened(store: Store, added: pa.Schema) -> pa.Schema:
 
 
 def _refuse_taken(store: Store, files: Sequence[File]) -> None:
+    logged = Examples.of(store)
+    store.pages.check(logged.paths, [names.EXAMPLE_ID])
     new = listed(store.examples.path(f) for f in files)
-    statement = sqlfile.fill("pointers/taken", new=new, logged=Examples.of(store).sql)
+    statement = sqlfile.fill("pointers/taken", new=new, logged=logged.sql)
     with connect() as duck:
         taken = duck.sql(statement).fetchall()
     if taken:

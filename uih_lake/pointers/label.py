@@ -32,6 +32,7 @@ def _relabel(store: Store, duck: duckdb.DuckDBPyConnection, labels: pa.Schema) -
     files = store.examples.files()
     if not files:
         return 0
+    store.pages.check(map(store.examples.path, files), [names.EXAMPLE_ID])
     paths = listed(store.examples.path(file) for file in files)
     found = duck.sql(sqlfile.fill("pointers/to_label", files=paths)).fetchall()
     new: list[File] = []
