@@ -29,6 +29,7 @@ FOLDERS = {
 """Folder of ``sql/`` -> what its statements are for, in the order data flows."""
 
 _PART = re.compile(r"^(grain|inputs|parameters|output|order): *")
+_PARAGRAPH = re.compile(r"<p>(<code>.*?)</p>", re.DOTALL)
 _ROLE = re.compile(r":(?:class|meth|func|mod|data|attr|exc|ref):<code>~?([^<]*)</code>")
 
 
@@ -106,5 +107,14 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Show the roles of docstrings, ``:class:`Lake```, as plain code."""
-    return _ROLE.sub(r"<code>\1</code>", html)
+    """Show the roles of docstrings, ``:class:`Lake```, as code, and their arguments as lists."""
+    return _PARAGRAPH.sub(_listed, _ROLE.sub(r"<code>\1</code>", html))
+
+
+def _listed(paragraph: re.Match[str]) -> str:
+    """A list, if each line is an argument in code with its meaning, or goes on with the last."""
+    lines = paragraph[1].split("\n")
+    items = paragraph[1].split("\n<code>")
+    if len(items) < 2 or not all(line.startswith(("<code>", " ")) for line in lines):
+        return paragraph[0]
+    return "<ul>\n" + "".join(f"<li><code>{i.removeprefix('<code>')}</li>\n" for i in items) + "</ul>"
