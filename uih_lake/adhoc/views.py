@@ -57,7 +57,12 @@ class Surface:
         return cls(snapshot, examples, str(Path(store.uih.root, "_delta_log")), tenants)
 
     def session(self) -> duckdb.DuckDBPyConnection:
-        """A session with the views and macros, locked to the files of the lake."""
+        """A session with the views and macros, locked to the files of the lake.
+
+        The files' footers are checked, so that a column is what its name says; their pages are not,
+        because nothing tells yet which of them a query will read: that is what ``verify`` is for.
+        """
+        self.snapshot.pages.check_footers(self.files())
         session = connect()
         try:
             for statement in self.definitions():
