@@ -1,0 +1,247 @@
+"""Batches hold what the plain rule says, in every form and order, for every rank and thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from loader_lakes import SHORT, TENANT, build, filled, ids, reference, rows
+
+from uih_lake import Lake, PointerError, UihError
+from uih_lake.loader import Loader
+
+
+@pytest.fixture(scope="module", params=["dirty", "clean", "text"])
+def lake(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake with everything that is hard: a tail, late events, nulls, users without events."""
+    path = tmp_path_factory.mktemp("lake") / request.param
+    return build(path, text_users=request.param == "text", dirty=request.param != "clean")
+
+
+@pytest.fixture(scope="module")
+def truth(lake: Lake) -> Any:
+    """What materialize says of the lake."""
+    return filled(reference(lake, TENANT))
+
+
+@pytest.mark.parametrize("order", ["affinity", "user", "time", "log"])
+@pytest.mark.parametrize("share", [False, True])
+def test_every_order_and_form_has_the_sequences_of_materialize(
+    lake: Lake, truth: Any, order: Any, share: bool
+) -> None:
+    loader = Loader(lake, TENANT, 16, order=order, share=share, masks=True, open_buckets=2)
+    assert rows(loader) == truth
+    assert rows(loader) == truth  # the second epoch, from ranges that were kept
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"threads": 1, "prefetch": 1},
+        {"threads": 3},
+        {"open_buckets": 1},
+        {"open_buckets": 99},
+        {"budget": 1},
+        {"max_tokens": 60},
+        {"pad_last": True},
+        {"batch_size": 1},
+        {"batch_size": 1000},
+        {"time_window": "6h", "order": "time"},
+    ],
+    ids=str,
+)
+def test_no_setting_changes_what_an_example_is(lake: Lake, truth: Any, options: Any) -> None:
+    assert rows(Loader(lake, TENANT, masks=True, **{"batch_size": 32, **options})) == truth
+
+
+@pytest.mark.parametrize("ranks", [2, 3, 5])
+@pytest.mark.parametrize("order", ["affinity", "user"])
+def test_ranks_share_an_epoch(lake: Lake, truth: Any, ranks: int, order: Any) -> None:
+    found: dict[Any, Any] = {}
+    for rank in range(ranks):
+        loader = Loader(lake, TENANT, 8, masks=True, order=order, rank=rank, num_ranks=ranks)
+        batches = list(loader)
+        assert len(batches) == len(loader)
+        mine = rows(batches)
+        assert not found.keys() & mine.keys()
+        found |= mine
+    assert found == truth
+
+
+@pytest.mark.parametrize("last", ["drop_last", "pad_last"])
+@pytest.mark.parametrize("tokens", [None, 80])
+def test_ranks_can_be_given_as_many_steps(lake: Lake, last: str, tokens: int | None) -> None:
+    loaders = [
+        Loader(lake, TENANT, 8, rank=rank, num_ranks=3, max_tokens=tokens, **{last: True})
+        for rank in range(3)
+    ]
+    taken = [list(loader) for loader in loaders]
+    assert len({len(batches) for batches in taken}) == 1
+    if tokens is None:
+        assert {len(batch) for batches in taken for batch in batches} == {8}
+    found = [example for batches in taken for batch in batches for example in ids(batch)]
+    assert len(found) == len(set(found))
+    assert len(found) == 140 if last == "pad_last" else len(found) > 100
+
+
+def test_the_same_seed_gives_the_same_batches_whatever_the_threads(lake: Lake) -> None:
+    runs = [
+        [ids(batch) for batch in Loader(lake, TENANT, 16, seed=7, threads=threads)]
+        for threads in (1, 2, 4)
+    ]
+    assert runs[0] == runs[1] == runs[2]
+    others = [ids(batch) for batch in Loader(lake, TENANT, 16, seed=8)]
+    assert others != runs[0]
+
+
+def test_epochs_differ_and_can_be_gone_to(lake: Lake) -> None:
+    loader = Loader(lake, TENANT, 16)
+    epochs = [[ids(batch) for batch in loader] for _ in range(3)]
+    assert loader.epoch == 3
+    assert epochs[0] != epochs[1] != epochs[2]
+    loader.set_epoch(1)
+    assert [ids(batch) for batch in loader] == epochs[1]
+
+
+def test_batches_are_in_the_order_of_their_time(lake: Lake) -> None:
+    day = 86_400_000_000
+    loader = Loader(lake, TENANT, 8, order="time", time_window="1d")
+    days = [int(ts) // day for batch in loader for ts in batch.request_ts]
+    assert days == sorted(days)
+
+
+def test_tokens_bound_a_batch(lake: Lake) -> None:
+    loader = Loader(lake, TENANT, 1000, max_tokens=100)
+    batches = list(loader)
+    assert all(batch.events <= 100 for batch in batches)
+    assert len(batches) > 3
+    with pytest.raises(TypeError):
+        len(loader)
+
+
+def test_several_tenants_come_from_one_pass(lake: Lake, truth: Any) -> None:
+    batches = list(Loader(lake, [TENANT, SHORT], 16, masks=True))
+    assert rows(batch["ranker"] for batch in batches) == truth
+    short = reference(lake, SHORT)
+    assert rows(batch["short"] for batch in batches) == short
+    alone = [ids(batch) for batch in Loader(lake, SHORT, 16)]
+    assert alone == [ids(batch["short"]) for batch in batches]
+
+
+def test_where_picks_examples(lake: Lake, truth: Any) -> None:
+    found = rows(Loader(lake, TENANT, 16, masks=True, where="label = 1"))
+    assert found == {k: row for k, row in truth.items() if row["label"] == 1}
+
+
+def test_nulls_become_the_declared_value(lake: Lake) -> None:
+    fill = {
+        "item": -5,
+        "action": "unknown",
+        "dwell": 0.25,
+        "seen": 3,
+        "surface": "home",
+        "asked": 9,
+    }
+    masked = rows(Loader(lake, TENANT, 16, masks=True))
+    found = rows(Loader(lake, TENANT, 16, fill=fill))
+    for example, row in masked.items():
+        for group in ("clicks", "recent", "week"):
+            for trait, values in row[group].items():
+                other = {"flag": False, "action": "unknown"}.get(trait, fill.get(trait, 0))
+                wanted = [other if v is None and trait not in _LISTS else v for v in values]
+                if trait not in _LISTS:
+                    assert found[example][group][trait] == wanted, trait
+        assert found[example]["surface"] == (row["surface"] or "home")
+        assert found[example]["asked"] == (9 if row["asked"] is None else row["asked"])
+
+
+_LISTS = ("tags", "vector")
+
+
+def test_stochastic_length_keeps_the_newest_events(lake: Lake) -> None:
+    whole = rows(Loader(lake, SHORT, 16, masks=True))
+    tenant = SHORT
+    short = rows(Loader(lake, tenant, 16, masks=True, stochastic_length=1.01))
+    again = rows(Loader(lake, tenant, 16, masks=True, stochastic_length=1.01, threads=1))
+    assert short == again
+    shortened = 0
+    for example, row in whole.items():
+        items, kept = row["clicks"]["item"], short[example]["clicks"]["item"]
+        assert kept == items[len(items) - len(kept) :]
+        shortened += len(kept) < len(items)
+        assert len(kept) in (len(items), 2)
+    assert 0 < shortened < len(whole)
+    assert rows(Loader(lake, tenant, 16, masks=True, stochastic_length=2.0)) == whole
+
+
+def test_what_is_sealed_or_appended_later_changes_nothing(tmp_path: Path) -> None:
+    lake = build(tmp_path / "lake")
+    before = [rows([batch]) for batch in Loader(lake, TENANT, 16, masks=True)]
+    lake.seal()
+    lake.compact()
+    assert [rows([batch]) for batch in Loader(lake, TENANT, 16, masks=True)] == before
+
+
+def test_pointers_of_forgotten_and_expired_histories_follow_the_policy(tmp_path: Path) -> None:
+    lake = build(tmp_path / "lake")
+    lake.retain(days=1)
+    with pytest.raises(PointerError):
+        list(Loader(lake, TENANT, 16))
+    dropping = Loader(lake, TENANT, 16, masks=True, on_mismatch="drop")
+    assert rows(dropping) == filled(reference(lake, TENANT, on_mismatch="drop"))
+    assert dropping.pointers.expired > 0
+    assert len(rows(Loader(lake, TENANT, 16, on_mismatch="keep"))) == 140
+
+
+def test_an_empty_lake_has_no_batches(tmp_path: Path) -> None:
+    lake = build(tmp_path / "lake")
+    assert list(Loader(lake, TENANT, where="label = 17")) == []
+    assert len(Loader(lake, TENANT, where="label = 17")) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"batch_size": 0}, "batch_size 0"),
+        ({"order": "random"}, "no order 'random'"),
+        ({"rank": 2, "num_ranks": 2}, "rank 2 of 2"),
+        ({"rank": 1}, "go together"),
+        ({"threads": 0}, "threads 0"),
+        ({"fill": {"nobody": 1}}, "'nobody' is neither"),
+        ({"fill": {"item": "x"}}, "fill 'x' of column 'item'"),
+        ({"fill": {"small": 1000}}, "fill 1000 of column 'small'"),
+        ({"fill": {"item": 0.5}}, "fill 0.5 of column 'item'"),
+        ({"stochastic_length": 1.5}, "has no max_len"),
+        ({"time_window": "soon"}, "time_window"),
+        ({"on_mismatch": "ignore"}, "no policy 'ignore'"),
+    ],
+    ids=str,
+)
+def test_arguments_that_make_no_sense_are_refused(
+    lake: Lake, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UihError, match=says):
+        Loader(lake, TENANT, **options)
+
+
+def test_batches_go_where_they_are_told(lake: Lake) -> None:
+    batch = next(iter(Loader(lake, TENANT, 16, share=True, masks=True)))
+    meta = batch.to("meta")
+    assert {t.device.type for t in meta.tensors()} == {"meta"}
+    assert batch.to("cpu").request_ts.data_ptr() == batch.request_ts.data_ptr()
+    assert batch.nbytes > 0
+    batch.record_stream(None)  # no CUDA tensor, nothing to record
+    assert meta["clicks"].longest == batch["clicks"].longest
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("share", [False, True])
+def test_a_gpu_gets_the_same_batches(lake: Lake, truth: Any, share: bool) -> None:
+    loader = Loader(lake, TENANT, 16, "cuda", masks=True, share=share)
+    batches = list(loader)
+    assert {t.device.type for batch in batches for t in batch.tensors()} == {"cuda"}
+    assert rows(batches) == truth
+    assert rows(batch.pin_memory() for batch in Loader(lake, TENANT, 16, masks=True)) == truth
+    torch.cuda.synchronize()

@@ -1,0 +1,138 @@
+"""Which rows to copy from where: fragments of several runs, laid out one after the other.
+
+A batch mixes examples of several buckets, so each fragment says which run it lies in. The copy is
+one compiled call for all the columns of a batch: addresses in, addresses out, no Python per row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from uih_lake.resolve.cut import Ranges
+
+Int64 = npt.NDArray[np.int64]
+
+_kernel = numba.njit(cache=True, nogil=True)
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Fragments in the order they are laid out; arrays of int64.
+
+    Fragment ``f`` is the rows ``starts[f]`` to ``stops[f]`` of run ``runs[f]`` and comes to lie at
+    row ``places[f]``; ``places`` has one element more, the number of rows in all.
+    """
+
+    runs: Int64
+    starts: Int64
+    stops: Int64
+    places: Int64
+
+    @classmethod
+    def of(cls, runs: Int64, starts: Int64, stops: Int64) -> Moves:
+        """Fragments laid out one after the other."""
+        return cls(runs, starts, stops, running(stops - starts))
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Fragments by example: example ``i`` has the fragments ``offsets[i]`` to ``offsets[i+1]``."""
+
+    offsets: Int64
+    moves: Moves
+
+    @property
+    def lengths(self) -> Int64:
+        """Events of each example."""
+        edges = self.moves.places[self.offsets]
+        lengths: Int64 = np.diff(edges)
+        return lengths
+
+
+def running(counts: Int64) -> Int64:
+    """Running total of ``counts`` from 0 on; one element more."""
+    total = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=total[1:])
+    return total
+
+
+def pick(runs: Sequence[Ranges], run: Int64, example: Int64) -> Pieces:
+    """The fragments of chosen examples: example ``example[i]`` of ``runs[run[i]]``, in order."""
+    sizes = np.array([len(ranges) for ranges in runs], np.int64)
+    first = running(sizes)[:-1]
+    counts = np.concatenate([np.diff(ranges.offsets) for ranges in runs])
+    begin = running(counts)
+    chosen = first[run] + example
+    counts = counts[chosen]
+    offsets = running(counts)
+    rows = np.repeat(begin[chosen] - offsets[:-1], counts) + np.arange(offsets[-1])
+    starts = np.concatenate([ranges.starts for ranges in runs])[rows]
+    stops = np.concatenate([ranges.stops for ranges in runs])[rows]
+    return Pieces(offsets, Moves.of(np.repeat(run, counts), starts, stops))
+
+
+def newest(pieces: Pieces, keep: Int64) -> Pieces:
+    """The newest ``keep[i]`` events of each example; all of them where it has no more."""
+    moves = pieces.moves
+    drop = np.maximum(pieces.lengths - keep, 0)
+    counts = np.diff(pieces.offsets)
+    before = moves.places[:-1] - np.repeat(moves.places[pieces.offsets[:-1]], counts)
+    cut = np.clip(np.repeat(drop, counts) - before, 0, moves.stops - moves.starts)
+    starts = moves.starts + cut
+    left = starts < moves.stops
+    offsets = running(left.astype(np.int64))[pieces.offsets]
+    return Pieces(offsets, Moves.of(moves.runs[left], starts[left], moves.stops[left]))
+
+
+def copy(addresses: Int64, widths: Int64, moves: Moves, first: int, last: int, out: Int64) -> None:
+    """Copy the fragments ``first`` to ``last`` of every column.
+
+    ``addresses[c, r]`` is where column ``c`` of run ``r`` begins, ``widths[c]`` its bytes per row
+    and ``out[c]`` where the row ``moves.places[first]`` goes. The caller keeps all of that memory
+    alive and large enough; the GIL is released.
+    """
+    _copy(addresses, widths, moves.runs, moves.starts, moves.stops, first, last, out)
+
+
+def address(values: npt.NDArray[Any]) -> int:
+    """Where an array begins in memory."""
+    return int(values.__array_interface__["data"][0])
+
+
+@intrinsic
+def _move(typing_context, out, source, count):  # type: ignore[no-untyped-def]
+    """``memcpy`` of ``count`` bytes between two addresses."""
+    signature = types.void(types.int64, types.int64, types.int64)
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        to, of, bytes_ = arguments
+        pointer = cgutils.voidptr_t
+        cgutils.raw_memcpy(  # type: ignore[no-untyped-call]
+            builder, builder.inttoptr(to, pointer), builder.inttoptr(of, pointer), bytes_, 1
+        )
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@_kernel
+def _copy(addresses, widths, runs, starts, stops, first, last, out):  # type: ignore[no-untyped-def]
+    for column in range(len(widths)):
+        width = widths[column]
+        place = out[column]
+        for f in range(first, last):
+            count = (stops[f] - starts[f]) * width
+            source = addresses[column, runs[f]] + starts[f] * width
+            _move(place, source, count)  # type: ignore[call-arg]
+            place += count

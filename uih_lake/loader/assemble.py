@@ -1,0 +1,260 @@
+"""One batch: memory leased, fragments copied in parts by any thread, tensors laid on top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from uih_lake.gather.moves import Int64, Moves, copy, running
+from uih_lake.gather.ring import ALIGNMENT, Lease, Ring
+from uih_lake.loader.batch import Batch
+from uih_lake.loader.block import Block, Elements, Layout
+from uih_lake.loader.columns import Column, Stored
+from uih_lake.loader.dictionary import Dictionary
+from uih_lake.loader.jagged import Jagged, Nested, Shared, Values
+from uih_lake.loader.plan import Plan
+
+PART_BYTES = 2 << 20
+"""A thread copies about this much of a batch at a time."""
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Fragments ``first`` to ``last`` of some columns, and where the first of them goes."""
+
+    addresses: Int64
+    widths: Int64
+    moves: Moves
+    first: int
+    last: int
+    out: Int64
+
+    def run(self) -> None:
+        """Copy them."""
+        copy(self.addresses, self.widths, self.moves, self.first, self.last, self.out)
+
+
+class Region:
+    """Columns of one kind of row inside a lease: bytes reserved first, placed later."""
+
+    def __init__(self, widths: Int64, rows: int, begin: int) -> None:
+        sizes = -(-widths * rows // ALIGNMENT) * ALIGNMENT
+        self.rows = rows
+        self.offsets = begin + running(sizes)[:-1]
+        self.end = begin + int(sizes.sum())
+
+
+class Assembly:
+    """Batch ``number`` of a block on its way to tensors."""
+
+    def __init__(self, block: Block, number: int, ring: Ring, alias: bool) -> None:
+        self._block = block
+        self._number = number
+        self._alias = [alias and _count(layout.cuts, number) == 1 for layout in block.layouts]
+        self._regions: list[tuple[Region, list[Region]]] = []
+        end = 0
+        for layout, lent in zip(block.layouts, self._alias, strict=True):
+            first, last = layout.cuts[number], layout.cuts[number + 1]
+            rows = 0 if lent else _rows(layout.moves, first, last)
+            region = Region(layout.widths, rows, end)
+            end = region.end
+            inner = []
+            for elements in layout.elements:
+                count = 0 if lent else _rows(elements.moves, first, last)
+                inner.append(Region(_width(elements), count, end))
+                end = inner[-1].end
+            self._regions.append((region, inner))
+        self.nbytes = end
+        self._lease: Lease | None = ring.lease(end) if end else None
+
+    def parts(self) -> list[Part]:
+        """What there is to copy."""
+        found: list[Part] = []
+        if self._lease is None:
+            return found
+        base = self._lease.address
+        for layout, (region, inner) in zip(self._block.layouts, self._regions, strict=True):
+            first, last = int(layout.cuts[self._number]), int(layout.cuts[self._number + 1])
+            if region.rows:
+                where = base + region.offsets
+                found += _parts(layout.addresses, layout.widths, layout.moves, first, last, where)
+            for elements, nested in zip(layout.elements, inner, strict=True):
+                if nested.rows:
+                    where = base + nested.offsets
+                    width = _width(elements)
+                    found += _parts(elements.addresses, width, elements.moves, first, last, where)
+        return found
+
+    def batches(self, plan: Plan) -> list[Batch]:
+        """The batch of each tenant, once all parts have been copied."""
+        block, number = self._block, self._number
+        start, stop = int(block.edges[number]), int(block.edges[number + 1])
+        groups: list[dict[str, Jagged | Shared]] = [{} for _ in plan.tenants]
+        for place, layout in enumerate(block.layouts):
+            values, masks = self._values(place)
+            sequences = _shared if layout.views is not None else _jagged
+            groups[layout.cutting.tenant][layout.cutting.name] = sequences(
+                layout, start, stop, values, masks
+            )
+        context = {
+            column.name: stored.slice(start, stop)
+            for column, stored in zip(plan.context, block.context, strict=True)
+        }
+        example_id = _ids(block.example_id.slice(start, stop - start))
+        user_id = _ids(block.user_id.slice(start, stop - start))
+        request_ts = torch.from_numpy(block.request_ts[start:stop])
+        batches = []
+        for tenant, mine in zip(plan.tenants, groups, strict=True):
+            chosen = {name: context[name] for name in tenant.context}
+            masks = {n: _tensor(s.mask) for n, s in chosen.items() if s.valid is not None}
+            batches.append(
+                Batch(
+                    example_id,
+                    user_id,
+                    request_ts,
+                    mine,
+                    {name: _loose(stored) for name, stored in chosen.items()},
+                    masks or None,
+                    _dictionaries(c for c in plan.context if c.name in chosen),
+                    block.padding[number],
+                )
+            )
+        return batches
+
+    def _values(self, place: int) -> tuple[dict[str, Values], dict[str, Tensor] | None]:
+        layout = self._block.layouts[place]
+        if self._alias[place]:
+            return self._lent(layout)
+        region, inner = self._regions[place]
+        values: dict[str, Values] = {}
+        masks: dict[str, Tensor] = {}
+        nested = iter(inner)
+        for (column, role, dtype), offset in zip(layout.planes, region.offsets, strict=True):
+            held = _tensor(self._held(dtype, int(offset), region.rows))
+            if role == "mask":
+                masks[column.name] = held
+            elif role == "values":
+                values[column.name] = held
+            else:
+                elements = next(nested)
+                held_elements = self._held(column.dtype, int(elements.offsets[0]), elements.rows)
+                values[column.name] = Nested(_tensor(held_elements), _tensor(running(held.numpy())))
+        return values, masks or None
+
+    def _held(self, dtype: np.dtype[Any], offset: int, count: int) -> Array:
+        if self._lease is None or not count:
+            return np.zeros(0, dtype)
+        return self._lease.array(dtype, offset, count)
+
+    def _lent(self, layout: Layout) -> tuple[dict[str, Values], dict[str, Tensor] | None]:
+        """The one fragment of the batch where it lies, in the engine's own buffers."""
+        fragment = int(layout.cuts[self._number])
+        run = int(layout.moves.runs[fragment])
+        start, stop = int(layout.moves.starts[fragment]), int(layout.moves.stops[fragment])
+        values: dict[str, Values] = {}
+        masks: dict[str, Tensor] = {}
+        for column, parts in zip(layout.columns, layout.stored, strict=True):
+            piece = parts[run].slice(start, stop)
+            values[column.name] = _loose(piece)
+            if piece.valid is not None:
+                masks[column.name] = _tensor(piece.mask)
+        return values, masks or None
+
+
+def _parts(
+    addresses: Int64, widths: Int64, moves: Moves, first: int, last: int, out: Int64
+) -> list[Part]:
+    """Fragments cut into parts of about :data:`PART_BYTES`."""
+    begin = int(moves.places[first])
+    rows = int(moves.places[last]) - begin
+    count = max(1, rows * int(widths.sum()) // PART_BYTES)
+    marks = begin + rows * np.arange(1, count) // count
+    inner = np.searchsorted(moves.places[first : last + 1], marks) + first
+    edges = np.unique(np.concatenate([[first], inner, [last]])).tolist()
+    return [
+        Part(addresses, widths, moves, edge, end, out + (moves.places[edge] - begin) * widths)
+        for edge, end in pairwise(edges)
+    ]
+
+
+def _jagged(
+    layout: Layout,
+    start: int,
+    stop: int,
+    values: dict[str, Values],
+    masks: dict[str, Tensor] | None,
+) -> Jagged:
+    ends = layout.ends[start : stop + 1]
+    offsets = ends - ends[0]
+    longest = int(np.diff(offsets).max(initial=0))
+    dictionaries = _dictionaries(layout.columns)
+    return Jagged(values, _tensor(offsets), longest, int(offsets[-1]), masks, dictionaries)
+
+
+def _shared(
+    layout: Layout,
+    start: int,
+    stop: int,
+    values: dict[str, Values],
+    masks: dict[str, Tensor] | None,
+) -> Shared:
+    assert layout.views is not None
+    pieces = layout.pieces
+    views = pieces.offsets[start : stop + 1]
+    first, last = int(views[0]), int(views[-1])
+    ends = layout.ends[start : stop + 1]
+    counts = np.diff(views)
+    return Shared(
+        values,
+        starts=_tensor(layout.views[first:last]),
+        lengths=_tensor(np.diff(pieces.moves.places[first : last + 1])),
+        offsets=_tensor(views - first),
+        longest=int(np.diff(ends).max(initial=0)),
+        events=int(ends[-1] - ends[0]),
+        one_view=bool(counts.max(initial=0) <= 1),
+        masks=masks,
+        dictionaries=_dictionaries(layout.columns),
+    )
+
+
+def _dictionaries(columns: Iterable[Column]) -> dict[str, Dictionary]:
+    return {c.name: c.dictionary for c in columns if c.dictionary is not None}
+
+
+def _loose(stored: Stored) -> Values:
+    """A column as tensors that share its memory."""
+    if stored.offsets is None:
+        return _tensor(stored.values)
+    return Nested(_tensor(stored.values), _tensor(stored.offsets))
+
+
+def _ids(ids: pa.Array) -> Tensor | list[str]:
+    if pa.types.is_string(ids.type):
+        return ids.to_pylist()  # type: ignore[no-any-return]
+    return _tensor(np.array(ids.to_numpy()))
+
+
+def _tensor(values: Array) -> Tensor:
+    return torch.from_numpy(values)
+
+
+def _count(cuts: Int64, number: int) -> int:
+    return int(cuts[number + 1] - cuts[number])
+
+
+def _rows(moves: Moves, first: int, last: int) -> int:
+    return int(moves.places[last] - moves.places[first])
+
+
+def _width(elements: Elements) -> Int64:
+    return np.array([elements.column.dtype.itemsize], np.int64)

@@ -1,0 +1,57 @@
+"""What there is to go through: examples counted by slot and bucket, and which ones they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePath
+
+import xxhash
+
+from uih_lake import names, sqlfile
+from uih_lake.loader.order import Counts, Order
+from uih_lake.materialize import Selection
+from uih_lake.pointers.examples import Examples
+from uih_lake.session import connect, fetch
+
+
+def counts(selection: Selection, order: Order, span_us: int) -> Counts:
+    """Examples of the selection by slot and bucket."""
+    statement = sqlfile.fill(
+        "loader/counts",
+        slot=_slot(order),
+        examples=selection.examples.sql,
+        where=selection.where,
+    )
+    parameters = {"newest": selection.snapshot.lake_version}
+    if order == "time":
+        parameters["span"] = span_us
+    found: dict[int, dict[int, int]] = {}
+    if not selection.examples.files:
+        return found
+    with connect() as duck:
+        for row in fetch(duck, statement, parameters).to_pylist():
+            found.setdefault(row["slot"], {})[row["bucket"]] = row["examples"]
+    return found
+
+
+def _slot(order: Order) -> str:
+    if order == "time":
+        return sqlfile.statement("loader/slot_time")
+    return sqlfile.identifier(names.LOG_VERSION) if order == "log" else sqlfile.literal(0)
+
+
+def log_version(examples: Examples) -> int:
+    """The newest log version of these examples; -1 where there are none."""
+    return max((version for _, version in examples.files), default=-1)
+
+
+def up_to(examples: Examples, version: int) -> Examples:
+    """The examples logged up to a log version."""
+    files = tuple((path, v) for path, v in examples.files if v <= version)
+    return replace(examples, files=files)
+
+
+def identity(examples: Examples) -> str:
+    """Digest of which files the examples are in; their names are unique to a lake."""
+    listed = sorted(f"{version}/{PurePath(path).name}" for path, version in examples.files)
+    return xxhash.xxh64("\n".join(listed).encode()).hexdigest()

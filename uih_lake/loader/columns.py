@@ -1,0 +1,276 @@
+"""How a column of the lake becomes memory that tensors can lie on.
+
+Everything the gather copies is of fixed width and without nulls. That is arranged in the scan
+itself wherever it can be: nulls become the fill value, booleans bytes, strings of small sets codes.
+Numbers and times come out of the engine as they are and cost no copy; strings of large sets and
+lists are worked on once per bucket. Booleans, packed to bits in Arrow, cost a cast in SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uih_lake import names, schema, sqlfile
+from uih_lake.errors import UihError
+from uih_lake.gather.moves import running
+from uih_lake.loader.dictionary import SMALL, Dictionary
+
+Array = npt.NDArray[Any]
+Fill = bool | int | float | str
+
+_NUMPY = {
+    pa.int8(): np.int8,
+    pa.int16(): np.int16,
+    pa.int32(): np.int32,
+    pa.int64(): np.int64,
+    pa.float32(): np.float32,
+    pa.float64(): np.float64,
+    pa.bool_(): np.bool_,
+    pa.string(): np.int32,
+    schema.TIME: np.int64,
+}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A column in memory, one row per event or example.
+
+    ``values`` are the rows themselves. Of a list column they are the elements of all rows, and row
+    ``r`` is ``offsets[r]`` to ``offsets[r+1]``. ``valid`` is there where masks are asked for.
+    """
+
+    values: Array
+    offsets: npt.NDArray[np.int64] | None = None
+    valid: Array | None = None
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Elements of each row of a list column."""
+        return np.diff(self.edges)
+
+    @property
+    def edges(self) -> npt.NDArray[np.int64]:
+        """``offsets`` of a list column."""
+        assert self.offsets is not None
+        return self.offsets
+
+    @property
+    def mask(self) -> Array:
+        """``valid`` of a masked column."""
+        assert self.valid is not None
+        return self.valid
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        parts = (self.values, self.offsets, self.valid)
+        return sum(part.nbytes for part in parts if part is not None)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Stored:
+        """The rows at the given places."""
+        valid = None if self.valid is None else self.valid[rows]
+        if self.offsets is None:
+            return Stored(self.values[rows], None, valid)
+        counts = np.diff(self.offsets)[rows]
+        offsets = running(counts)
+        elements = np.repeat(self.offsets[rows] - offsets[:-1], counts) + np.arange(offsets[-1])
+        return Stored(self.values[elements], offsets, valid)
+
+    def slice(self, start: int, stop: int) -> Stored:
+        """The rows from ``start`` to ``stop``; shares the memory."""
+        valid = None if self.valid is None else self.valid[start:stop]
+        if self.offsets is None:
+            return Stored(self.values[start:stop], None, valid)
+        offsets = self.offsets[start : stop + 1]
+        values = self.values[offsets[0] : offsets[-1]]
+        return Stored(values, offsets - offsets[0], valid)
+
+    @classmethod
+    def concatenated(cls, parts: list[Stored]) -> Stored:
+        """The rows of all parts."""
+        if len(parts) == 1:
+            return parts[0]
+        values = np.concatenate([part.values for part in parts])
+        offsets = valid = None
+        if parts[0].offsets is not None:
+            counts = [np.diff(part.offsets) for part in parts if part.offsets is not None]
+            offsets = running(np.concatenate(counts))
+        if parts[0].valid is not None:
+            valid = np.concatenate([part.valid for part in parts if part.valid is not None])
+        return cls(values, offsets, valid)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column to load: its stored type, what a null becomes, and the codes of its strings."""
+
+    name: str
+    kind: pa.DataType
+    fill: Fill
+    masked: bool
+    dictionary: Dictionary | None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a row is a list."""
+        return bool(pa.types.is_list(self.kind))
+
+    @property
+    def element(self) -> pa.DataType:
+        """Type of a value, which is that of an element where rows are lists."""
+        return self.kind.value_type if self.is_list else self.kind
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of ``values`` in memory."""
+        return np.dtype(_NUMPY[self.element])
+
+    def expressions(self, place: int) -> tuple[list[str], dict[str, Any]]:
+        """SQL of the column, and of its mask where there is one, and their parameters."""
+        name = sqlfile.identifier(self.name)
+        value, parameters = self._expression(name, place)
+        columns = [f"{value} AS v{place}"]
+        if self.masked:
+            columns.append(f"CAST({name} IS NOT NULL AS UTINYINT) AS m{place}")
+        return columns, parameters
+
+    def _expression(self, name: str, place: int) -> tuple[str, dict[str, Any]]:
+        if self.is_list or (self.name in names.EVENT_COLUMNS and self.dictionary is None):
+            return name, {}
+        if pa.types.is_boolean(self.kind):
+            return f"CAST(coalesce({name}, {bool(self.fill)}) AS UTINYINT)", {}
+        if pa.types.is_timestamp(self.kind):
+            return f"coalesce({name}, make_timestamptz({self.fill}))", {}
+        if self.dictionary is None:
+            return f"coalesce({name}, CAST('{self.fill!r}' AS {_SQL[self.kind]}))", {}
+        if len(self.dictionary) == 1:
+            return "CAST(0 AS INTEGER)", {}
+        if len(self.dictionary) > SMALL + 1:
+            return name, {}
+        code = f"coalesce(list_position($words{place}, {name}), 0)"
+        if self.fill:
+            code = f"CASE WHEN {name} IS NULL THEN {self.fill} ELSE {code} END"
+        return f"CAST({code} AS INTEGER)", {f"words{place}": self.dictionary.words}
+
+    def scanned(self, values: pa.Array, valid: pa.Array | None) -> Stored:
+        """What :meth:`expressions` gave, as memory; numbers and times are not copied."""
+        mask = None if valid is None else _flat_values(valid, np.dtype(np.bool_))
+        if self.is_list:
+            return self._lists(values, mask)
+        if self.dictionary is None or pa.types.is_integer(values.type):
+            return Stored(_flat_values(values, self.dtype), None, mask)
+        return Stored(self._filled(values), None, mask)
+
+    def loaded(self, values: pa.Array) -> Stored:
+        """A column as it is stored, as memory."""
+        mask = pc.is_valid(values).to_numpy(zero_copy_only=False) if self.masked else None
+        return (
+            self._lists(values, mask) if self.is_list else Stored(self._filled(values), None, mask)
+        )
+
+    def _lists(self, values: pa.Array, mask: Array | None) -> Stored:
+        # A null list keeps elements in Arrow's child that are no list's; flatten() leaves them out.
+        lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy().astype(np.int64)
+        return Stored(self._filled(values.flatten()), running(lengths), mask)
+
+    def _filled(self, values: pa.Array) -> Array:
+        """Values whose nulls, if any, become the fill value; strings their codes."""
+        if self.dictionary is not None:
+            codes = self.dictionary.encode(values)
+            if self.fill and values.null_count:
+                codes = np.where(values.is_null().to_numpy(zero_copy_only=False), self.fill, codes)
+            return codes.astype(np.int32, copy=False)
+        if pa.types.is_timestamp(values.type):
+            values = values.view(pa.int64())
+        if values.null_count:
+            values = pc.fill_null(values, pa.scalar(self.fill, values.type))
+        if pa.types.is_boolean(values.type):
+            values = values.cast(pa.uint8())
+        return _flat_values(values, self.dtype)
+
+
+_SQL = {
+    pa.int8(): "TINYINT",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+}
+
+
+class _Lent:
+    """Someone else's memory as numpy would like to see it; keeps the owner alive."""
+
+    def __init__(self, owner: Any, address: int, dtype: np.dtype[Any], count: int) -> None:
+        self.owner = owner
+        # Not marked read only, because torch complains; nobody here writes to it.
+        self.__array_interface__ = {
+            "version": 3,
+            "data": (address, False),
+            "typestr": dtype.str,
+            "shape": (count,),
+        }
+
+
+def _flat_values(values: pa.Array, dtype: np.dtype[Any]) -> Array:
+    """The buffer of an array without nulls as numpy, shared with Arrow."""
+    buffer = values.buffers()[1]
+    if buffer is None or not len(values):
+        return np.zeros(len(values), dtype)
+    address = buffer.address + values.offset * dtype.itemsize
+    return np.asarray(_Lent(buffer, address, dtype, len(values)))
+
+
+def columns(
+    wanted: Iterable[str],
+    known: pa.Schema,
+    fills: Mapping[str, Fill],
+    masks: bool,
+    dictionaries: Mapping[str, Dictionary],
+) -> list[Column]:
+    """The columns to load; raises :class:`UihError` for a fill value that does not fit its type."""
+    found = []
+    for name in wanted:
+        kind = known.field(name).type
+        element = kind.value_type if pa.types.is_list(kind) else kind
+        dictionary = dictionaries.get(name)
+        fill = fill_of(name, element, fills.get(name, 0), dictionary)
+        found.append(Column(name, kind, fill, masks, dictionary))
+    return found
+
+
+def fill_of(name: str, kind: pa.DataType, fill: Fill, dictionary: Dictionary | None) -> Fill:
+    """The value that stands for a null in memory: of the column's type, or the code of a string."""
+    if dictionary is not None:
+        if fill == 0:
+            return 0
+        if isinstance(fill, str) and (code := dictionary.code(fill)):
+            return code
+    elif not isinstance(fill, str):
+        whole = isinstance(fill, int)
+        if pa.types.is_boolean(kind) and fill in (0, 1):
+            return bool(fill)
+        if pa.types.is_floating(kind):
+            return float(fill)
+        if whole and not isinstance(fill, bool) and _fits(int(fill), kind):
+            return int(fill)
+    raise UihError(
+        f"fill {fill!r} of column {name!r} does not fit its type {kind}",
+        hint="give a value of that type; for a time, int microseconds",
+    )
+
+
+def _fits(value: int, kind: pa.DataType) -> bool:
+    if pa.types.is_timestamp(kind):
+        return schema.MIN_TIME <= value < schema.MAX_TIME
+    bits = int(kind.bit_width) - 1
+    return -(1 << bits) <= value < 1 << bits

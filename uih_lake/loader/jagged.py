@@ -1,0 +1,229 @@
+"""Sequences of a batch: values and offsets first, other shapes made of them on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from uih_lake.errors import UihError
+from uih_lake.loader.dictionary import Dictionary
+from uih_lake.loader.tensors import Tensors, expanded, offsets_of
+
+
+@dataclass(frozen=True, eq=False)
+class Nested(Tensors):
+    """A list-valued trait: ``values`` of all lists, list ``e`` is ``offsets[e]`` to ``[e+1]``."""
+
+    values: Tensor
+    offsets: Tensor
+
+    @property
+    def lengths(self) -> Tensor:
+        """Elements of each list; int64."""
+        return self.offsets.diff()
+
+    def take(self, rows: Tensor) -> Nested:
+        """The lists at ``rows``, in that order."""
+        lengths = self.lengths[rows]
+        elements = expanded(self.offsets[rows], lengths)
+        return Nested(self.values[elements], offsets_of(lengths))
+
+
+Values = Tensor | Nested
+
+
+@dataclass(frozen=True, eq=False)
+class Jagged(Tensors):
+    """Sequences of different lengths, one after the other, oldest event first.
+
+    ``values[trait]`` has one value per event of the batch: numbers in the trait's own type, times
+    as int64 microseconds since the epoch, booleans as bool, strings as int32 codes into
+    ``dictionaries[trait]``, lists as :class:`Nested`. Sequence ``i`` is ``offsets[i]`` to
+    ``offsets[i+1]`` (int64). Nulls hold the declared fill value; with masks, ``masks[trait]`` is
+    True where there is a value. ``longest`` is the length of the longest sequence, ``events`` that
+    of all together.
+    """
+
+    values: dict[str, Values]
+    offsets: Tensor
+    longest: int
+    events: int
+    masks: dict[str, Tensor] | None = None
+    dictionaries: Mapping[str, Dictionary] = field(default_factory=dict)
+
+    @property
+    def lengths(self) -> Tensor:
+        """Events of each sequence; int64."""
+        return self.offsets.diff()
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def to_padded(
+        self,
+        length: int | None = None,
+        *,
+        side: str = "right",
+        fill: float = 0,
+        traits: Iterable[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """Per trait a tensor ``[batch, length]``, padded with ``fill`` on the given ``side``.
+
+        A sequence longer than ``length`` (default: the longest) keeps its newest events.
+        List-valued traits have no such shape and are refused where they are asked for by name.
+        """
+        if side not in ("left", "right"):
+            raise UihError(f"no side {side!r} to pad on", hint="one of left, right")
+        length = self.longest if length is None else length
+        flat = self._flat(traits, "padded")
+        column = torch.arange(length, device=self.offsets.device)
+        kept = self.lengths.clamp(max=length)[:, None]
+        # newest event last: from the right end with padding on the left, from the left else
+        place = column - (length - kept) if side == "left" else column[None, :]
+        inside = (place >= 0) & (place < kept)
+        rows = ((self.offsets[1:, None] - kept) + place)[inside]
+        padded = {}
+        for name, values in flat.items():
+            out = values.new_full((len(self), length), fill)
+            out[inside] = values[rows]
+            padded[name] = out
+        return padded
+
+    def to_nested(self, traits: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """Per trait a nested tensor (jagged layout) over the same memory."""
+        return {
+            name: torch.nested.nested_tensor_from_jagged(
+                values, self.offsets, min_seqlen=0, max_seqlen=max(self.longest, 1)
+            )
+            for name, values in self._flat(traits, "nested").items()
+        }
+
+    def to_kjt(self, traits: Iterable[str] | None = None) -> Any:
+        """A torchrec ``KeyedJaggedTensor`` with one key per trait; needs the extra ``torchrec``.
+
+        Values of all keys share one tensor, so the traits must be of one type.
+        """
+        flat = self._flat(traits, "keyed jagged")
+        kinds = {values.dtype for values in flat.values()}
+        if len(kinds) > 1:
+            raise UihError(
+                f"traits {', '.join(flat)} are of {len(kinds)} types, a keyed tensor has one",
+                hint="name traits of one type, such as the ids that embeddings are looked up by",
+            )
+        values = torch.cat(list(flat.values()))
+        return _keyed_jagged()(list(flat), values, lengths=self.lengths.repeat(len(flat)))
+
+    def _flat(self, traits: Iterable[str] | None, shape: str) -> dict[str, Tensor]:
+        """The traits asked for, or all that are not lists."""
+        flat = {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
+        if traits is None:
+            return flat
+        asked = list(traits)
+        for name in asked:
+            if name not in flat:
+                why = "is list-valued" if name in self.values else "is not in the group"
+                raise UihError(
+                    f"trait {name!r} {why} and has no {shape} form",
+                    hint=f"traits that do: {', '.join(flat)}",
+                )
+        return {name: flat[name] for name in asked}
+
+
+@dataclass(frozen=True, eq=False)
+class Shared(Tensors):
+    """The rows that the sequences of a batch need, each once, and where the sequences lie in them.
+
+    ``values``, ``masks`` and ``dictionaries`` are as in :class:`Jagged`, over shared rows. Example
+    ``i`` is the views ``offsets[i]`` to ``offsets[i+1]``, and view ``v`` the ``lengths[v]`` rows
+    from ``starts[v]`` on (all int64). An example has one view, unless an event inside its history
+    was not visible to it (``one_view`` tells whether that happens nowhere in the batch).
+    ``longest`` and ``events`` are as in :class:`Jagged`.
+    """
+
+    values: dict[str, Values]
+    starts: Tensor
+    lengths: Tensor
+    offsets: Tensor
+    longest: int
+    events: int
+    one_view: bool
+    masks: dict[str, Tensor] | None = None
+    dictionaries: Mapping[str, Dictionary] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def sequence_offsets(self) -> Tensor:
+        """Offsets of the expanded form; int64."""
+        return offsets_of(self.lengths)[self.offsets]
+
+    def expand(self) -> Jagged:
+        """Every sequence written out, on the device the rows are on."""
+        rows = expanded(self.starts, self.lengths, self.events)
+        values: dict[str, Values] = {}
+        for name, shared in self.values.items():
+            values[name] = shared.take(rows) if isinstance(shared, Nested) else shared[rows]
+        masks = None if self.masks is None else {n: m[rows] for n, m in self.masks.items()}
+        return Jagged(
+            values, self.sequence_offsets, self.longest, self.events, masks, self.dictionaries
+        )
+
+    def to_kjt(self, traits: Iterable[str] | None = None) -> Any:
+        """A ``KeyedJaggedTensor`` of the distinct sequences, with ``inverse_indices`` for the rest.
+
+        Needs the extra ``torchrec``; traits as in :meth:`Jagged.to_kjt`.
+        """
+        first, inverse = self._distinct()
+        distinct = self._only(first).expand()
+        keyed = distinct.to_kjt(traits)
+        keys = list(keyed.keys())
+        return _keyed_jagged()(
+            keys,
+            keyed.values(),
+            lengths=keyed.lengths(),
+            stride_per_key_per_rank=[[len(distinct)] for _ in keys],
+            inverse_indices=(keys, inverse.expand(len(keys), -1).contiguous()),
+        )
+
+    def _distinct(self) -> tuple[Tensor, Tensor]:
+        """The first example of each distinct sequence, and the sequence of each example."""
+        keys = torch.stack((self.starts, self.lengths), 1).tolist()
+        edges = self.offsets.tolist()
+        seen: dict[Any, int] = {}
+        first: list[int] = []
+        inverse: list[int] = []
+        for example in range(len(self)):
+            key = tuple(map(tuple, keys[edges[example] : edges[example + 1]]))
+            if key not in seen:
+                seen[key] = len(first)
+                first.append(example)
+            inverse.append(seen[key])
+        device = self.offsets.device
+        return torch.tensor(first, device=device), torch.tensor(inverse, device=device)
+
+    def _only(self, examples: Tensor) -> Shared:
+        counts = self.offsets.diff()[examples]
+        views = expanded(self.offsets[examples], counts)
+        lengths = self.lengths[views]
+        return replace(
+            self,
+            starts=self.starts[views],
+            lengths=lengths,
+            offsets=offsets_of(counts),
+            events=int(lengths.sum()),
+        )
+
+
+def _keyed_jagged() -> Any:
+    try:
+        from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
+    except ImportError as error:
+        raise UihError(
+            "a keyed jagged tensor needs torchrec", hint="install uih_lake[torchrec]"
+        ) from error
+    return KeyedJaggedTensor

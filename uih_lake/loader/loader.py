@@ -1,0 +1,393 @@
+"""The loader a training script imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset
+
+from uih_lake import schema
+from uih_lake.errors import UihError
+from uih_lake.lake.integrity import Pages
+from uih_lake.loader import catalog, deal, ranks
+from uih_lake.loader.batch import Batch
+from uih_lake.loader.columns import Fill
+from uih_lake.loader.engine import Engine
+from uih_lake.loader.follow import Follower, Wanted
+from uih_lake.loader.lengths import StochasticLength
+from uih_lake.loader.meters import Meters
+from uih_lake.loader.order import Counts, Order, Window, check_order, windows
+from uih_lake.loader.plan import Plan, check_fills, words_of
+from uih_lake.loader.planner import Planner, Recipe, Worker
+from uih_lake.loader.state import State
+from uih_lake.materialize import Selection
+from uih_lake.pointers.policy import Counts as PointerCounts
+from uih_lake.pointers.policy import Policy
+from uih_lake.tenant import Tenant
+from uih_lake.tenant.duration import microseconds
+
+if TYPE_CHECKING:
+    from uih_lake.api import Lake
+
+BUDGET = 1 << 30
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of a loader that stay what they are."""
+
+    tenants: tuple[Tenant, ...]
+    deal: deal.Share
+    order: Order
+    seed: int
+    open_buckets: int
+    span_us: int
+    shorten: StochasticLength | None
+    share: bool
+    masks: bool
+    fill: dict[str, Fill]
+    device: torch.device | str | None
+    prefetch: int
+    threads: int | None
+    budget: int
+
+    def recipe(self, plan: Plan) -> Recipe:
+        """What decides the batches."""
+        return Recipe(
+            plan,
+            self.deal,
+            self.order,
+            self.seed,
+            self.open_buckets,
+            self.span_us,
+            self.shorten,
+            self.share,
+        )
+
+
+class Loader(IterableDataset[Any]):
+    """Batches of a lake's examples with the histories a tenant wants, for a training loop.
+
+    An iteration is one epoch and yields :class:`Batch`, or a dict of them by tenant name where a
+    list of tenants is given. Examples and events are those there were when the loader was made.
+
+    ``order``      "affinity": buckets shuffled, ``open_buckets`` at once, examples shuffled inside;
+                   "user": the same, but up to 16 examples of a user stay together (for ``share``);
+                   "time": by stretches of ``time_window``, affinity inside; "log": by log version
+    ``rank``       with ``num_ranks``; default is torch.distributed's, else RANK and WORLD_SIZE
+    ``max_tokens`` batches of at most so many events, and at most ``batch_size`` examples; what
+                   counts is the bound ``min(visible events, max_len)`` of each sequence
+    ``prefetch``   batches made ahead; ``budget`` is the bytes that buckets and buffers may take
+    ``share``      sequences come as :class:`Shared`: history that examples have in common, once
+    ``fill``       what a null becomes, per column (default 0); ``masks`` tell where there was one
+    ``drop_last``  drop what fills no step of all ranks; ``pad_last`` repeats examples to fill it
+    ``stochastic_length`` alpha in (1, 2] after HSTU; every group then needs a ``max_len``
+    ``follow``     never end: go on with examples as they are logged, until :meth:`stop`; looks
+                   every ``poll_s`` seconds; the order is "log"
+    ``on_mismatch`` what to do with a pointer whose history differs: "raise", "drop" or "keep"
+
+    Raises :class:`UihError` for arguments that make no sense, and its subclasses for what is wrong
+    with the lake, the tenant or a pointer, here or while iterating.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        tenant: Tenant | Sequence[Tenant],
+        batch_size: int = 512,
+        device: torch.device | str | None = None,
+        *,
+        seed: int = 0,
+        order: Order = "affinity",
+        rank: int | None = None,
+        num_ranks: int | None = None,
+        max_tokens: int | None = None,
+        prefetch: int = 4,
+        threads: int | None = None,
+        share: bool = False,
+        masks: bool = False,
+        fill: Mapping[str, Fill] | None = None,
+        drop_last: bool = False,
+        pad_last: bool = False,
+        stochastic_length: float | None = None,
+        follow: bool = False,
+        where: str | None = None,
+        on_mismatch: Policy = "raise",
+        open_buckets: int = 4,
+        time_window: str = "1d",
+        budget: int = BUDGET,
+        poll_s: float = 1.0,
+    ) -> None:
+        check_order(order)
+        _check_positive(
+            batch_size=batch_size,
+            max_tokens=max_tokens,
+            prefetch=prefetch,
+            threads=threads,
+            open_buckets=open_buckets,
+            budget=budget,
+        )
+        tenants = (tenant,) if isinstance(tenant, Tenant) else tuple(tenant)
+        self._several = not isinstance(tenant, Tenant)
+        rank, num_ranks = ranks.ranks(rank, num_ranks)
+        order = "log" if follow else order
+        self._options = Options(
+            tenants,
+            deal.Share(
+                rank, num_ranks, batch_size, max_tokens, order != "user", drop_last, pad_last
+            ),
+            order,
+            seed,
+            open_buckets,
+            _span(time_window),
+            _shorten(stochastic_length, tenants),
+            share,
+            masks,
+            dict(fill or {}),
+            device,
+            prefetch,
+            threads,
+            budget,
+        )
+        check_fills(tenants, self._options.fill)
+        wanted = Wanted(lake, tenants, where, on_mismatch)
+        self._follower = Follower(wanted, poll_s) if follow else None
+        self.meters = Meters()
+        self._known: Mapping[str, Mapping[str, Sequence[str]]] = {}
+        self._select(wanted.select())
+        self._epoch = self._position = 0
+        self._worker: tuple[int, int, int] | None = None
+        self._resuming = False
+
+    def __iter__(self) -> Iterator[Any]:
+        """The batches of the epoch, from its beginning or from where a loaded state says."""
+        start = self._position if self._resuming else 0
+        worker = self._working(start)
+        self._resuming = False
+        batches = self._following if self._follower is not None else self._epoch_of
+        return batches(start, worker)
+
+    def __len__(self) -> int:
+        """Batches of this rank in a whole epoch; not known with ``max_tokens`` or ``follow``."""
+        share = self._options.deal
+        if self._follower is not None or share.max_tokens is not None:
+            raise TypeError("the number of batches is not known with max_tokens or follow")
+        steps, rest = divmod(self.examples, share.ranks * share.batch_size)
+        if rest and not share.drop_last:
+            mine = deal.steps(np.zeros(rest, np.int64), share, last=True)[0].examples
+            steps += int(len(mine) > 0)
+        return steps
+
+    @property
+    def examples(self) -> int:
+        """Examples in an epoch, of all ranks."""
+        return sum(sum(buckets.values()) for buckets in self._counts.values())
+
+    @property
+    def dictionaries(self) -> dict[str, dict[str, list[str]]]:
+        """Strings by code (from 1 on) per trait (``events``) and context column (``context``)."""
+        return {place: {n: d.words for n, d in w.items()} for place, w in self._words.items()}
+
+    @property
+    def pointers(self) -> PointerCounts:
+        """How many pointers were checked, and how many of them had what trouble."""
+        return self._selection.judge.counts
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under way, or the next one."""
+        return self._epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to the beginning of an epoch; nothing changes where it is the one under way."""
+        if epoch != self._epoch:
+            self._epoch, self._position, self._resuming = epoch, 0, False
+
+    def stop(self) -> None:
+        """End an iteration that follows: what is left over comes as the last batches."""
+        if self._follower is not None:
+            self._follower.stop()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader is, JSON-able: behind the last batch that was taken.
+
+        The position is one of all ranks, so save it when each has taken as many batches.
+        """
+        return self._state().as_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Let the next iteration go on where ``state`` was saved.
+
+        The number of ranks, workers, threads and the batch size may differ. The loader keeps to the
+        examples there were. Raises :class:`UihError` where lake, tenant, seed or order differ.
+        """
+        saved = State.of(state)
+        selection = self._selection
+        kept = catalog.up_to(selection.examples, saved.log_version)
+        replace(self._state(), lake=catalog.identity(kept)).check(saved)
+        self._check_worker(saved)
+        self._known = saved.words
+        if self._follower is None:
+            selection = replace(selection, examples=kept)
+        self._select(selection)
+        self._epoch, self._position = saved.epoch, saved.position
+        self._worker = None if saved.worker is None else tuple(saved.worker)  # type: ignore[assignment]
+        self._resuming = True
+
+    # Inside
+
+    def _select(self, selection: Selection) -> None:
+        options = self._options
+        stored, examples = selection.snapshot.stored, selection.examples
+        self._selection = selection
+        self._counts: Counts = catalog.counts(selection, options.order, options.span_us)
+        self._words = words_of(selection, options.tenants, options.fill, self._known)
+        self._plan = Plan.of(
+            options.tenants,
+            schema.public_events(stored),
+            examples.public,
+            options.fill,
+            options.masks,
+            self._words,
+        )
+        self._log_version = catalog.log_version(examples)
+        self.__dict__.pop("_engine", None)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        options = self._options
+        engine = Engine(
+            options.device,
+            threads=ranks.threads(options.threads),
+            prefetch=options.prefetch,
+            budget=options.budget,
+            meters=self.meters,
+        )
+        engine.over(self._selection, self._plan)
+        return engine
+
+    def _windows(self, first: int = 0) -> list[Window]:
+        options = self._options
+        order = windows(self._counts, options.seed, self._epoch, options.open_buckets, first)
+        return list(order)
+
+    def _epoch_of(self, start: int, worker: Worker) -> Iterator[Any]:
+        planner = Planner(self._options.recipe(self._plan), self._epoch, start, worker)
+        left = [w for w in self._windows() if w.first + w.count > start]
+        yield from self._run(planner, left, True, worker)
+        self._epoch, self._position = self._epoch + 1, 0
+
+    def _following(self, start: int, worker: Worker) -> Iterator[Any]:
+        assert self._follower is not None
+        planner = Planner(self._options.recipe(self._plan), self._epoch, start, worker)
+        first = 0
+        while True:
+            left = [w for w in self._windows(first) if w.first + w.count > start]
+            yield from self._run(planner, left, False, worker)
+            first += self.examples
+            more = self._follower.more(self._log_version)
+            if more is None:
+                yield from self._run(planner, [], True, worker)
+                return
+            self._known = self.dictionaries
+            engine = self._engine
+            self._select(more)
+            engine.over(self._selection, self._plan)
+            self.__dict__["_engine"] = engine
+            planner.use(self._options.recipe(self._plan))
+
+    def _run(
+        self, planner: Planner, left: list[Window], finish: bool, worker: Worker
+    ) -> Iterator[Any]:
+        names = [tenant.name for tenant in self._options.tenants]
+        for made in self._engine.run(planner, left, finish):
+            self._position = made.after
+            if self._worker is not None:
+                self._worker = (worker.number, worker.workers, worker.workers - 1)
+            batches: list[Batch] = [arrival.received() for arrival in made.arrivals]
+            yield dict(zip(names, batches, strict=True)) if self._several else batches[0]
+
+    def _working(self, start: int) -> Worker:
+        """Which steps of the rank are this process's."""
+        number, workers = ranks.worker()
+        if workers == 1 and self._worker is None:
+            return Worker()
+        resumed = self._resuming and self._worker is not None
+        skip = self._worker[2] if resumed and self._worker else number
+        self._worker = (number, workers, skip)
+        return Worker(number, workers, skip)
+
+    def _state(self) -> State:
+        options = self._options
+        return State(
+            lake=catalog.identity(self._selection.examples),
+            log_version=self._log_version,
+            tenants=[tenant.fingerprint() for tenant in options.tenants],
+            where=self._selection.where,
+            seed=options.seed,
+            order=options.order,
+            open_buckets=options.open_buckets,
+            span_us=options.span_us,
+            stochastic_length=None if options.shorten is None else options.shorten.alpha,
+            epoch=self._epoch,
+            position=self._position,
+            words=self.dictionaries,
+            worker=None if self._worker is None else list(self._worker),
+        )
+
+    @staticmethod
+    def _check_worker(saved: State) -> None:
+        if saved.worker is not None and list(ranks.worker()) != saved.worker[:2]:
+            number, workers = saved.worker[:2]
+            raise UihError(
+                f"the state was saved in worker {number} of {workers} of a DataLoader",
+                hint="resume with as many workers, each with its own state",
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._follower is not None:
+            raise UihError(
+                "a loader that follows cannot go to a worker process",
+                hint="iterate it in the training process; it has threads of its own",
+            )
+        kept = {k: v for k, v in self.__dict__.items() if k != "_engine"}
+        snapshot = replace(self._selection.snapshot, pages=None)  # type: ignore[arg-type]
+        return kept | {"_selection": replace(self._selection, snapshot=snapshot)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        snapshot = replace(self._selection.snapshot, pages=Pages())
+        self._selection = replace(self._selection, snapshot=snapshot)
+
+
+def _check_positive(**given: int | None) -> None:
+    for name, value in given.items():
+        if value is not None and value < 1:
+            raise UihError(f"{name} {value}", hint="it is at least 1")
+
+
+def _span(time_window: str) -> int:
+    try:
+        span = microseconds(time_window)
+    except ValueError as error:
+        raise UihError(f"time_window: {error}") from None
+    _check_positive(time_window=span)
+    return span
+
+
+def _shorten(alpha: float | None, tenants: Sequence[Tenant]) -> StochasticLength | None:
+    if alpha is None:
+        return None
+    for tenant in tenants:
+        for name, group in tenant.groups.items():
+            if group.max_len is None:
+                raise UihError(
+                    f"stochastic_length: group {name!r} of tenant {tenant.name!r} has no max_len",
+                    hint="it is what long histories are measured against; give it one",
+                )
+    return StochasticLength(alpha)

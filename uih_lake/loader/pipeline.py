@@ -1,0 +1,315 @@
+"""Threads that read ahead and copy, and the queue the consumer takes batches from.
+
+All threads are alike: each copies parts of a batch if there is one to fill, else lays out the next
+window, else reads a bucket of a window to come. So copying and reading share the cores however the
+work is split between them, and what comes out never depends on who did it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+import duckdb
+
+from uih_lake.gather.ring import Ring
+from uih_lake.loader.assemble import Assembly, Part
+from uih_lake.loader.batch import Batch
+from uih_lake.loader.block import Block
+from uih_lake.loader.device import Arrival, Device
+from uih_lake.loader.order import Window
+from uih_lake.loader.planner import Planner
+from uih_lake.loader.shelf import Shelf
+from uih_lake.loader.source import Opened, Source
+from uih_lake.session import connect
+
+Session = duckdb.DuckDBPyConnection
+Task = Callable[[Session], None]
+_WINDOWS_AHEAD = 2
+_BLOCKS_AHEAD = 2
+
+
+@dataclass
+class Stage:
+    """A window on its way: first its buckets are read, then it is laid out."""
+
+    window: Window
+    to_read: deque[int]
+    opened: dict[int, Opened] = field(default_factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every bucket has been read."""
+        return len(self.opened) == len(self.window.buckets)
+
+
+@dataclass
+class Filling:
+    """A batch being copied: parts nobody has taken yet, and how many are not done."""
+
+    number: int
+    assembly: Assembly
+    parts: deque[Part]
+    undone: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished batch, per tenant, and the position in the epoch behind it."""
+
+    arrivals: list[Arrival]
+    after: int
+    examples: int
+    events: int
+    nbytes: int
+
+
+class Pipeline:
+    """Makes the batches of some windows with its own threads; use as a context manager."""
+
+    def __init__(
+        self,
+        source: Source,
+        planner: Planner,
+        windows: Iterable[Window],
+        *,
+        finish: bool,
+        shelf: Shelf,
+        ring: Ring,
+        device: Device,
+        threads: int,
+        prefetch: int,
+    ) -> None:
+        self._source, self._planner, self._shelf = source, planner, shelf
+        self._ring, self._device, self._prefetch = ring, device, prefetch
+        self._windows = deque(windows)
+        self._rest = finish  # whether what is left over is still to be laid out
+        self._stages: deque[Stage] = deque()
+        self._jobs: deque[tuple[Block, int]] = deque()
+        self._filling: dict[int, Filling] = {}
+        self._starting = 0
+        self._ready: dict[int, Made] = {}
+        self._started = self._taken = 0
+        self._blocks = self._long = 0
+        self._laying = False
+        self._stopped = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._sessions: list[Session] = []
+        self._threads = [
+            threading.Thread(target=self._work, name=f"uih-loader-{n}", daemon=True)
+            for n in range(threads)
+        ]
+
+    def __enter__(self) -> Pipeline:
+        # Threads must be gone before the interpreter takes the engine apart under them.
+        atexit.register(self.close)
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the threads, whatever they are doing, and wait until they are gone."""
+        with self._changed:
+            self._stopped = True
+            sessions = list(self._sessions)
+            self._changed.notify_all()
+        for session in sessions:
+            session.interrupt()
+        for thread in self._threads:
+            if thread.ident is not None and thread is not threading.current_thread():
+                thread.join()
+        atexit.unregister(self.close)
+
+    def take(self) -> tuple[Made, float] | None:
+        """The next batch and the seconds it was waited for; None at the end.
+
+        Raises what a thread raised, once the batches made before it have been taken.
+        """
+        begin = time.perf_counter()
+        with self._changed:
+            while self._taken not in self._ready:
+                if self._error is not None:
+                    raise self._error
+                if self._stopped or self._is_done():
+                    return None
+                self._changed.wait()
+            made = self._ready.pop(self._taken)
+            self._taken += 1
+            self._changed.notify_all()
+        return made, time.perf_counter() - begin
+
+    @property
+    def depth(self) -> int:
+        """Batches ready to be taken."""
+        return len(self._ready)
+
+    def _is_done(self) -> bool:
+        under_way = self._filling or self._starting or self._long
+        to_come = self._windows or self._stages or self._rest or self._jobs
+        return not (to_come or under_way)
+
+    # What the threads do
+
+    def _work(self) -> None:
+        try:
+            with connect(threads=1) as session:
+                self._work_with(session)
+        except BaseException as error:
+            with self._changed:
+                # A stopped session is interrupted, which is no error of its own.
+                self._error = self._error if self._stopped else error
+                self._stopped = True
+                self._changed.notify_all()
+
+    def _work_with(self, session: Session) -> None:
+        with self._changed:
+            self._sessions.append(session)
+        try:
+            while (task := self._next()) is not None:
+                task(session)
+        finally:
+            with self._changed:
+                self._sessions.remove(session)
+
+    def _next(self) -> Task | None:
+        """Wait for something to do; None when there will be nothing more."""
+        with self._changed:
+            begin = time.perf_counter()
+            while not self._stopped:
+                task = self._copying()
+                if task is None and self._may_be_long():
+                    task = self._laying_out() or self._reading()
+                if task is not None or self._is_done():
+                    self._source.meters.idle(time.perf_counter() - begin)
+                    self._changed.notify_all()
+                    return task
+                self._changed.wait()
+        return None
+
+    def _may_be_long(self) -> bool:
+        """Whether this thread may begin what takes long: one stays behind to copy what it can."""
+        return not self._jobs or self._long < max(1, len(self._threads) - 1)
+
+    def _copying(self) -> Task | None:
+        for filling in self._filling.values():
+            if filling.parts:
+                return partial(self._copy, filling)
+        waiting = len(self._filling) + self._starting + len(self._ready)
+        if self._jobs and waiting < self._prefetch:
+            (block, place), number = self._jobs.popleft(), self._started
+            self._started += 1
+            self._starting += 1
+            return partial(self._start, block, place, number)
+        return None
+
+    def _start(self, block: Block, place: int, number: int, session: Session) -> None:
+        """Lease memory for a batch, and begin to copy."""
+        assembly = Assembly(block, place, self._ring, self._device.on_cpu)
+        parts = deque(assembly.parts())
+        filling = Filling(number, assembly, parts, len(parts), block.after[place])
+        with self._changed:
+            self._starting -= 1
+            self._filling[number] = filling
+            if place == block.jobs[-1]:
+                self._blocks -= 1
+            if len(parts) > 1:
+                self._changed.notify_all()
+        if parts:
+            self._copy(filling, session)
+        else:
+            self._finish(filling)
+
+    def _copy(self, filling: Filling, session: Session) -> None:
+        """Copy parts until there are none left; whoever does the last one finishes the batch."""
+        while True:
+            with self._changed:
+                if not filling.parts:
+                    return
+                part = filling.parts.popleft()
+            part.run()
+            with self._changed:
+                filling.undone -= 1
+                last = filling.undone == 0
+            if last:
+                self._finish(filling)
+                return
+
+    def _finish(self, filling: Filling) -> None:
+        batches: list[Batch] = filling.assembly.batches(self._planner.plan)
+        arrivals = [self._device.send(batch) for batch in batches]
+        events = sum(batch.events for batch in batches)
+        made = Made(arrivals, filling.after, len(batches[0]), events, filling.assembly.nbytes)
+        with self._changed:
+            del self._filling[filling.number]
+            self._ready[filling.number] = made
+            self._changed.notify_all()
+
+    def _laying_out(self) -> Task | None:
+        if self._laying or self._blocks >= _BLOCKS_AHEAD:
+            return None
+        stage = None
+        if self._stages:
+            if not self._stages[0].ready:
+                return None
+            stage = self._stages.popleft()
+        elif self._windows or not self._rest:
+            return None
+        else:
+            self._rest = False
+        self._laying = True
+        self._long += 1
+        return partial(self._lay_out, stage)
+
+    def _lay_out(self, stage: Stage | None, session: Session) -> None:
+        if stage is None:
+            block = self._planner.rest()
+        else:
+            block = self._planner.lay(stage.window, stage.opened)
+        with self._changed:
+            self._laying = False
+            self._long -= 1
+            if block is not None and block.jobs:
+                self._blocks += 1
+                self._jobs += [(block, place) for place in block.jobs]
+            self._changed.notify_all()
+
+    def _reading(self) -> Task | None:
+        while self._windows and len(self._stages) < _WINDOWS_AHEAD:
+            window = self._windows.popleft()
+            self._stages.append(Stage(window, deque(window.buckets)))
+        for stage in self._stages:
+            if stage.to_read:
+                return self._reading_of(stage)
+        return None
+
+    def _reading_of(self, stage: Stage) -> Task | None:
+        bucket = stage.to_read[0]
+        known = self._shelf.get(bucket)
+        if known is not None:
+            stage.to_read.popleft()
+            stage.opened[bucket] = known
+            return self._laying_out() or self._reading()
+        starved = not (self._jobs or self._filling or self._starting or self._laying)
+        if not self._shelf.reserve(bucket, must=starved and stage is self._stages[0]):
+            return None
+        stage.to_read.popleft()
+        self._long += 1
+        return partial(self._read, stage, bucket)
+
+    def _read(self, stage: Stage, bucket: int, session: Session) -> None:
+        opened = self._source.open(session, bucket)
+        with self._changed:
+            self._long -= 1
+            self._shelf.put(bucket, opened)
+            stage.opened[bucket] = opened
+            self._changed.notify_all()

@@ -1,0 +1,149 @@
+"""From opened windows to blocks of batches, window after window; what is left over waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from uih_lake.errors import LakeError
+from uih_lake.gather.moves import Int64
+from uih_lake.loader import order
+from uih_lake.loader.block import Block, Chosen, lay_out
+from uih_lake.loader.deal import Share, Step, steps
+from uih_lake.loader.lengths import StochasticLength
+from uih_lake.loader.order import Order, Window
+from uih_lake.loader.plan import Plan
+from uih_lake.loader.source import Opened, Resolved
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what the batches of an epoch are."""
+
+    plan: Plan
+    deal: Share
+    order: Order
+    seed: int
+    open_buckets: int
+    span_us: int
+    shorten: StochasticLength | None
+    share: bool
+
+    def cost(self, resolved: Resolved) -> Int64:
+        """Events that each example may have, over all sequences: a bound known without reading."""
+        visible, total = resolved.visible, np.zeros(len(resolved), np.int64)
+        for cutting in self.plan.sequences:
+            longest = cutting.group.max_len
+            total += visible if longest is None else np.minimum(visible, longest)
+        return total
+
+    def places(self, resolved: Resolved, slot: int) -> Int64:
+        """The examples of a bucket that are in a slot."""
+        if self.order == "time":
+            return np.flatnonzero(resolved.request_ts // self.span_us == slot)
+        if self.order == "log":
+            return np.flatnonzero(resolved.log_version == slot)
+        return np.arange(len(resolved))
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of ``workers`` processes that share a rank's steps; ``skip`` steps are before its own."""
+
+    number: int = 0
+    workers: int = 1
+    skip: int = 0
+
+
+class Planner:
+    """Lays out the windows of one epoch, in order, from position ``start`` on."""
+
+    def __init__(self, recipe: Recipe, epoch: int, start: int, worker: Worker) -> None:
+        self._recipe = recipe
+        self._epoch = epoch
+        self._start = start
+        self._worker = worker
+        self._pending: Chosen | None = None
+        self._first = start
+        self._steps = 0
+
+    @property
+    def plan(self) -> Plan:
+        """What is read."""
+        return self._recipe.plan
+
+    def use(self, recipe: Recipe) -> None:
+        """Go on with a recipe whose dictionaries have grown."""
+        self._recipe = recipe
+
+    def lay(self, window: Window, opened: dict[int, Opened]) -> Block | None:
+        """The batches that can be cut now that ``window`` is open."""
+        fresh = self._chosen(window, opened)
+        skip = max(0, self._start - window.first)
+        if skip:
+            fresh = fresh.take(np.arange(skip, len(fresh)))
+        self._pending = fresh if self._pending is None else self._pending.then(fresh)
+        return self._cut(False)
+
+    def rest(self) -> Block | None:
+        """The batches of what is left over when no window is to come."""
+        return None if self._pending is None else self._cut(True)
+
+    def _cut(self, last: bool) -> Block | None:
+        pending = self._pending
+        assert pending is not None
+        cut = steps(pending.cost, self._recipe.deal, last)
+        if not cut:
+            return None
+        mine = [step for number, step in enumerate(cut, self._steps) if self._is_mine(number, step)]
+        first, end = self._first, cut[-1].after
+        self._steps += len(cut)
+        self._first += end
+        self._pending = pending.take(np.arange(end, len(pending))) if end < len(pending) else None
+        if not mine:
+            return None
+        recipe = self._recipe
+        return lay_out(pending, mine, first, recipe.plan, recipe.shorten, recipe.share)
+
+    def _is_mine(self, number: int, step: Step) -> bool:
+        behind = number - self._worker.skip
+        return len(step.examples) > 0 and behind >= 0 and behind % self._worker.workers == 0
+
+    def _chosen(self, window: Window, opened: dict[int, Opened]) -> Chosen:
+        """The examples of a window, shuffled."""
+        recipe = self._recipe
+        sources = tuple(opened[bucket] for bucket in window.buckets)
+        places = [recipe.places(source.resolved, window.slot) for source in sources]
+        if sum(map(len, places)) != window.count:
+            raise LakeError(
+                f"buckets {', '.join(map(str, window.buckets))} have {sum(map(len, places))} "
+                f"examples, {window.count} were counted",
+                hint="make a new loader: examples were erased while this one was at work",
+            )
+        draw = (
+            order.draws(window, recipe.seed, self._epoch)
+            if recipe.shorten is not None
+            else np.zeros(window.count)
+        )
+        each = zip(sources, places, strict=True)
+        cost = [recipe.cost(source.resolved)[place] for source, place in each]
+        chosen = Chosen(
+            sources,
+            np.repeat(np.arange(len(sources)), [len(place) for place in places]),
+            np.concatenate(places),
+            np.concatenate(cost),
+            draw,
+        )
+        users = self._users(sources, places) if recipe.order == "user" else None
+        return chosen.take(order.shuffled(window, recipe.seed, self._epoch, users))
+
+    @staticmethod
+    def _users(sources: tuple[Opened, ...], places: list[Any]) -> Int64:
+        """A number per example that tells the users of all buckets apart."""
+        numbers, base = [], 0
+        for source, place in zip(sources, places, strict=True):
+            numbers.append(source.resolved.user[place] + base)
+            base += len(source.resolved)
+        return np.concatenate(numbers)

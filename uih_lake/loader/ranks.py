@@ -1,0 +1,40 @@
+"""Which rank this process is: as told, else as torch.distributed knows, else as the environment."""
+
+from __future__ import annotations
+
+import os
+
+import torch.distributed
+from torch.utils.data import get_worker_info
+
+from uih_lake.errors import UihError
+
+
+def ranks(rank: int | None, num_ranks: int | None) -> tuple[int, int]:
+    """This process's rank and the number of ranks."""
+    if (rank is None) != (num_ranks is None):
+        raise UihError("rank and num_ranks go together", hint="give both, or neither")
+    if rank is None or num_ranks is None:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            rank, num_ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        else:
+            rank = int(os.environ.get("RANK", 0))
+            num_ranks = int(os.environ.get("WORLD_SIZE", 1))
+    if not 0 <= rank < num_ranks:
+        raise UihError(f"rank {rank} of {num_ranks}", hint="a rank is from 0 to num_ranks - 1")
+    return rank, num_ranks
+
+
+def worker() -> tuple[int, int]:
+    """This process's number among the workers of a DataLoader, and how many there are."""
+    info = get_worker_info()
+    return (0, 1) if info is None else (info.id, info.num_workers)
+
+
+def threads(asked: int | None) -> int:
+    """Threads of this process's loader: as asked, else the usable cores, shared by the workers."""
+    if asked is not None:
+        if asked < 1:
+            raise UihError(f"{asked} threads", hint="give at least 1")
+        return asked
+    return max(1, min(16, len(os.sched_getaffinity(0)) // worker()[1]))

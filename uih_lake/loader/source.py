@@ -1,0 +1,187 @@
+"""Buckets in memory: examples with their resolved ranges, and the columns they are gathered from.
+
+Resolving reads the key columns and is done once: the ranges are small, kept for later epochs, and
+stay valid because a loader sees one snapshot. Reading the columns is all that a later epoch does.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uih_lake import names
+from uih_lake.gather.moves import Int64
+from uih_lake.loader.columns import Column, Stored
+from uih_lake.loader.meters import Meters
+from uih_lake.loader.plan import Plan, statement
+from uih_lake.materialize import Selection
+from uih_lake.resolve.cut import Ranges
+from uih_lake.resolve.placed import placed
+from uih_lake.resolve.plan import Bounds, Scan
+from uih_lake.resolve.run import Resolver
+from uih_lake.session import fetch
+
+RESOLVED_BYTES = 256 << 20
+"""Resolved ranges kept for later epochs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Resolved:
+    """The examples of one bucket, by user, request time and id, and what their sequences are.
+
+    ``passed`` is False for an example the policy drops, ``visible`` the number of events visible to
+    each, ``user`` a number per user, ``ranges`` per sequence the rows of the scan it is cut from,
+    ``reads`` per scan the statement that reads its columns, with parameters.
+    """
+
+    bucket: int
+    example_id: pa.Array
+    user_id: pa.Array
+    user: Int64
+    request_ts: Int64
+    log_version: Int64
+    visible: Int64
+    passed: npt.NDArray[np.bool_]
+    context: tuple[Stored, ...]
+    ranges: dict[str, Ranges]
+    reads: tuple[tuple[str, dict[str, Any]], ...]
+
+    def __len__(self) -> int:
+        return len(self.request_ts)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory, about."""
+        ranges = sum(r.offsets.nbytes + 2 * r.starts.nbytes for r in self.ranges.values())
+        context = sum(stored.nbytes for stored in self.context)
+        ids = int(self.example_id.nbytes + self.user_id.nbytes)
+        return ranges + context + ids + 40 * len(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A bucket ready to gather from: per scan the columns of its rows."""
+
+    resolved: Resolved
+    columns: tuple[tuple[Stored, ...], ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the columns."""
+        return sum(stored.nbytes for scan in self.columns for stored in scan)
+
+
+class Source:
+    """Opens buckets; used by several threads, each with a session of its own."""
+
+    def __init__(self, selection: Selection, plan: Plan, meters: Meters) -> None:
+        context = tuple(column.name for column in plan.context)
+        self.selection = replace(selection, context=(*context, names.LOG_VERSION))
+        self.plan = plan
+        self.meters = meters
+        self._lock = threading.Lock()
+        self._kept: dict[int, Resolved] = {}
+        self._kept_bytes = 0
+
+    def open(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> Opened:
+        """Read one bucket that has examples."""
+        resolved = self._kept.get(bucket)
+        if resolved is None:
+            resolved = self._resolve(duck, bucket)
+            self._keep(resolved)
+        places = range(len(self.plan.scans))
+        opened = Opened(resolved, tuple(self._read(duck, resolved, place) for place in places))
+        self.meters.note_reads()
+        return opened
+
+    def _keep(self, resolved: Resolved) -> None:
+        with self._lock:
+            if self._kept_bytes + resolved.nbytes <= RESOLVED_BYTES:
+                self._kept_bytes += resolved.nbytes
+                self._kept[resolved.bucket] = resolved
+
+    def _resolve(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> Resolved:
+        resolver = Resolver(self.selection.snapshot, duck)
+        asked = self.selection.asked(duck, bucket)
+        ranges, proof = placed(self.selection.snapshot, self.plan.scans, asked, bucket), asked
+        in_place = ranges is not None  # in the file they were cut from, which is proof enough
+        if ranges is None:
+            keys_only = [replace(scan, traits=()) for scan in self.plan.scans]
+            found = resolver.resolve(keys_only, asked, bucket)
+            ranges = {name: r for cut in found.cuts for name, r in cut.ranges.items()}
+            proof = found.proof
+        with self._lock:
+            passed = self.selection.judge.passed(asked, proof)
+        reads = [
+            self._statement(resolver, scan, columns, None if in_place else asked, bucket)
+            for scan, columns in zip(self.plan.scans, self.plan.columns, strict=True)
+        ]
+        user_id = _whole(asked, names.USER_ID)
+        return Resolved(
+            bucket,
+            example_id=_whole(asked, names.EXAMPLE_ID),
+            user_id=user_id,
+            user=_ordinals(user_id),
+            request_ts=_whole(asked, names.REQUEST_TS).view(pa.int64()).to_numpy(),
+            log_version=_whole(asked, names.LOG_VERSION).to_numpy(),
+            visible=_whole(asked, names.LENGTH).to_numpy(),
+            passed=passed,
+            context=tuple(c.loaded(_whole(asked, c.name)) for c in self.plan.context),
+            ranges=ranges,
+            reads=tuple(reads),
+        )
+
+    def _statement(
+        self,
+        resolver: Resolver,
+        scan: Scan,
+        columns: tuple[Column, ...],
+        asked: pa.Table | None,
+        bucket: int,
+    ) -> tuple[str, dict[str, Any]]:
+        """What reads the rows that were resolved, in their order, with columns to gather from.
+
+        The scan that resolved ``asked`` once more with other columns; without it, the whole file.
+        """
+        if asked is None:
+            return statement(resolver.whole(scan.traits, bucket), columns)
+        bounds = Bounds.of(asked)
+        since, until = bounds.reach(scan)
+        rows = resolver.statement(scan, scan.traits, asked.column(names.USER_ID), bucket)
+        sql, words = statement(rows, columns)
+        newest = int(bounds.lake_version.max())
+        return sql, {"since": since, "until": until, "newest": newest, **words}
+
+    def _read(
+        self, duck: duckdb.DuckDBPyConnection, resolved: Resolved, place: int
+    ) -> tuple[Stored, ...]:
+        """The columns of one scan."""
+        bucket, scan = resolved.bucket, self.plan.scans[place]
+        self.selection.snapshot.check(bucket, bucket, scan.traits)
+        rows = fetch(duck, *resolved.reads[place])
+        stored = []
+        for number, column in enumerate(self.plan.columns[place]):
+            valid = _whole(rows, f"m{number}") if column.masked else None
+            stored.append(column.scanned(_whole(rows, f"v{number}"), valid))
+        return tuple(stored)
+
+
+def _whole(table: pa.Table, name: str) -> pa.Array:
+    """A column in one piece."""
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _ordinals(users: pa.Array) -> Int64:
+    """A number per user, for users in order."""
+    new = np.zeros(len(users), np.int64)
+    if len(users) > 1:
+        new[1:] = pc.not_equal(users[1:], users[:-1]).to_numpy(zero_copy_only=False)
+    return np.cumsum(new)

@@ -1,0 +1,75 @@
+"""Where a loader is, as JSON: enough to go on in another process, on other ranks or threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from uih_lake.errors import UihError
+
+SCHEMA = 1
+_MUST_AGREE = {
+    "lake": "another lake, or other examples of it",
+    "tenants": "another tenant",
+    "where": "another condition on the examples",
+    "seed": "another seed",
+    "order": "another order",
+    "open_buckets": "another number of open buckets",
+    "span_us": "another time window",
+    "stochastic_length": "another stochastic_length",
+}
+
+
+@dataclass(frozen=True)
+class State:
+    """``position`` examples of the order of ``epoch`` have been consumed, by all ranks together.
+
+    ``log_version`` is the newest of the examples there were, ``lake`` says which they are, and
+    ``words`` are the strings of each dictionary by code. In a DataLoader worker, ``worker`` is its
+    number and how many there are.
+    """
+
+    lake: str
+    log_version: int
+    tenants: list[str]
+    where: str
+    seed: int
+    order: str
+    open_buckets: int
+    span_us: int
+    stochastic_length: float | None
+    epoch: int
+    position: int
+    words: dict[str, dict[str, list[str]]]
+    worker: list[int] | None = None
+    schema: int = SCHEMA
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, saved: Mapping[str, Any]) -> State:
+        """Read :meth:`as_dict`; raises :class:`UihError` for anything else."""
+        if saved.get("schema") != SCHEMA:
+            raise UihError(
+                f"a loader state of schema {saved.get('schema')!r}",
+                hint=f"this version reads schema {SCHEMA}",
+            )
+        try:
+            return cls(**saved)
+        except TypeError as error:
+            raise UihError(
+                f"no state of a loader: {error}", hint="give what state_dict() returned"
+            ) from None
+
+    def check(self, other: State) -> None:
+        """Raise :class:`UihError` where ``other`` was saved by a loader of something else."""
+        for name, what in _MUST_AGREE.items():
+            mine, saved = getattr(self, name), getattr(other, name)
+            if mine != saved:
+                raise UihError(
+                    f"the state was saved for {what}: {name} {saved!r}, this loader has {mine!r}",
+                    hint="load it into a loader made with the same arguments over the same lake",
+                )
