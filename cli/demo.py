@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DELIVERIES = 5
 BUCKETS = 8
+BATCH = 256
 TENANT = """\
 name = "ranker"
 context = ["label", "surface"]        # columns of the request that travel along
@@ -183,9 +184,34 @@ On disk, compressed:
   the lake: every event once, all its traits        {size(sizes["uih"] + sizes["recent"]):>9}
             examples with their pointers            {size(sizes["examples"]):>9}
   fat rows: this tenant alone, sorted by user       {size(written):>9}
-            before compression                      {size(plain):>9}
-"""
+            before compression                      {size(plain):>9}"""
         )
 
     def tensors(self) -> None:
-        """One batch as tensors."""
+        """One batch as tensors, straight from the lake."""
+        from uih_lake import Lake, Loader, Tenant
+
+        lake, tenant = self.path("lake"), self.path("ranker.toml")
+        self.tell(
+            f"""
+A trainer needs no fat rows. Batches come straight from the lake, as jagged tensors:
+>>> import uih_lake as uih
+>>> lake, tenant = uih.Lake.open({lake!r}), uih.Tenant.load({tenant!r})
+>>> batch = next(iter(uih.Loader(lake, tenant, batch_size={BATCH}, seed=0)))
+>>> batch["history"].values["item_id"], batch["history"].offsets  # and so on"""
+        )
+        loader = Loader(Lake.open(lake), Tenant.load(tenant), batch_size=BATCH, seed=0)
+        batches: Any = iter(loader)
+        with closing(batches):  # or it would go on reading ahead
+            batch = next(batches)
+        tensors = {"label": batch.context["label"]}
+        for name, group in batch.groups.items():
+            tensors |= {f"{name}.{trait}": values for trait, values in group.values.items()}
+            tensors[f"{name}.offsets"] = group.offsets
+        for name, tensor in tensors.items():
+            self.tell(f"  {name:<18} {_shape(tensor)}")
+
+
+def _shape(values: Any) -> str:
+    """Type and shape of a tensor, e.g. ``int64 [256]``."""
+    return f"{str(values.dtype).removeprefix('torch.')} {list(values.shape)}"

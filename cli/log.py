@@ -65,8 +65,8 @@ def log(
     if facts["examples"]:
         text += (
             f" at lake version {facts['lake_version']}, example_id {facts['first_id']} to"
-            f" {facts['last_id']}\n{facts['mean_length']:,.1f} events visible on average, none to"
-            f" {amount(facts['without_history'], 'example')}"
+            f" {facts['last_id']}\n{facts['mean_length']:,.1f} events visible on average;"
+            f" {amount(facts['without_history'], 'example')} without any"
         )
     terminal.report(text, facts, as_json)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -306,6 +307,7 @@ def test_the_demo_goes_all_the_way_and_its_commands_work(tmp_path: Path) -> None
     verbs = [line.split()[2] for line in shown]
     assert verbs == ["create", *["append"] * 4, "seal", "append", "sql", "log", "materialize"]
     assert told("info", place / "lake")["events"] == 20_000
+    assert re.search(r"^  history\.offsets +int64 \[201\]$", text, re.MULTILINE)
     assert pq.read_metadata(place / "training" / "part-00000.parquet").num_rows == 200
     again = shown[-1].split()[2:]
     assert done(*again, "--overwrite").endswith("\n")

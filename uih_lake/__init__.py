@@ -25,27 +25,34 @@ from uih_lake.errors import (
 
 if TYPE_CHECKING:
     from uih_lake.api import Lake
+    from uih_lake.loader import Batch, Jagged, Loader
     from uih_lake.pointers.policy import Counts
     from uih_lake.tenant import Group, Tenant
 
     __version__: str
 
 _LAZY = {
+    "Batch": "uih_lake.loader",
     "Counts": "uih_lake.pointers.policy",
     "Group": "uih_lake.tenant",
+    "Jagged": "uih_lake.loader",
     "Lake": "uih_lake.api",
+    "Loader": "uih_lake.loader",
     "Tenant": "uih_lake.tenant",
 }
 """Exported name -> the module that is imported when it is first asked for."""
 
 __all__ = [
+    "Batch",
     "ConflictError",
     "CorruptionError",
     "Counts",
     "Group",
     "InputError",
+    "Jagged",
     "Lake",
     "LakeError",
+    "Loader",
     "OutputError",
     "PointerError",
     "SchemaError",
