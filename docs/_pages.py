@@ -117,4 +117,5 @@ def _listed(paragraph: re.Match[str]) -> str:
     items = paragraph[1].split("\n<code>")
     if len(items) < 2 or not all(line.startswith(("<code>", " ")) for line in lines):
         return paragraph[0]
-    return "<ul>\n" + "".join(f"<li><code>{i.removeprefix('<code>')}</li>\n" for i in items) + "</ul>"
+    told = (f"<li><code>{item.removeprefix('<code>')}</li>" for item in items)
+    return "\n".join(["<ul>", *told, "</ul>"])

@@ -1,10 +1,10 @@
 """Runs the examples of a page, one after the other, as a reader would who starts at its top.
 
-Blocks in ``python`` share one namespace, blocks in ``sh`` hold commands of `uihlake`, a block in
-``sql`` is asked of the lake ``shop``, and one with a title is written to the file of that name. All
-of a page happens in one directory. A ``text`` block right behind an example is what it prints, with
-``...`` for whatever may differ. A comment before an example says that it is refused, or why it is
-not run. Examples in a comment are run as well: they set up what the reader is told in words.
+Blocks in ``python`` share one namespace, blocks in ``sh`` hold commands of `uihlake`, and a block
+in ``sql`` is asked of the lake ``shop``. One with a title is a file of that name, there from the
+start. All of a page happens in one directory. A ``text`` block right behind an example is what it
+prints, with ``...`` for whatever may differ. A comment before an example says that it is refused,
+or why it is not run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,15 +79,22 @@ def _until_end(lines: Iterator[tuple[int, str]]) -> Iterator[str]:
 class Reader:
     """Someone who types in every example of a page, in the directory they are in."""
 
-    def __init__(self, page: str) -> None:
+    def __init__(self, page: str, names: Mapping[str, Any] | None = None) -> None:
         self._page = page
-        self._names: dict[str, Any] = {"__name__": "__main__"}
+        self._names: dict[str, Any] = {"__name__": "__main__", **(names or {})}
 
-    def follow(self, block: Block) -> None:
+    def read(self, text: str) -> None:
+        """Follow the whole page, in the current directory."""
+        found = blocks(text)
+        for block in found:
+            if block.title:
+                Path(block.title).parent.mkdir(parents=True, exist_ok=True)
+                Path(block.title).write_text(block.text + "\n", encoding="utf-8")
+        for block in found:
+            self._follow(block)
+
+    def _follow(self, block: Block) -> None:
         """Do what a block says; raises AssertionError where it goes another way than it tells."""
-        if block.title:
-            Path(block.title).parent.mkdir(parents=True, exist_ok=True)
-            Path(block.title).write_text(block.text + "\n", encoding="utf-8")
         if not block.is_example or block.remark.startswith("not run: "):
             return
         printed = getattr(self, f"_{block.kind}")(block)
