@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uih_lake import Group, Lake, Tenant
-from uih_lake.gather import cpu
+from uih_lake.gather import moves
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import connect
 from uih_lake.workload import Workload
@@ -126,7 +126,7 @@ def gather(folder: Path, sizes: Sizes) -> Result:
                 if name not in buffers or len(buffers[name]) < total:
                     buffers[name] = np.zeros(2 * total, values.dtype)
                 began = time.perf_counter()
-                cpu.gather(values, batch, buffers[name][:total])
+                moves.gather(values, batch, buffers[name][:total])
                 seconds += time.perf_counter() - began
     return {"rows": events, "unit": "events", "seconds": seconds}
 

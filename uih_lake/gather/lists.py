@@ -7,13 +7,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uih_lake.gather import cpu
+from uih_lake.gather.moves import gather, running
 from uih_lake.resolve.cut import Ranges
 
 
 def lists(column: pa.Array, ranges: Ranges) -> pa.ListArray:
     """``list<T>`` array with the values of ``column`` (type T) in the rows of each example."""
-    offsets = pa.array(cpu.offsets(ranges).astype(np.int32))
+    offsets = pa.array(running(ranges.lengths).astype(np.int32))
     return pa.ListArray.from_arrays(offsets, take(column, ranges))
 
 
@@ -37,7 +37,7 @@ def _take_fixed(column: pa.Array, ranges: Ranges) -> pa.Array:
     values = np.frombuffer(column.buffers()[1] or b"", width)
     total = int(ranges.lengths.sum())
     out = np.empty(total, width)
-    cpu.gather(values[column.offset : column.offset + len(column)], ranges, out)
+    gather(values[column.offset : column.offset + len(column)], ranges, out)
     valid = _gather_valid(column, ranges, total)
     return pa.Array.from_buffers(kind, total, [valid, pa.py_buffer(out)])
 
@@ -48,7 +48,7 @@ def _gather_valid(column: pa.Array, ranges: Ranges, total: int) -> pa.Buffer | N
         return None
     valid = pc.is_valid(column).cast(pa.uint8()).to_numpy()
     out = np.empty(total, np.uint8)
-    cpu.gather(valid, ranges, out)
+    gather(valid, ranges, out)
     return pa.py_buffer(np.packbits(out, bitorder="little"))
 
 

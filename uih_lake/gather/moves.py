@@ -105,6 +105,16 @@ def copy(addresses: Int64, widths: Int64, moves: Moves, first: int, last: int, o
     _copy(addresses, widths, moves.runs, moves.starts, moves.stops, first, last, out)
 
 
+def gather(values: npt.NDArray[Any], ranges: Ranges, out: npt.NDArray[Any]) -> None:
+    """Copy the rows of ``ranges`` from one column to ``out``, example by example, oldest first.
+
+    Both arrays are one-dimensional and of one dtype; ``out`` holds exactly the gathered events.
+    """
+    moves = Moves.of(np.zeros(len(ranges.starts), np.int64), ranges.starts, ranges.stops)
+    width, place = np.array([values.dtype.itemsize]), np.array([address(out)])
+    copy(np.array([[address(values)]]), width, moves, 0, len(moves), place)
+
+
 def address(values: npt.NDArray[Any]) -> int:
     """Where an array begins in memory."""
     return int(values.__array_interface__["data"][0])
