@@ -25,7 +25,7 @@ from uih_lake.errors import (
 
 if TYPE_CHECKING:
     from uih_lake.api import Lake
-    from uih_lake.loader import Batch, Jagged, Loader
+    from uih_lake.loader import Batch, Jagged, Loader, Shared
     from uih_lake.pointers.policy import Counts
     from uih_lake.tenant import Group, Tenant
 
@@ -38,6 +38,7 @@ _LAZY = {
     "Jagged": "uih_lake.loader",
     "Lake": "uih_lake.api",
     "Loader": "uih_lake.loader",
+    "Shared": "uih_lake.loader",
     "Tenant": "uih_lake.tenant",
 }
 """Exported name -> the module that is imported when it is first asked for."""
@@ -56,6 +57,7 @@ __all__ = [
     "OutputError",
     "PointerError",
     "SchemaError",
+    "Shared",
     "SqlRefused",
     "Tenant",
     "TenantError",
