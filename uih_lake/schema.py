@@ -31,6 +31,15 @@ NO_EVENTS = pa.schema([pa.field(names.EVENT_TS, TIME), *_STORED_KEYS])
 """Stored event columns of a lake that has not seen an event: the type of ``user_id`` is open."""
 
 
+PLACED = (
+    pa.field(names.BUCKET, pa.int32()),
+    pa.field(names.RUN, pa.int64()),
+    pa.field(names.END, pa.int64()),
+    pa.field(names.GAPS, pa.list_(pa.int64())),
+)
+"""Hidden columns of an example: where its user is kept, and the place of its pointer in a file."""
+
+
 def stored_events(events: pa.Schema) -> pa.Schema:
     """Stored columns for normalised ``events`` (``user_id, event_ts, arrival_ts``, traits)."""
     user = pa.field(names.USER_ID, events.field(names.USER_ID).type)

@@ -76,8 +76,7 @@ def _stored(store: Store) -> pa.Schema:
         return store.examples.schema
     events = store.recent.schema
     user = events.field(names.USER_ID).type if names.USER_ID in events.names else pa.int64()
-    bucket = pa.field(names.BUCKET, pa.int32())
-    return schema.nullable(schema.pointers(user, pa.int64()).append(bucket))
+    return schema.nullable(pa.schema([*schema.pointers(user, pa.int64()), *schema.PLACED]))
 
 
 def add(store: Store, tables: Sequence[pa.Table], numbered: bool) -> int:
