@@ -274,7 +274,7 @@ class Lake:
         """Audit the files and resolve all pointers, or about ``sample``, against their digests."""
         snapshot, examples = self._snapshot(), Examples.of(self._store)
         selection = Selection(snapshot, examples, self._judge("keep", Counts()))
-        return verify(selection, sample, seed, progress)
+        return verify(self._store, selection, sample, seed, progress)
 
     def materialize(
         self,

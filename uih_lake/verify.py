@@ -6,7 +6,7 @@ length and digest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -17,9 +17,11 @@ import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema, sqlfile
 from uih_lake.errors import CorruptionError
+from uih_lake.lake import heads
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.sqltypes import listed
+from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import connect, fetch
@@ -64,7 +66,9 @@ class Report:
         return {"passed": self.passed, "checks": checks, "pointers": self.pointers}
 
 
-def verify(selection: Selection, sample: int | None, seed: int, progress: Progress) -> Report:
+def verify(
+    store: Store, selection: Selection, sample: int | None, seed: int, progress: Progress
+) -> Report:
     """Audit the files and resolve all, or about ``sample``, of the pointers of ``selection``.
 
     ``selection`` judges with the policy ``keep``, so that every fault is counted.
@@ -72,6 +76,7 @@ def verify(selection: Selection, sample: int | None, seed: int, progress: Progre
     # Nothing that was checked before counts: this is where a file that changed since is found.
     selection = replace(selection, snapshot=replace(selection.snapshot, pages=Pages()))
     audit = _Audit(selection, sample, np.random.default_rng(seed))
+    audit.logs(table.root for table in store.tables)
     audit.examples_files()
     with connect() as duck:
         resolver = Resolver(selection.snapshot, duck)
@@ -83,6 +88,7 @@ def verify(selection: Selection, sample: int | None, seed: int, progress: Progre
 
 _CHECKS = {
     "ledger": "events in the files are those appended less those erased",
+    "logs": "every entry of every Delta log is the one that was committed",
     "pages": "every page of every file has its checksum",
     "order": "sealed files are sorted by user, event time, arrival",
     "keys": "no event is there twice, in one tier or over both",
@@ -124,6 +130,14 @@ class _Audit:
         self._users(duck, history, bucket)
         self._contents(duck, history, bucket)
         self._pointers(duck, resolver, bucket)
+
+    def logs(self, tables: Iterable[str]) -> None:
+        """Check the Delta logs of the tables in these directories."""
+        for table in tables:
+            try:
+                self.checks["logs"].looked_at += heads.check_entries(table)
+            except CorruptionError as error:
+                self.checks["logs"].found(1, str(error))
 
     def examples_files(self) -> None:
         """Check the pages of the examples, and go on with those that are in sound files."""

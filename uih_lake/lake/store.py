@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_
 
 from uih_lake import names, schema
 from uih_lake.errors import CorruptionError, LakeError
+from uih_lake.lake import heads
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.tables import Table
 
@@ -68,6 +69,8 @@ class Store:
         events = schema.NO_EVENTS
         stored = pa.schema([f for f in events if f.name != names.LAKE_VERSION])
         examples = pa.schema([pa.field(names.REQUEST_TS, schema.TIME)])
+        for name in (names.EXAMPLES, names.FORGOTTEN, names.RECENT, names.UIH):
+            heads.drop(_child(root, name))
         Table.create(_child(root, names.EXAMPLES), examples, names.LOG_VERSION, settings)
         Table.create(_child(root, names.FORGOTTEN), schema.TOMBSTONES, names.LAKE_VERSION, settings)
         Table.create(_child(root, names.RECENT), stored, names.LAKE_VERSION, settings)
@@ -132,6 +135,15 @@ class Store:
         cutoff = self.uih.counter(RETAINED)
         return schema.MIN_TIME if cutoff is None else cutoff
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All of them, in the order in which to refresh them.
+
+        The examples come first, so that no pointer is newer than the events; the tombstones last,
+        so that who has been erased is known to be.
+        """
+        return self.examples, self.recent, self.uih, self.forgotten
+
     def refresh(self) -> None:
         """Move to the newest version of every table.
 
@@ -157,7 +169,7 @@ class Store:
 
     def _refreshed_difference(self) -> int:
         """Refresh every table; events in the files less events in the ledger."""
-        for table in (self.examples, self.forgotten, self.recent, self.uih):
+        for table in self.tables:
             table.refresh()
         if self.sealed > self.lake_version:  # sealed after we had looked at recent
             self.recent.refresh()

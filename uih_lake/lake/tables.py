@@ -23,6 +23,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from uih_lake.errors import ConflictError, CorruptionError, LakeError
+from uih_lake.lake import heads
 
 T = TypeVar("T")
 
@@ -118,8 +119,13 @@ class Table:
         ]
 
     def refresh(self) -> None:
-        """Move to the newest version."""
+        """Move to the newest version.
+
+        Raises :class:`CorruptionError` where the log ends before a version it has reached before.
+        """
+        least = heads.noted(self.root)
         self._delta.update_incremental()
+        heads.check_reached(self.root, self.version, least)
 
     def commit(
         self,
@@ -176,6 +182,7 @@ class Table:
                 raise Raced from error
             raise
         self.refresh()
+        heads.note(self.root, self.version)
 
     @contextmanager
     def discarding(self, files: Sequence[File]) -> Iterator[None]:

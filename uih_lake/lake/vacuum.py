@@ -14,5 +14,4 @@ def vacuum(store: Store, retain_hours: int) -> list[str]:
     """
     with lease.sweeping(store.root):
         store.refresh()
-        tables = (store.recent, store.uih, store.examples, store.forgotten)
-        return [path for table in tables for path in table.vacuum(retain_hours)]
+        return [path for table in store.tables for path in table.vacuum(retain_hours)]
