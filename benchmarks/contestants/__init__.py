@@ -1,0 +1,1 @@
+"""The contestants: one way each to turn what is stored into batches."""

@@ -1,0 +1,120 @@
+"""The lake: its loader in both forms. Each epoch makes a new loader, inside what is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from benchmarks.batch import TRAITS, Batch, tally
+from benchmarks.contestants.base import Contestant
+from benchmarks.workload import Bench, tenant
+from uih_lake import names
+from uih_lake.loader import Loader
+
+
+def contestants(bench: Bench, length: int) -> list[Contestant]:
+    """The loader as it comes, with shared history laid out once, and in its second epoch and on.
+
+    Pointers know their place, so what is needed of the history are the traits.
+    """
+    history, examples = files(bench, names.UIH), files(bench, names.EXAMPLES)
+    read = column_bytes(history, set(TRAITS)) + column_bytes(examples)
+    decoded = column_bytes(history, set(TRAITS), decoded=True)
+    paths = (*history, *examples)
+    ways: dict[str, Callable[[Bench, int], Iterator[Batch]]] = {
+        "uih": copying,
+        "uih share": shared,
+        "uih later epochs": later,
+    }
+    return [
+        Contestant(f"{name} loader", name, partial(way, bench, length), paths, read, decoded)
+        for name, way in ways.items()
+    ]
+
+
+def loader(bench: Bench, length: int, **options: Any) -> Any:
+    """A loader of batches of 512 in affinity order."""
+    return Loader(bench.lake(), tenant(length), batch_size=512, device="cpu", seed=1, **options)
+
+
+def copying(bench: Bench, length: int) -> Iterator[Batch]:
+    """Contiguous values and offsets, each sequence written out."""
+    return written_out(loader(bench, length))
+
+
+def later(bench: Bench, length: int) -> Iterator[Batch]:
+    """The same loader again: its pointers are resolved and its files checked."""
+    return written_out(_kept(bench, length))
+
+
+@cache
+def _kept(bench: Bench, length: int) -> Any:
+    made = loader(bench, length)
+    tally(written_out(made))
+    return made
+
+
+def written_out(made: Any) -> Iterator[Batch]:
+    """The batches of an epoch of a loader that writes sequences out."""
+    for batch in made:
+        history = batch["history"]
+        values = {name: values.numpy() for name, values in history.values.items()}
+        yield Batch(batch.example_id.numpy(), history.offsets.numpy(), values)
+
+
+def shared(bench: Bench, length: int) -> Iterator[Batch]:
+    """Rows that several examples of a batch need laid out once, with their places.
+
+    The batch counts the events of the sequences, as a model that understands the form sees them.
+    """
+    for batch in loader(bench, length, share=True, order="user"):
+        history = batch["history"]
+        values = {name: values.numpy() for name, values in history.values.items()}
+        yield SharedBatch(batch.example_id.numpy(), history, values)
+
+
+class SharedBatch(Batch):
+    """A batch whose sequences are written out only when their values are looked at."""
+
+    def __init__(self, example_id: Any, history: Any, values: dict[str, Any]) -> None:
+        object.__setattr__(self, "example_id", example_id)
+        object.__setattr__(self, "shared", values)
+        object.__setattr__(self, "_history", history)
+
+    @property
+    def events(self) -> int:
+        """Events of all sequences."""
+        return int(self._history.events)  # type: ignore[attr-defined]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("offsets", "values"):
+            raise AttributeError(name)
+        written = self._history.expand()
+        if name == "offsets":
+            return written.offsets.numpy()
+        return {trait: values.numpy() for trait, values in written.values.items()}
+
+
+def files(bench: Bench, table: str) -> tuple[Path, ...]:
+    """Data files of a table; none but live ones are there after a vacuum."""
+    return tuple(sorted((bench.lake_path / table).rglob("*.parquet")))
+
+
+def column_bytes(
+    paths: tuple[Path, ...], columns: set[str] | None = None, *, decoded: bool = False
+) -> int:
+    """Bytes of column chunks, as stored or decoded; of all columns, or those named."""
+    total = 0
+    for path in paths:
+        meta = pq.read_metadata(path)
+        for group in range(meta.num_row_groups):
+            for number in range(meta.num_columns):
+                chunk = meta.row_group(group).column(number)
+                if columns is None or chunk.path_in_schema.split(".")[0] in columns:
+                    size = chunk.total_uncompressed_size if decoded else chunk.total_compressed_size
+                    total += size
+    return total

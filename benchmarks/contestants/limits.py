@@ -1,0 +1,60 @@
+"""The limit: the bytes of an epoch copied from warm memory to warm memory, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cache, partial
+from itertools import cycle
+from threading import Thread
+
+import numpy as np
+
+from benchmarks.batch import BATCH, EVENT_BYTES, Array, Batch
+from benchmarks.contestants.base import Contestant
+from benchmarks.workload import Bench
+
+_SOURCE_BYTES = 64 << 20
+"""About what one open bucket holds, and far more than the caches."""
+
+
+def contestants(bench: Bench, length: int) -> list[Contestant]:
+    """By one thread, and by as many as there are cores."""
+    cores = len(os.sched_getaffinity(0))
+    return [
+        Contestant(f"memcpy, {threads} thread{'s' * (threads > 1)}", "limit", made)
+        for threads in sorted({1, cores})
+        for made in [partial(memcpy, bench, length, threads)]
+    ]
+
+
+def memcpy(bench: Bench, length: int, threads: int) -> Iterator[Batch]:
+    """Batches of the mean size; their values mean nothing."""
+    _, count = bench.sequences(length)
+    examples, events = len(count), int(count.sum())
+    batches = -(-examples // BATCH)
+    size = events * EVENT_BYTES // batches
+    source, out = _warm(max(_SOURCE_BYTES, size), size)
+    starts = cycle(range(0, len(source) - size + 1, max(size, 1 << 20)))
+    shares = np.linspace(0, size, threads + 1).astype(int)
+    for number in range(batches):
+        begin = next(starts)
+        _copy(source[begin : begin + size], out, shares)
+        low, high = number * BATCH, min(examples, (number + 1) * BATCH)
+        yield Batch(np.arange(low, high), np.array([0, events // batches]), {})
+
+
+@cache
+def _warm(*sizes: int) -> tuple[Array, ...]:
+    """Memory that was written to; not part of what is timed."""
+    return tuple(np.ones(size, np.uint8) for size in sizes)
+
+
+def _copy(source: Array, out: Array, shares: Array) -> None:
+    parts = list(zip(shares[:-1].tolist(), shares[1:].tolist(), strict=True))
+    helpers = [Thread(target=np.copyto, args=(out[a:b], source[a:b])) for a, b in parts[1:]]
+    for helper in helpers:
+        helper.start()
+    np.copyto(out[: parts[0][1]], source[: parts[0][1]])
+    for helper in helpers:
+        helper.join()

@@ -1,0 +1,182 @@
+"""Fat rows: the opponent's files, an example a row, its whole sequence in it.
+
+They are made of the flat arrays by code that shares nothing with the lake. Nulls are 0 in them, so
+that no reader spends time on validity. Where an epoch would be too large, users are sampled.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks import visible
+from benchmarks.batch import BATCH, TRAITS, Array, Int64
+from benchmarks.workload import Bench
+
+LAYOUTS = ("request", "user")
+"""In the order of request times, or clustered by user."""
+
+COLUMNS = ("example_id", "user_id", "request_ts", "label")
+GROUP_EVENTS = 1 << 20
+"""Events per row group, about; see :func:`group_rows`."""
+
+_PAGE = 4 << 20  # large pages: clustered copies of one history are then found by zstd
+
+
+@dataclass(frozen=True)
+class Form:
+    """How fat rows are written: codec, encodings, and what a sequence is in the file."""
+
+    codec: str
+    encodings: str = "aware"
+    kind: str = "parquet"
+
+    @property
+    def name(self) -> str:
+        """Short name, such as ``zstd``."""
+        if self.kind != "parquet":
+            return self.kind
+        return self.codec if self.encodings == "aware" else f"{self.codec}-{self.encodings}"
+
+
+FORMS = (
+    Form("zstd"),
+    Form("zstd", "plain"),
+    Form("lz4"),
+    Form("lz4", "plain"),
+    Form("none", "plain"),
+    Form("none", "plain", "arrow"),
+)
+"""Parquet under three codecs with column-aware encodings or plain, and an Arrow file to map."""
+
+
+def sample(bench: Bench, length: int, most_events: int) -> Int64:
+    """Requests (places in ``bench.requests``) of as many users as keep to ``most_events``."""
+    _, count = bench.sequences(length)
+    user = bench.requests["user"]
+    per_user = np.bincount(user, weights=count)
+    if per_user.sum() <= most_events:
+        return np.arange(len(user))
+    order = np.random.default_rng(0).permutation(len(per_user))
+    taken = np.zeros(len(per_user), bool)
+    taken[order[: np.searchsorted(np.cumsum(per_user[order]), most_events)]] = True
+    return np.flatnonzero(taken[user])
+
+
+def group_rows(mean_length: float, target: int = GROUP_EVENTS) -> int:
+    """Rows per row group: whole batches of about ``target`` events."""
+    return max(1, min(64, round(target / max(mean_length, 1) / BATCH))) * BATCH
+
+
+def write(
+    bench: Bench,
+    length: int,
+    layout: str,
+    form: Form,
+    chosen: Int64,
+    root: Path,
+    group: int | None = None,
+) -> Path:
+    """Write the fat rows of ``chosen`` requests into ``root``, once; returns the file."""
+    ending = "arrow" if form.kind == "arrow" else "parquet"
+    shown = "" if group is None else f"-{group}"
+    path = root / f"fat-{length}-{layout}-{form.name}-{len(chosen)}{shown}.{ending}"
+    if path.exists():
+        return path
+    order = chosen
+    if layout == "user":
+        order = chosen[np.argsort(bench.requests["user"][chosen], kind="stable")]
+    start, count = bench.sequences(length, order)
+    rows = group or group_rows(float(count.mean()) if len(count) else 1.0)
+    partial = path.with_suffix(".partial")
+    root.mkdir(parents=True, exist_ok=True)
+    writing = _write_arrow if form.kind == "arrow" else _write_parquet
+    writing(partial, form, _tables(bench, order, start, count, rows))
+    shutil.move(partial, path)
+    return path
+
+
+def _tables(
+    bench: Bench, order: Int64, start: Int64, count: Int64, rows: int
+) -> Iterator[pa.RecordBatch]:
+    """The fat rows, ``rows`` at a time."""
+    asked, flat = bench.requests, bench.flat
+    for low in range(0, len(order), rows):
+        some = slice(low, low + rows)
+        chosen, lengths = order[some], count[some]
+        picked = visible.rows(
+            start[some],
+            asked["stop"][chosen],
+            asked["request_ts"][chosen],
+            flat["arrival_ts"],
+            int(lengths.sum()),
+        )
+        offsets = np.zeros(len(chosen) + 1, np.int32)
+        np.cumsum(lengths, out=offsets[1:])
+        yield pa.record_batch(_columns(asked, flat, chosen, offsets, picked))
+
+
+def _columns(
+    asked: dict[str, Array], flat: dict[str, Array], chosen: Int64, offsets: Array, picked: Int64
+) -> dict[str, pa.Array]:
+    columns = {name: pa.array(asked[name][chosen]) for name in COLUMNS}
+    for name in TRAITS:
+        values = pa.array(flat[name][picked])
+        columns[name] = pa.ListArray.from_arrays(pa.array(offsets), values)
+    return columns
+
+
+def _write_parquet(path: Path, form: Form, tables: Iterator[pa.RecordBatch]) -> None:
+    options: dict[str, object] = {"use_dictionary": False, "column_encoding": None}
+    if form.encodings == "aware":
+        leaf = "{}.list.element".format
+        options = {
+            "use_dictionary": [leaf("item_id"), leaf("category"), "user_id"],
+            "column_encoding": {
+                leaf("event_ts"): "DELTA_BINARY_PACKED",
+                leaf("dwell"): "BYTE_STREAM_SPLIT",
+            },
+        }
+    _stream(
+        tables,
+        lambda schema: pq.ParquetWriter(
+            path,
+            schema,
+            compression=form.codec,
+            data_page_size=_PAGE,
+            dictionary_pagesize_limit=_PAGE,
+            write_statistics=False,
+            **options,
+        ),
+    )
+
+
+def _write_arrow(path: Path, form: Form, tables: Iterator[pa.RecordBatch]) -> None:
+    _stream(tables, lambda schema: pa.ipc.new_file(str(path), schema))
+
+
+def _stream(tables: Iterator[pa.RecordBatch], opened: Callable[[pa.Schema], object]) -> None:
+    writer: object | None = None
+    for table in tables:
+        writer = opened(table.schema) if writer is None else writer
+        writer.write_batch(table)  # type: ignore[attr-defined]
+    assert writer is not None, "no fat rows to write"
+    writer.close()  # type: ignore[attr-defined]
+
+
+def chunk_bytes(path: Path) -> tuple[int, int]:
+    """Bytes of the column chunks of a Parquet file: compressed, as they are read, and decoded."""
+    meta = pq.ParquetFile(path).metadata
+    stored = decoded = 0
+    for group in range(meta.num_row_groups):
+        for column in range(meta.num_columns):
+            chunk = meta.row_group(group).column(column)
+            stored += chunk.total_compressed_size
+            decoded += chunk.total_uncompressed_size
+    return stored, decoded

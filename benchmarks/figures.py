@@ -1,0 +1,251 @@
+"""Figures of single stages: appending and sealing, resolving, gathering, memory, one hot user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+import uih_lake as uih
+from benchmarks.batch import BATCH, EVENT_BYTES, TRAITS, Array
+from benchmarks.contestants import lake
+from benchmarks.contestants.base import Contestant
+from benchmarks.measure import alone
+from benchmarks.workload import Bench, build, size_of, tenant
+from uih_lake.gather.moves import Moves, address, copy, pick
+from uih_lake.lake.erase import Tombstones
+from uih_lake.lake.snapshot import Snapshot
+from uih_lake.lake.store import Store
+from uih_lake.materialize import Selection
+from uih_lake.pointers.examples import Examples
+from uih_lake.pointers.policy import Counts, Judge
+from uih_lake.resolve.placed import placed
+from uih_lake.resolve.plan import scans
+from uih_lake.resolve.run import Resolver
+from uih_lake.session import connect
+
+HOT_EVENTS = 1_000_000
+_OTHERS = 1_000
+_OTHER_EVENTS = 200
+_HOT_REQUESTS = 2_000
+_MEMORY_LENGTH = 4_096
+
+
+def all_of(
+    bench: Bench, cache: Path, lengths: Sequence[int], rounds: int, with_alone: bool
+) -> dict[str, Any]:
+    """Every figure."""
+    built = bench.built
+    found: dict[str, Any] = {
+        "append_seal_events_per_s": built["events"] / (built["append_s"] + built["seal_s"]),
+        "append_events_per_s": built["events"] / built["append_s"],
+        "seal_events_per_s": built["events"] / built["seal_s"],
+        "log_pointers_per_s": built["requests"] / built["log_s"],
+        "lake_bytes": size_of(bench.lake_path / "uih"),
+        "pointer_bytes": size_of(bench.lake_path / "examples"),
+        "traits_bytes": lake.column_bytes(lake.files(bench, "uih"), set(TRAITS)),
+        **resolving(bench, rounds),
+        "gather": {str(n): gathering(bench, n, rounds) for n in lengths if n >= 1024},
+    }
+    if with_alone:
+        found["memory"] = memory(bench, cache)
+        found["hot_user"] = hot_user(cache)
+    return found
+
+
+def resolving(bench: Bench, rounds: int) -> dict[str, float]:
+    """Pointers resolved per second, everything sealed: by the ASOF join, and by their place.
+
+    The first recomputes and checks every digest; the second rests on the checksums of the pages.
+    """
+    store = Store.open(str(bench.lake_path))
+    snapshot, examples = Snapshot.of(store), Examples.of(store)
+    judge = Judge(Tombstones.of(store), store.retained_from, "raise", Counts())
+    selection = Selection(snapshot, examples, judge)
+    plan = scans(tenant(_MEMORY_LENGTH), bench.lake().event_schema)
+    keys_only = [replace(scan, traits=()) for scan in plan]
+    with connect() as duck:
+        resolver = Resolver(snapshot, duck)
+        asked = [selection.asked(duck, bucket) for bucket in range(snapshot.buckets)]
+
+        def join() -> None:
+            for bucket, some in enumerate(asked):
+                if some.num_rows:
+                    proof = resolver.resolve(keys_only, some, bucket).proof
+                    assert judge.passed(some, proof).all()
+
+        def look_up() -> None:
+            for bucket, some in enumerate(asked):
+                if some.num_rows:
+                    assert placed(snapshot, plan, some, bucket) is not None
+
+        pointers = sum(some.num_rows for some in asked)
+        return {
+            "asof_pointers_per_s": pointers / _seconds(join, rounds),
+            "placed_pointers_per_s": pointers / _seconds(look_up, rounds),
+        }
+
+
+def gathering(bench: Bench, length: int, rounds: int) -> dict[str, float]:
+    """Bytes per second of the gather kernel and of memcpy, alternating; both on all cores.
+
+    The batches are those of the fullest bucket, random examples each; both copy into warm memory.
+    """
+    columns, moves = _bucket(bench, length)
+    size = max(int(cut.places[-1]) for cut in moves) * EVENT_BYTES
+    out, source = np.ones(size, np.uint8), np.ones(max(size, _held(columns)), np.uint8)
+    total = sum(int(cut.places[-1]) for cut in moves) * EVENT_BYTES
+    threads = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(threads) as pool:
+        gather = partial(_gather, columns, moves, out, threads, pool)
+        plain = partial(_memcpy, source, moves, out, threads, pool)
+        pairs = [(_seconds(gather, 1), _seconds(plain, 1)) for _ in range(rounds + 1)][1:]
+    return {
+        "gather_bytes_per_s": total / median(a for a, _ in pairs),
+        "memcpy_bytes_per_s": total / median(b for _, b in pairs),
+        "ratio": median(b / a for a, b in pairs),
+    }
+
+
+def _bucket(bench: Bench, length: int) -> tuple[list[Array], list[Moves]]:
+    """Columns of the bucket with most examples, and the moves of its batches."""
+    store = Store.open(str(bench.lake_path))
+    snapshot, examples = Snapshot.of(store), Examples.of(store)
+    judge = Judge(Tombstones.of(store), store.retained_from, "raise", Counts())
+    plan = scans(tenant(length), bench.lake().event_schema)
+    with connect() as duck:
+        selection = Selection(snapshot, examples, judge)
+        asked = max(
+            ((selection.asked(duck, b), b) for b in range(snapshot.buckets)),
+            key=lambda pair: int(pair[0].num_rows),
+        )
+        found = Resolver(snapshot, duck).resolve(plan, *asked).cuts[0]
+    ranges = found.ranges["history"]
+    order = np.random.default_rng(0).permutation(len(ranges))
+    columns = [_numbers(found.column(name)) for name in TRAITS]
+    batches = [order[low : low + BATCH] for low in range(0, len(order), BATCH)]
+    return columns, [pick([ranges], np.zeros(len(b), np.int64), b).moves for b in batches]
+
+
+def _numbers(column: pa.Array) -> Array:
+    kind = np.dtype(f"u{column.type.byte_width}")
+    values = np.frombuffer(column.buffers()[1], kind)
+    return values[column.offset : column.offset + len(column)]
+
+
+def _held(columns: list[Array]) -> int:
+    return sum(column.nbytes for column in columns)
+
+
+def _gather(
+    columns: list[Array], moves: list[Moves], out: Array, threads: int, pool: ThreadPoolExecutor
+) -> None:
+    addresses = np.array([[address(column)] for column in columns], np.int64)
+    widths = np.array([column.itemsize for column in columns], np.int64)
+    for cut in moves:
+        rows = int(cut.places[-1])
+        begins = address(out) + np.concatenate([[0], np.cumsum(widths * rows)])[:-1]
+        edges = np.searchsorted(cut.places, rows * np.arange(threads + 1) // threads)
+        jobs = [
+            pool.submit(
+                copy, addresses, widths, cut, int(a), int(b), begins + cut.places[a] * widths
+            )
+            for a, b in pairwise(edges)
+        ]
+        for job in jobs:
+            job.result()
+
+
+def _memcpy(
+    source: Array, moves: list[Moves], out: Array, threads: int, pool: ThreadPoolExecutor
+) -> None:
+    start = 0
+    for cut in moves:
+        size = int(cut.places[-1]) * EVENT_BYTES
+        start = 0 if start + size > len(source) else start
+        edges = [size * part // threads for part in range(threads + 1)]
+        jobs = [
+            pool.submit(np.copyto, out[a:b], source[start + a : start + b])
+            for a, b in pairwise(edges)
+        ]
+        for job in jobs:
+            job.result()
+        start += size
+
+
+def memory(bench: Bench, cache: Path) -> dict[str, int]:
+    """Peak resident bytes of the loader in a process of its own, by events; here and at a tenth."""
+    small = build(cache, replace(bench.scale, events=bench.scale.events // 10))
+    return {str(b.built["events"]): _peak(b) for b in (small, bench)}
+
+
+def _peak(bench: Bench) -> int:
+    epoch = partial(lake.copying, bench, _MEMORY_LENGTH)
+    return alone(Contestant("uih loader", "uih", epoch)).peak_rss
+
+
+def hot_user(cache: Path) -> dict[str, float]:
+    """A lake in which one user has a million events and a thousand others have 200 each."""
+    root = cache / "hot"
+    shutil.rmtree(root, ignore_errors=True)
+    made, requests = _hot_log()
+    store = uih.Lake.create(root / "lake", buckets=16)
+    begin = time.perf_counter()
+    store.append(made)
+    store.seal()
+    ingest_s = time.perf_counter() - begin
+    begin = time.perf_counter()
+    store.log(requests)
+    log_s = time.perf_counter() - begin
+    begin, events = time.perf_counter(), 0
+    for batch in uih.Loader(store, tenant(_MEMORY_LENGTH), batch_size=BATCH, device="cpu"):
+        events += batch.events
+    seconds = time.perf_counter() - begin
+    shutil.rmtree(root)
+    return {
+        "append_seal_events_per_s": made.num_rows / ingest_s,
+        "log_pointers_per_s": requests.num_rows / log_s,
+        "loader_events_per_s": events / seconds,
+    }
+
+
+def _hot_log() -> tuple[pa.Table, pa.Table]:
+    random = np.random.default_rng(0)
+    total = HOT_EVENTS + _OTHERS * _OTHER_EVENTS
+    user = np.where(np.arange(total) < HOT_EVENTS, 0, 1 + np.arange(total) % _OTHERS)
+    times = np.sort(random.integers(0, 10**13, total))
+    made = {"user_id": random.permutation(user), "event_ts": pa.array(times).view(_TIME)}
+    made |= {
+        "item_id": random.integers(0, 10**6, total),
+        "dwell": random.random(total, np.float32),
+        "category": random.integers(0, 32, total).astype(np.int32),
+    }
+    asked = 2 * _HOT_REQUESTS
+    who = np.where(np.arange(asked) < _HOT_REQUESTS, 0, 1 + np.arange(asked) % _OTHERS)
+    when = pa.array(random.integers(9 * 10**12, 10**13, asked)).view(_TIME)
+    label = random.random(asked, np.float32)
+    return pa.table(made), pa.table({"user_id": who, "request_ts": when, "label": label})
+
+
+_TIME = pa.timestamp("us", "UTC")
+
+
+def _seconds(work: Callable[[], Any], rounds: int) -> float:
+    """Median seconds of ``rounds`` calls, after one that does not count where there are several."""
+    spent = []
+    for _ in range(rounds + (rounds > 1)):
+        begin = time.perf_counter()
+        work()
+        spent.append(time.perf_counter() - begin)
+    return median(spent[rounds > 1 :])

@@ -1,0 +1,147 @@
+"""One run of the suite: every length, every contestant, and the figures of the stages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import figures
+from benchmarks.contestants.base import Contestant
+from benchmarks.field import Field, Limits, draw_up
+from benchmarks.measure import Alone, Series, alone, alternate, machine, ratios, read, warm
+from benchmarks.workload import Scale, build
+
+Say = Callable[[str], None]
+
+DISK = 200_000_000
+"""Bytes per second of the storage that is simulated by counting bytes."""
+
+_SLOW = ("sql", "asof")
+_ALONE = ("uih", "uih share", "mmap")
+
+
+def run(
+    cache: Path,
+    scale: Scale,
+    lengths: Sequence[int],
+    rounds: int,
+    bounds: Limits,
+    say: Say,
+    *,
+    check: bool = True,
+    with_alone: bool = True,
+    with_extras: bool = True,
+) -> dict[str, Any]:
+    """Everything, as one JSON-able object."""
+    begin = time.perf_counter()
+    bench = build(cache, scale, say)
+    found: dict[str, Any] = {
+        "format": 1,
+        "machine": machine(),
+        "scale": {"events": bench.built["events"], "users": scale.users, "buckets": scale.buckets},
+        "built": bench.built,
+        "lengths": {},
+    }
+    for length in lengths:
+        field = draw_up(bench, length, bounds, say, with_extras)
+        found["lengths"][str(length)] = one_length(
+            field, rounds, say, check=check, with_alone=with_alone
+        )
+    say("  stages")
+    found["figures"] = figures.all_of(bench, cache, lengths, rounds, with_alone)
+    found["seconds"] = time.perf_counter() - begin
+    return found
+
+
+def one_length(
+    field: Field, rounds: int, say: Say, *, check: bool, with_alone: bool
+) -> dict[str, Any]:
+    """Measure the field of one length."""
+    for contestant in field.contestants:
+        warm(contestant.files)
+    checked = _checked(field) if check else {}
+    quick = [c for c in field.contestants if c.family not in _SLOW]
+    slow = [c for c in field.contestants if c.family in _SLOW]
+    series = alternate(quick, rounds)
+    best = max((s for s in series if s.contestant.family == "fat"), key=_speed)
+    rows = {s.contestant.name: _row(s, best, field) for s in series}
+    for one in alternate(slow, 1):
+        rows[one.contestant.name] = _row(one, Series(best.contestant, best.readings[:1]), field)
+    if with_alone:
+        for contestant in quick:
+            if contestant.family in _ALONE or contestant is best.contestant:
+                rows[contestant.name]["alone"] = _scaled(alone(contestant), contestant, field)
+    for name, equal in checked.items():
+        rows[name]["same_content"] = equal
+    say(f"  L={field.length}: {rounds} rounds of {len(quick)} contestants done")
+    return {**field.summary(), "best_fat": best.contestant.name, "contestants": rows}
+
+
+def _speed(series: Series) -> float:
+    return median(series.events_per_s)
+
+
+def _whole(contestant: Contestant) -> bool:
+    """Whether it goes through all examples, and not a sample."""
+    return contestant.family.startswith("uih") or contestant.family == "limit"
+
+
+def _row(series: Series, best: Series, field: Field) -> dict[str, Any]:
+    contestant, speed = series.contestant, _speed(series)
+    middle, least, most = ratios(series, best)
+    delivered = series.readings[0].tally
+    share = 1.0 if _whole(contestant) else field.events / max(delivered.events, 1)
+    row: dict[str, Any] = {
+        "family": contestant.family,
+        "exact": contestant.exact,
+        "events": delivered.events,
+        "seconds": series.middle("seconds"),
+        "rounds": [reading.seconds for reading in series.readings],
+        "events_per_s": speed,
+        "examples_per_s": speed / field.mean,
+        "ratio": [middle, least, most],
+        "cpu_s_per_m_events": series.middle("cpu_s") / max(delivered.events, 1) * 1e6,
+        "first_batch_s": series.middle("first_s"),
+    }
+    if contestant.read_bytes is not None:
+        row["read_bytes"] = round(contestant.read_bytes * share)
+        row["decoded_bytes"] = round((contestant.decoded_bytes or 0) * share)
+        seconds = field.events / speed
+        row["disk_examples_per_s"] = field.examples / max(seconds, row["read_bytes"] / DISK)
+    return row
+
+
+def _scaled(found: Alone, contestant: Contestant, field: Field) -> dict[str, Any]:
+    """Figures of a process of its own; bytes as if it had gone through all examples."""
+    share = 1.0 if _whole(contestant) else field.events / max(field.sampled_events, 1)
+    return {
+        **vars(found),
+        "kernel_bytes": round(found.kernel_bytes * share),
+        "asked_bytes": round(found.asked_bytes * share),
+        "cold_s": found.cold_s * share,
+        "cpu_s": found.cpu_s * share,
+    }
+
+
+def _checked(field: Field) -> dict[str, bool]:
+    """Whether each contestant delivers what the fat rows hold: all values of every example.
+
+    Contestants are compared with others that have the same examples; the lake's own are compared
+    where the opponents went through all examples too.
+    """
+    found: dict[str, bool] = {}
+    fat = [c for c in field.contestants if c.family == "fat"]
+    expected = read(fat[0], check=True).tally
+    for contestant in field.contestants:
+        if not contestant.exact or contestant.family in ("limit", *_SLOW):
+            continue
+        if _whole(contestant) and field.sampled_events < field.events:
+            continue
+        found[contestant.name] = read(contestant, check=True).tally == expected
+    wrong = [name for name, equal in found.items() if not equal]
+    if wrong:
+        raise SystemExit(f"L={field.length}: {', '.join(wrong)} deliver something else")
+    return found

@@ -1,0 +1,192 @@
+"""Results as text, at most 80 columns wide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+Result = dict[str, Any]
+WIDTH = 80
+
+TENANTS = {"long": "65536", "middle": "10000", "short": "100"}
+"""The tenants of the paper, by the length of what they read."""
+
+
+def all_of(result: Result) -> Iterator[str]:
+    """Every table of a run, line by line."""
+    scale, machine = result["scale"], result["machine"]
+    yield f"{scale['events']:,} events, {scale['users']:,} users, {scale['buckets']} buckets"
+    yield f"{machine['cores']} cores, load before the run {machine['load_before']:.1f}"
+    for length, found in result["lengths"].items():
+        yield ""
+        yield from speed(length, found)
+        yield ""
+        yield from cost(found)
+    yield ""
+    yield from table_1(result)
+    yield ""
+    yield from stages(result["figures"])
+
+
+def speed(length: str, found: Result) -> Iterator[str]:
+    """Speed of every contestant at one length."""
+    mean = found["events"] / max(found["examples"], 1)
+    yield f"L = {length}: {found['examples']:,} examples, {mean:,.0f} events each on average"
+    rows = found["contestants"]
+    yield from grid(
+        ("contestant", "examples/s", "M ev/s", "x fat", "spread", "first s"),
+        (
+            (
+                name + ("" if row["exact"] else " *"),
+                f"{row['examples_per_s']:,.0f}",
+                f"{row['events_per_s'] / 1e6:,.1f}",
+                f"{row['ratio'][0]:.2f}",
+                f"{row['ratio'][1]:.2f}-{row['ratio'][2]:.2f}",
+                f"{row['first_batch_s']:.2f}",
+            )
+            for name, row in sorted(rows.items(), key=lambda item: -item[1]["events_per_s"])
+        ),
+    )
+    yield f"x fat: against {found['best_fat']}"
+    if any(not row["exact"] for row in rows.values()):
+        yield "* knows nothing of late events and delivers what was not visible"
+    for name, why in found["skipped"].items():
+        yield f"{name} did not run: {why}"
+
+
+def cost(found: Result) -> Iterator[str]:
+    """Bytes, memory and CPU of those that were measured in a process of their own."""
+    rows = found["contestants"]
+    yield from grid(
+        ("MB per epoch", "chunks", "kernel", "decoded", "CPU s", "cold s", "peak"),
+        (
+            (
+                name,
+                _mb(row.get("read_bytes")),
+                _mb(row["alone"]["kernel_bytes"]),
+                _mb(row.get("decoded_bytes")),
+                f"{row['alone']['cpu_s']:.1f}",
+                f"{row['alone']['cold_s']:.1f}",
+                _mb(row["alone"]["peak_rss"]),
+            )
+            for name, row in rows.items()
+            if "alone" in row
+        ),
+    )
+    forms = found["fat_bytes"]
+    for layout, shown in (("request", "in request order"), ("user", "clustered by user")):
+        best = min((f for f in forms if f.startswith(layout)), key=lambda name: forms[name])
+        yield f"fat rows {shown} at rest: {_mb(forms[best])} MB at least ({best.split()[1]})"
+
+
+def table_1(result: Result) -> Iterator[str]:
+    """The form of the paper's Table 1: what is left of the bytes of fat rows, per tenant.
+
+    Against fat rows cut for the tenant, in request order, and against the one table of the longest
+    histories that all tenants read; both in their smallest form. Latency is that of a warm epoch.
+    """
+    yield "bytes left of fat rows in request order, warm time per epoch, by tenant"
+    shares = tenant_shares(result)
+    yield from grid(
+        ("tenant", "L", "write", "read", "look-up", "left", "left, union", "time"),
+        (
+            (
+                name,
+                TENANTS[name],
+                *(_part(share.get(k)) for k in _SHARES),
+                f"{share['time']:.0%}",
+            )
+            for name, share in shares.items()
+        ),
+    )
+    yield "write: pointers against fat rows; the log itself is written once for all tenants"
+    yield "left, union: against one table of the longest histories that all tenants read"
+
+
+_SHARES = ("write", "read", "look_up", "left", "left_union")
+
+
+def _part(share: float | None) -> str:
+    return "" if share is None else f"{share:.1%}"
+
+
+def tenant_shares(result: Result) -> dict[str, dict[str, float]]:
+    """The numbers of :func:`table_1`, as shares of fat rows in request order."""
+    shares: dict[str, dict[str, float]] = {}
+    figures, lengths = result["figures"], result["lengths"]
+    union = lengths.get(TENANTS["long"])
+    for name, length in TENANTS.items():
+        found = lengths.get(length)
+        if found is None:
+            continue
+        fat = smallest(found, "request")
+        row = found["contestants"]["uih loader"]
+        pointers = figures["pointer_bytes"]
+        look_up = read_bytes(row) - pointers
+        best = found["contestants"][found["best_fat"]]
+        shares[name] = {
+            "write": pointers / fat,
+            "read": pointers / fat,
+            "look_up": look_up / fat,
+            "left": (pointers + look_up) / fat,
+            "time": best["events_per_s"] / row["events_per_s"],
+        }
+        if union is not None:
+            shares[name]["left_union"] = (pointers + look_up) / smallest(union, "request")
+    return shares
+
+
+def read_bytes(row: Result) -> int:
+    """Bytes an epoch reads: as the kernel counts them, or else by column chunk."""
+    kernel = row.get("alone", {}).get("kernel_bytes", 0)
+    return int(max(kernel, row.get("read_bytes", 0)))
+
+
+def smallest(found: Result, layout: str) -> int:
+    """Bytes of the column chunks of the fat rows of a layout, in their smallest form."""
+    return int(min(v for k, v in found["fat_bytes"].items() if k.startswith(f"{layout} ")))
+
+
+def stages(figures: Result) -> Iterator[str]:
+    """Figures of single stages."""
+    lines = [
+        ("append + seal", f"{figures['append_seal_events_per_s'] / 1e6:.2f} M events/s"),
+        ("append", f"{figures['append_events_per_s'] / 1e6:.2f} M events/s"),
+        ("seal", f"{figures['seal_events_per_s'] / 1e6:.2f} M events/s"),
+        ("log", f"{figures['log_pointers_per_s']:,.0f} pointers/s"),
+        ("resolve, ASOF, digests", f"{figures['asof_pointers_per_s']:,.0f} pointers/s"),
+        ("resolve, by place", f"{figures['placed_pointers_per_s']:,.0f} pointers/s"),
+        ("lake, 8 traits, at rest", f"{_mb(figures['lake_bytes'])} MB"),
+        ("  the 4 traits read", f"{_mb(figures['traits_bytes'])} MB"),
+        ("pointers at rest", f"{_mb(figures['pointer_bytes'])} MB"),
+    ]
+    for length, found in figures["gather"].items():
+        lines.append(
+            (
+                f"gather, L = {length}",
+                f"{found['gather_bytes_per_s'] / 1e9:.1f} GB/s, {found['ratio']:.2f} x memcpy",
+            )
+        )
+    for events, size in figures.get("memory", {}).items():
+        lines.append((f"peak of the loader, {int(events):,}", f"{_mb(size)} MB"))
+    for name, value in figures.get("hot_user", {}).items():
+        lines.append((f"hot user, {name}", f"{value:,.0f}"))
+    yield from grid(("stage", "figure"), lines)
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Columns side by side: the first to the left, the others to the right; 80 wide at most."""
+    lines = [tuple(head), *map(tuple, rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
+    widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - 2 * (len(head) - 1))
+    for number, line in enumerate(lines):
+        first = line[0] if len(line[0]) <= widths[0] else line[0][: widths[0] - 1] + "~"
+        cells = [first.ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+        yield "  ".join(cells).rstrip()
+        if number == 0:
+            yield "-" * min(WIDTH, sum(widths) + 2 * (len(head) - 1))
+
+
+def _mb(size: float | None) -> str:
+    return "" if size is None else f"{size / 1e6:,.1f}"

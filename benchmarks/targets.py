@@ -1,0 +1,135 @@
+"""What the lake has to reach, and whether it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from benchmarks import tables
+from benchmarks.tables import Result
+
+Measured = Callable[[Result], float | None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A measure, the bound it has to keep and how it is shown; ``most``: bounded from above."""
+
+    name: str
+    bound: float
+    measured: Measured
+    most: bool = False
+    form: str = "{:.2f} x"
+
+    def line(self, result: Result) -> tuple[str, str, str, str]:
+        """Name, measured, bound, verdict."""
+        value = self.measured(result)
+        sign = "<=" if self.most else ">="
+        bound = f"{sign} {self.form.format(self.bound)}"
+        if value is None:
+            return self.name, "not measured", bound, ""
+        met = value <= self.bound if self.most else value >= self.bound
+        return self.name, self.form.format(value), bound, "met" if met else "NOT MET"
+
+
+def view(result: Result) -> Iterator[str]:
+    """The table of all targets."""
+    yield f"targets at {result['scale']['events']:,} events (they are set for 25 M and up)"
+    lines = [target.line(result) for target in TARGETS]
+    yield from tables.grid(("measure", "measured", "target", ""), lines)
+    yield "fat rows: the fastest Parquet loader of its length; mapped Arrow files in the"
+    yield "tables are as large as what they deliver and are lent, not decoded"
+
+
+def _against_fat(length: int, name: str = "uih loader") -> Measured:
+    return _at(length, lambda found: found["contestants"][name]["ratio"][0])
+
+
+def _against_mmap(length: str) -> Measured:
+    def measured(found: Result) -> float | None:
+        rows = found["contestants"]
+        speeds = [row["events_per_s"] for row in rows.values() if row["family"] == "mmap"]
+        return rows["uih loader"]["events_per_s"] / max(speeds) if speeds else None
+
+    return _at(int(length), measured)
+
+
+def _on_disk(length: int) -> Measured:
+    """With storage of 200 MB/s, simulated by counting the bytes of column chunks."""
+
+    def measured(found: Result) -> float:
+        rows = found["contestants"]
+        fat = [row["disk_examples_per_s"] for row in rows.values() if row["family"] == "fat"]
+        return float(rows["uih loader"]["disk_examples_per_s"] / max(fat))
+
+    return _at(length, measured)
+
+
+def _bytes_left(length: int) -> Measured:
+    def measured(found: Result) -> float:
+        row = found["contestants"]["uih loader"]
+        return tables.read_bytes(row) / tables.smallest(found, "request")
+
+    return _at(length, measured)
+
+
+def _at(length: int, measured: Callable[[Result], float | None]) -> Measured:
+    def of(result: Result) -> float | None:
+        found = result["lengths"].get(str(length))
+        return None if found is None else measured(found)
+
+    return of
+
+
+def _tenant(name: str, share: str) -> Measured:
+    return lambda result: tables.tenant_shares(result).get(name, {}).get(share)
+
+
+def _worst_gather(result: Result) -> float | None:
+    found = result["figures"]["gather"].values()
+    return min((row["ratio"] for row in found), default=None)
+
+
+def _peak(result: Result) -> float | None:
+    found = result["figures"].get("memory", {})
+    return max(found.values(), default=0) / 1e9 or None
+
+
+_PART = "{:.1%}"
+TARGETS = (
+    Target("speed against fat rows, L = 256", 1.0, _against_fat(256)),
+    Target("  L = 4,096", 3.5, _against_fat(4096)),
+    Target("  L = 65,536", 4.0, _against_fat(65536)),
+    Target("shared form against fat rows, L = 4,096", 6.0, _against_fat(4096, "uih share loader")),
+    Target("  L = 65,536", 10.0, _against_fat(65536, "uih share loader")),
+    Target("storage of 200 MB/s (counted), L = 256", 2.0, _on_disk(256)),
+    Target("  L = 4,096", 10.0, _on_disk(4096)),
+    *(
+        Target(f"against the mapped loader, L = {int(n):,}", 1.0, _against_mmap(n))
+        for n in ("256", "1024", "4096", "16384", "65536")
+    ),
+    Target("gather against memcpy, L >= 1,024, worst", 0.6, _worst_gather),
+    Target(
+        "pointers resolved, ASOF, digests checked",
+        1e6,
+        lambda result: result["figures"]["asof_pointers_per_s"],
+        form="{:,.0f}/s",
+    ),
+    Target("bytes read against fat rows, L = 4,096", 0.12, _bytes_left(4096), True, _PART),
+    Target("  L = 256", 0.50, _bytes_left(256), True, _PART),
+    *(
+        Target(f"bytes left, {name} tenant, own fat rows", 0.25, _tenant(name, "left"), True, _PART)
+        for name in tables.TENANTS
+    ),
+    *(
+        Target(f"  {name} tenant, union table", 0.25, _tenant(name, "left_union"), True, _PART)
+        for name in tables.TENANTS
+    ),
+    Target(
+        "append + seal",
+        1e6,
+        lambda result: result["figures"]["append_seal_events_per_s"],
+        form="{:,.0f}/s",
+    ),
+    Target("peak memory of the loader", 1.5, _peak, True, "{:.2f} GB"),
+)
