@@ -26,7 +26,7 @@ VERBS = {
     "The lake": ("create", "append", "seal", "compact", "info"),
     "Training data": ("log", "label", "materialize"),
     "Keeping it": ("verify", "vacuum", "forget", "retain"),
-    "Looking into it": ("sql", "demo"),
+    "Looking into it": ("sql", "savings", "demo"),
 }
 """Panel of the help -> its verbs, in order."""
 

@@ -1,0 +1,56 @@
+"""A lake made of raw files for the length of one command."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+BUCKET_BYTES = 64 * 2**20
+"""Bytes of raw files per bucket, about."""
+MOST_BUCKETS = 256
+
+
+@dataclass(frozen=True)
+class RawLog:
+    """Files of events and requests, and which of their columns are which."""
+
+    events: Sequence[str]
+    requests: Sequence[str]
+    user_id: str
+    event_ts: str
+    arrival_ts: str | None
+    request_ts: str
+    ts_unit: str | None
+    on_null_user: str
+
+    def fill(self, place: str, progress: Callable[[int, int], None]) -> None:
+        """Make a lake at ``place``: everything sealed, every request logged."""
+        from uih_lake import Lake
+
+        lake = Lake.create(f"{place}", buckets=self._buckets())
+        lake.append(
+            list(self.events),
+            user_id=self.user_id,
+            event_ts=self.event_ts,
+            arrival_ts=self.arrival_ts,
+            ts_unit=self.ts_unit,
+            on_null_user=self.on_null_user,
+        )
+        progress(1, 3)
+        lake.seal()
+        progress(2, 3)
+        lake.log(
+            list(self.requests),
+            user_id=self.user_id,
+            request_ts=self.request_ts,
+            ts_unit=self.ts_unit,
+            on_null_user=self.on_null_user,
+        )
+        progress(3, 3)
+
+    def _buckets(self) -> int:
+        paths = [path for each in self.events for path in (glob.glob(each) or [each])]
+        size = sum(os.path.getsize(path) for path in paths if os.path.exists(path))
+        return max(1, min(MOST_BUCKETS, size // BUCKET_BYTES))

@@ -1,0 +1,12 @@
+-- Bytes ever written to Delta tables: appends, and each rewriting by seal, compact and the like.
+-- grain: one row in all
+-- inputs: $logs, the files of their Delta logs; a DuckDB session that may read them
+-- parameters: $logs, list of paths
+-- output: bytes (int64)
+-- order: none, a single row
+SELECT CAST(coalesce(sum(add.size), 0) AS BIGINT) AS bytes
+FROM read_json(
+    $logs,
+    format => 'newline_delimited',
+    columns => {add: 'STRUCT(size BIGINT)'}
+)

@@ -1,0 +1,181 @@
+"""The opponent: fat rows in one Parquet file, in two layouts, at the best settings found for them.
+
+Both layouts are cut into row groups by the same rule, from the lengths of the sequences alone, so
+that a row group can be written by itself exactly as it stands in the whole file.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from uih_lake.savings.population import Histories, Population
+
+ROW_GROUP_BYTES: Final = 32 * 2**20
+"""Weight of a row group: bytes in memory."""
+SLAB: Final = 8
+"""Row groups that are rebuilt at once."""
+_COPIES_FOR_ONE: Final = 32
+"""Copies of an event that compress to about as much as one event, where they lie side by side."""
+_SMALL_PAGE, _LARGE_PAGE = 2**20, 2**24
+_DICTIONARY, _PLAIN, _COMPACT = "dictionary", "plain", "compact"
+
+Int64 = npt.NDArray[np.int64]
+
+
+class Layout(StrEnum):
+    """Order of the rows of a fat table."""
+
+    REQUEST_ORDER = "request_order"
+    CLUSTERED = "clustered_by_user"
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The row groups of a layout: block ``i`` is ``order[edges[i]:edges[i + 1]]``.
+
+    ``order`` has places of the clustered order; ``size`` is about what each block takes on disk, up
+    to a factor. int64.
+    """
+
+    order: Int64
+    edges: Int64
+    size: Int64
+
+    @classmethod
+    def of(cls, population: Population, layout: Layout, row_group_bytes: int) -> Blocks:
+        """Cut a layout whenever another ``row_group_bytes`` are full."""
+        order = np.arange(len(population))
+        if layout is Layout.REQUEST_ORDER:
+            order = np.argsort(population.request_ts, kind="stable")
+        total = np.cumsum(population.weight[order])
+        cuts = np.flatnonzero(np.diff(total // row_group_bytes)) + 1
+        edges = np.concatenate([[0], cuts, [len(order)]]).astype(np.int64)
+        size = population.weight[order]
+        if layout is Layout.CLUSTERED:
+            size = population.fresh + population.weight // _COPIES_FOR_ONE
+        ends = np.concatenate([[0], np.cumsum(size)])[edges]
+        return cls(order, edges, np.diff(ends))
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+    def places(self, block: int) -> Int64:
+        """The examples of one block."""
+        return self.order[self.edges[block] : self.edges[block + 1]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a fat table is written: zstd ``level``, ``page`` bytes, and the encoding per column."""
+
+    level: int
+    page: int
+    encodings: dict[str, str]
+
+    @classmethod
+    def best(cls, trial: pa.Table) -> Settings:
+        """The settings that write ``trial`` smallest: encodings by column, then page and level."""
+        first = cls(3, _LARGE_PAGE, {})
+        sizes = {
+            encoding: replace(first, encodings=dict.fromkeys(paths(trial.schema), encoding)).sizes(
+                trial
+            )
+            for encoding in (_PLAIN, _DICTIONARY, _COMPACT)
+        }
+        chosen = {
+            path: min(sizes, key=lambda encoding: sizes[encoding][path])
+            for path in paths(trial.schema)
+        }
+        tried = [cls(level, page, chosen) for level, page in _PAGES_AND_LEVELS]
+        return min(tried, key=lambda settings: sum(settings.sizes(trial).values()))
+
+    def sizes(self, table: pa.Table) -> dict[str, int]:
+        """Compressed bytes of each column of ``table``, written as one row group."""
+        file = io.BytesIO()
+        with self.writer(file, table.schema) as writer:
+            writer.write_table(table, max(1, table.num_rows))
+        file.seek(0)
+        group = pq.read_metadata(file).row_group(0)
+        columns = [group.column(place) for place in range(group.num_columns)]
+        return {column.path_in_schema: column.total_compressed_size for column in columns}
+
+    def writer(self, file: Any, schema: pa.Schema) -> pq.ParquetWriter:
+        """A writer with these settings."""
+        compact = {
+            path: _compact(kind)
+            for path, kind in paths(schema).items()
+            if self.encodings[path] == _COMPACT and _compact(kind)
+        }
+        return pq.ParquetWriter(
+            file,
+            schema,
+            compression="zstd",
+            compression_level=self.level,
+            data_page_size=self.page,
+            use_dictionary=[p for p, how in self.encodings.items() if how == _DICTIONARY],
+            column_encoding=compact or None,
+            write_page_checksum=True,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return {"compression": "zstd", **asdict(self)}
+
+
+_PAGES_AND_LEVELS = ((3, _LARGE_PAGE), (3, _SMALL_PAGE), (9, _LARGE_PAGE))
+
+
+def paths(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Path in a Parquet schema -> type, of each column of values."""
+    found = {}
+    pending = [(field.name, field.type) for field in reversed(schema)]
+    while pending:
+        path, kind = pending.pop()
+        if pa.types.is_struct(kind):
+            pending += [(f"{path}.{field.name}", field.type) for field in reversed(kind.fields)]
+        elif pa.types.is_list(kind):
+            pending.append((f"{path}.list.element", kind.value_type))
+        else:
+            found[path] = kind
+    return found
+
+
+def _compact(kind: pa.DataType) -> str | None:
+    """The encoding that suits a type best, apart from repetition."""
+    if pa.types.is_floating(kind):
+        return "BYTE_STREAM_SPLIT"
+    if pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
+        return "DELTA_BINARY_PACKED"
+    return "DELTA_BYTE_ARRAY" if pa.types.is_string(kind) else None
+
+
+def tables(
+    histories: Histories, population: Population, blocks: Blocks, chosen: Int64
+) -> Iterator[pa.Table]:
+    """The rows of the ``chosen`` blocks, a table each; :data:`SLAB` of them are rebuilt at once."""
+    for first, last in pairwise([*range(0, len(chosen), SLAB), len(chosen)]):
+        places = [blocks.places(block) for block in chosen[first:last].tolist()]
+        slab, start = histories.rows(population, np.concatenate(places)), 0
+        for each in places:
+            yield slab.slice(start, len(each))
+            start += len(each)
+
+
+def write(
+    path: Path, schema: pa.Schema, row_groups: Iterable[pa.Table], settings: Settings
+) -> None:
+    """Write one Parquet file, a row group for each table."""
+    with settings.writer(path, schema) as writer:
+        for table in row_groups:
+            writer.write_table(table, max(1, table.num_rows))

@@ -1,0 +1,99 @@
+"""Bytes of the lake itself: at rest, ever written, and read in one epoch of a tenant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from uih_lake import names
+from uih_lake.lake.store import Store
+from uih_lake.resolve.plan import Scan
+from uih_lake.savings.figures import Asker, Figure
+from uih_lake.tenant import Tenant
+
+_KEYS: Final = (names.USER_ID, names.EVENT_TS, names.DELAY, names.LAKE_VERSION, names.TIE)
+_POINTER: Final = (names.AS_OF_TS, names.LAKE_VERSION, names.LENGTH, names.DIGEST, names.START_TS)
+_HISTORY: Final = (names.UIH, names.RECENT)
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What the lake holds, whoever reads it, in bytes.
+
+    ``history`` and ``examples`` are the live files at rest; ``written_history`` and
+    ``written_examples`` everything ever committed, with what seal and compact wrote anew;
+    ``pointers`` the pointer columns of the examples.
+    """
+
+    history: Figure
+    examples: Figure
+    written_history: Figure
+    written_examples: Figure
+    pointers: Figure
+
+    @classmethod
+    def of(cls, store: Store, lake: Asker, files: Asker) -> Footprint:
+        """Measure the live files and the Delta logs."""
+
+        def logs(*tiers: str) -> list[str]:
+            found = (Path(store.root, tier, "_delta_log").glob("*.json") for tier in tiers)
+            return sorted(str(path.absolute()) for each in found for path in each)
+
+        def written(*tiers: str) -> Figure:
+            return files.figure("savings/written", "bytes", logs=logs(*tiers))
+
+        given = (names.USER_ID, names.REQUEST_TS)
+        only_pointer = [name for name in names.POINTER_COLUMNS if name not in given]
+        return cls(
+            history=lake.figure("savings/at_rest", "bytes", tiers=_HISTORY),
+            examples=lake.figure("savings/at_rest", "bytes", tiers=[names.EXAMPLES]),
+            written_history=written(*_HISTORY),
+            written_examples=written(names.EXAMPLES),
+            pointers=lake.figure("savings/primary", "bytes", columns=only_pointer),
+        )
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass of a tenant over all examples reads, in bytes as stored and decompressed.
+
+    ``primary`` is the examples, ``lookup`` the history, in ``row_groups`` row groups.
+    """
+
+    primary: Figure
+    lookup: Figure
+    row_groups: Figure
+    decoded_primary: Figure
+    decoded_lookup: Figure
+
+    @classmethod
+    def of(cls, lake: Asker, tenant: Tenant, plan: list[Scan], stored: list[str]) -> Epoch:
+        """Read the footers of the columns that ``plan`` scans; ``stored`` are those of an event."""
+        keys = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS, names.BUCKET)
+        asked = list(dict.fromkeys([*keys, *_POINTER, *tenant.context]))
+        passes = _passes(plan, stored)
+        return cls(
+            primary=lake.figure("savings/primary", "bytes", columns=asked),
+            lookup=lake.figure("savings/lookup", "bytes", passes=passes),
+            row_groups=lake.figure("savings/lookup", "row_groups", passes=passes),
+            decoded_primary=lake.figure("savings/primary", "uncompressed_bytes", columns=asked),
+            decoded_lookup=lake.figure("savings/lookup", "uncompressed_bytes", passes=passes),
+        )
+
+
+def _passes(plan: list[Scan], stored: list[str]) -> list[dict[str, Any]]:
+    """Columns and reach of each pass over a bucket: a scan per condition, and the proof."""
+    whole = next((scan for scan in plan if scan.sees_everything), None)
+    found = [] if whole else [_pass(Scan(None, (), ()), (names.FINGERPRINT,), stored)]
+    for scan in plan:
+        more = (names.FINGERPRINT,) if scan is whole else ()
+        found.append(_pass(scan, (*scan.traits, *more), stored))
+    return found
+
+
+def _pass(scan: Scan, traits: tuple[str, ...], stored: list[str]) -> dict[str, Any]:
+    asked = {*_KEYS, names.BUCKET, *traits}
+    spoken = scan.where.lower() if scan.where else ""
+    read = [n for n in (*stored, names.BUCKET) if n in asked or (spoken and n.lower() in spoken)]
+    return {"columns": read, "window_us": scan.window_us, "lag_us": scan.lag_us}
