@@ -7,18 +7,22 @@ and never downloads an extension: what a statement means does not depend on wher
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from uih_lake import sqlfile
 from uih_lake.errors import CorruptionError, SqlRefused
 
 _IN_ONE_PIECE = 1 << 40
 """Rows per chunk: a session of one thread gives one chunk, so that nobody has to join several."""
 
 
+_FILE = re.compile(r"'(?:[^']|'')*\.parquet'")
+"""A literal that names a data file."""
 _UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
 
 
@@ -66,8 +70,20 @@ def fetch(
         if not isinstance(error, _UNREADABLE) and type(error) is not duckdb.Error:
             raise
         raise CorruptionError(
-            f"a data file cannot be read: {_first_line(error)}", hint="restore it from a copy"
+            f"{_unreadable(session, statement)} cannot be read: {_first_line(error)}",
+            hint="restore it from a copy",
         ) from error
+
+
+def _unreadable(session: duckdb.DuckDBPyConnection, statement: str) -> str:
+    """The data file of a statement that the engine cannot read; its errors do not always tell."""
+    for literal in dict.fromkeys(_FILE.findall(statement)):
+        try:
+            session.execute(sqlfile.fill("lake/readable", file=literal))
+        except duckdb.Error:
+            path = literal[1:-1].replace("''", "'")
+            return f"the data file {path}"
+    return "a data file"
 
 
 def _first_line(error: Exception) -> str:

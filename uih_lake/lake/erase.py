@@ -24,7 +24,7 @@ from uih_lake.lake.seal import tidy
 from uih_lake.lake.sqltypes import listed
 from uih_lake.lake.store import ERASED_ROWS, RETAINED, SALT, Store
 from uih_lake.lake.tables import File, Table, optimistic
-from uih_lake.session import connect
+from uih_lake.session import connect, fetch
 
 
 def user_hash(salt: str, user: int | str) -> str:
@@ -128,13 +128,13 @@ def _hit(
     if not files or names.USER_ID not in table.schema.names:
         return {}
     paths = listed(table.path(file) for file in files)
-    found = duck.sql(sqlfile.fill("lake/erased", files=paths, gone=gone)).fetchall()
-    return {files[place]: rows for place, rows in found}
+    places, rows = fetch(duck, sqlfile.fill("lake/erased", files=paths, gone=gone)).columns
+    return dict(zip((files[place] for place in places.to_pylist()), rows.to_pylist(), strict=True))
 
 
 def _rest(table: Table, duck: duckdb.DuckDBPyConnection, file: File, gone: str) -> pa.Table:
     statement = sqlfile.fill("lake/kept", files=listed([table.path(file)]), gone=gone)
-    return duck.sql(statement).to_arrow_table().combine_chunks()
+    return fetch(duck, statement).combine_chunks()
 
 
 @dataclass(frozen=True)

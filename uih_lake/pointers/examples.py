@@ -18,7 +18,7 @@ from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import LOGGED, Store
 from uih_lake.lake.tables import File, optimistic
 from uih_lake.schema import UNBOUNDED
-from uih_lake.session import connect
+from uih_lake.session import connect, fetch
 
 NEXT_ID = "uih_lake.next_example_id"
 """Counter of ``examples``: the id given to the next example that brings none."""
@@ -150,10 +150,10 @@ def _refuse_taken(store: Store, files: Sequence[File]) -> None:
     new = listed(store.examples.path(f) for f in files)
     statement = sqlfile.fill("pointers/taken", new=new, logged=logged.sql)
     with connect() as duck:
-        taken = duck.sql(statement).fetchall()
+        taken = fetch(duck, statement).to_pylist()
     if taken:
-        ids = ", ".join(repr(row[0]) for row in taken)
-        how = "logged before" if taken[0][1] else "given twice"
+        ids = ", ".join(repr(row[names.EXAMPLE_ID]) for row in taken)
+        how = "logged before" if taken[0]["logged"] else "given twice"
         raise InputError(
             f"column 'example_id': {ids} {how}",
             hint="an example is kept once; drop these requests or give them other ids",

@@ -34,7 +34,8 @@ def _relabel(store: Store, duck: duckdb.DuckDBPyConnection, labels: pa.Schema) -
         return 0
     store.pages.check(map(store.examples.path, files), [names.EXAMPLE_ID])
     paths = listed(store.examples.path(file) for file in files)
-    found = duck.sql(sqlfile.fill("pointers/to_label", files=paths)).fetchall()
+    places, rows = fetch(duck, sqlfile.fill("pointers/to_label", files=paths)).columns
+    found = list(zip(places.to_pylist(), rows.to_pylist(), strict=True))
     new: list[File] = []
     with store.examples.discarding(new):
         for place, _ in found:
