@@ -14,7 +14,7 @@ from uih_lake.loader.pipeline import Made, Pipeline
 from uih_lake.loader.plan import Plan
 from uih_lake.loader.planner import Planner
 from uih_lake.loader.shelf import Shelf
-from uih_lake.loader.source import Source
+from uih_lake.loader.source import Opened, Source
 from uih_lake.materialize import Selection
 
 _KEY_BYTES = 48
@@ -44,6 +44,11 @@ class Engine:
     def ring(self) -> Ring:
         """The buffers of batches."""
         return self._ring
+
+    @property
+    def buckets(self) -> list[Opened]:
+        """Buckets in memory."""
+        return [] if self._shelf is None else self._shelf.buckets
 
     def over(self, selection: Selection, plan: Plan) -> None:
         """Read from now on the buckets of this selection."""
@@ -76,7 +81,6 @@ class Engine:
                     yield made
         finally:
             self._device.close()
-            self._shelf.forget_reads()
 
 
 def _bucket_bytes(selection: Selection, plan: Plan) -> int:

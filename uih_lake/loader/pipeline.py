@@ -98,6 +98,7 @@ class Pipeline:
         self._started = self._taken = 0
         self._blocks = self._long = 0
         self._laying = False
+        self._under_way: set[int] = set()
         self._stopped = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
@@ -294,22 +295,30 @@ class Pipeline:
 
     def _reading_of(self, stage: Stage) -> Task | None:
         bucket = stage.to_read[0]
+        if bucket in self._under_way:
+            return None
         known = self._shelf.get(bucket)
         if known is not None:
             stage.to_read.popleft()
             stage.opened[bucket] = known
             return self._laying_out() or self._reading()
         starved = not (self._jobs or self._filling or self._starting or self._laying)
-        if not self._shelf.reserve(bucket, must=starved and stage is self._stages[0]):
+        reserved = self._shelf.reserve(must=starved and stage is self._stages[0])
+        if not reserved:
             return None
         stage.to_read.popleft()
         self._long += 1
-        return partial(self._read, stage, bucket)
+        self._under_way.add(bucket)
+        return partial(self._read, stage, bucket, reserved)
 
-    def _read(self, stage: Stage, bucket: int, session: Session) -> None:
-        opened = self._source.open(session, bucket)
+    def _read(self, stage: Stage, bucket: int, reserved: int, session: Session) -> None:
+        try:
+            opened = self._source.open(session, bucket)
+            self._shelf.put(opened)
+        finally:
+            self._shelf.give_back(reserved)
         with self._changed:
             self._long -= 1
-            self._shelf.put(bucket, opened)
+            self._under_way.discard(bucket)
             stage.opened[bucket] = opened
             self._changed.notify_all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import weakref
 from collections import OrderedDict
 
@@ -11,57 +12,64 @@ from uih_lake.loader.source import Opened
 
 
 class Shelf:
-    """Buckets in memory; the budget covers them, what is being read, and the batches' buffers.
-
-    Not locked: the pipeline calls it under its own lock.
-    """
+    """Buckets in memory; the budget covers them, what is being read, and the batches' buffers."""
 
     def __init__(self, budget: int, bucket_bytes: int, ring: Ring) -> None:
         self._budget = budget
-        self._typical = bucket_bytes
+        self._typical = max(bucket_bytes, 1)
         self._ring = ring
+        self._lock = threading.Lock()
         self._shelf: OrderedDict[int, Opened] = OrderedDict()
-        self._reserved: dict[int, int] = {}
+        self._reading = 0
         self._held = 0
         # A bucket's memory is gone when its last user is, wherever that is.
         self._gone: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def get(self, bucket: int) -> Opened | None:
         """A bucket that is still there."""
-        opened = self._shelf.get(bucket)
-        if opened is not None:
-            self._shelf.move_to_end(bucket)
-        return opened
+        with self._lock:
+            opened = self._shelf.get(bucket)
+            if opened is not None:
+                self._shelf.move_to_end(bucket)
+            return opened
 
-    def reserve(self, bucket: int, must: bool) -> bool:
-        """Make room to read a bucket, or say that there is none; one that ``must`` be read may be.
+    def reserve(self, must: bool) -> int:
+        """Make room to read a bucket and return its bytes; 0 where there is no room.
 
-        A bucket that is being read already is waited for.
+        One that ``must`` be read may be, whatever room there is.
         """
-        if bucket in self._reserved:
-            return False
-        while self._used() + self._typical > self._budget and self._shelf:
-            self._shelf.popitem(last=False)
-        if not must and self._used() + self._typical > self._budget:
-            return False
-        self._reserved[bucket] = self._typical
-        return True
+        with self._lock:
+            while self._used() + self._typical > self._budget and self._shelf:
+                self._shelf.popitem(last=False)
+            if not must and self._used() + self._typical > self._budget:
+                return 0
+            self._reading += self._typical
+            return self._typical
 
-    def put(self, bucket: int, opened: Opened) -> None:
-        """Shelve a bucket that was reserved and read."""
-        self._reserved.pop(bucket, None)
-        self._typical = max(self._typical, opened.nbytes)
-        self._held += opened.nbytes
-        weakref.finalize(opened, self._gone.put, opened.nbytes).atexit = False
-        self._shelf[bucket] = opened
+    def give_back(self, reserved: int) -> None:
+        """What was reserved is not being read any more."""
+        with self._lock:
+            self._reading -= reserved
 
-    def forget_reads(self) -> None:
-        """Whatever was being read is read no more."""
-        self._reserved.clear()
+    def put(self, opened: Opened) -> None:
+        """Shelve a bucket that was read."""
+        size = opened.nbytes
+        weakref.finalize(opened, self._gone.put, size).atexit = False
+        with self._lock:
+            self._typical = max(self._typical, size)
+            self._held += size
+            self._shelf[opened.resolved.bucket] = opened
 
     def clear(self) -> None:
         """Let go of everything nobody uses."""
-        self._shelf.clear()
+        with self._lock:
+            self._shelf.clear()
+
+    @property
+    def buckets(self) -> list[Opened]:
+        """What is there, the least recently used first."""
+        with self._lock:
+            return list(self._shelf.values())
 
     def _used(self) -> int:
         while True:
@@ -69,4 +77,4 @@ class Shelf:
                 self._held -= self._gone.get_nowait()
             except queue.Empty:
                 break
-        return self._held + sum(self._reserved.values()) + self._ring.held_bytes
+        return self._held + self._reading + self._ring.held_bytes

@@ -32,13 +32,17 @@ RESOLVED_BYTES = 256 << 20
 """Resolved ranges kept for later epochs."""
 
 
+Read = tuple[str, dict[str, Any]]
+"""A statement and its parameters."""
+
+
 @dataclass(frozen=True, eq=False)
 class Resolved:
     """The examples of one bucket, by user, request time and id, and what their sequences are.
 
     ``passed`` is False for an example the policy drops, ``visible`` the number of events visible to
     each, ``user`` a number per user, ``ranges`` per sequence the rows of the scan it is cut from,
-    ``reads`` per scan the statement that reads its columns, with parameters.
+    ``reads`` per scan the statement that reads its columns, or None for the whole file.
     """
 
     bucket: int
@@ -51,7 +55,7 @@ class Resolved:
     passed: npt.NDArray[np.bool_]
     context: tuple[Stored, ...]
     ranges: dict[str, Ranges]
-    reads: tuple[tuple[str, dict[str, Any]], ...]
+    reads: tuple[Read | None, ...]
 
     def __len__(self) -> int:
         return len(self.request_ts)
@@ -87,6 +91,8 @@ class Source:
         self.plan = plan
         self.meters = meters
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        self._asked: dict[int, pa.Table] = {}
         self._kept: dict[int, Resolved] = {}
         self._kept_bytes = 0
 
@@ -107,9 +113,16 @@ class Source:
                 self._kept_bytes += resolved.nbytes
                 self._kept[resolved.bucket] = resolved
 
+    def _examples(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
+        """The examples of a bucket, read together with those of its neighbours."""
+        with self._reading:
+            if bucket not in self._asked:
+                self._asked |= self.selection.asked_beside(duck, bucket)
+            return self._asked.pop(bucket)
+
     def _resolve(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> Resolved:
         resolver = Resolver(self.selection.snapshot, duck)
-        asked = self.selection.asked(duck, bucket)
+        asked = self._examples(duck, bucket)
         ranges, proof = placed(self.selection.snapshot, self.plan.scans, asked, bucket), asked
         in_place = ranges is not None  # in the file they were cut from, which is proof enough
         if ranges is None:
@@ -119,8 +132,8 @@ class Source:
             proof = found.proof
         with self._lock:
             passed = self.selection.judge.passed(asked, proof)
-        reads = [
-            self._statement(resolver, scan, columns, None if in_place else asked, bucket)
+        reads: list[Read | None] = [
+            None if in_place else self._statement(resolver, scan, columns, asked, bucket)
             for scan, columns in zip(self.plan.scans, self.plan.columns, strict=True)
         ]
         user_id = _whole(asked, names.USER_ID)
@@ -143,15 +156,10 @@ class Source:
         resolver: Resolver,
         scan: Scan,
         columns: tuple[Column, ...],
-        asked: pa.Table | None,
+        asked: pa.Table,
         bucket: int,
-    ) -> tuple[str, dict[str, Any]]:
-        """What reads the rows that were resolved, in their order, with columns to gather from.
-
-        The scan that resolved ``asked`` once more with other columns; without it, the whole file.
-        """
-        if asked is None:
-            return statement(resolver.whole(scan.traits, bucket), columns)
+    ) -> Read:
+        """The scan that resolved ``asked`` once more, with columns to gather from."""
         bounds = Bounds.of(asked)
         since, until = bounds.reach(scan)
         rows = resolver.statement(scan, scan.traits, asked.column(names.USER_ID), bucket)
@@ -164,10 +172,14 @@ class Source:
     ) -> tuple[Stored, ...]:
         """The columns of one scan."""
         bucket, scan = resolved.bucket, self.plan.scans[place]
+        read, columns = resolved.reads[place], self.plan.columns[place]
+        if read is None:
+            rows = self.selection.snapshot.whole(duck, bucket, scan.traits)
+            return tuple(column.loaded(_whole(rows, column.name)) for column in columns)
         self.selection.snapshot.check(bucket, bucket, scan.traits)
-        rows = fetch(duck, *resolved.reads[place])
+        rows = fetch(duck, *read)
         stored = []
-        for number, column in enumerate(self.plan.columns[place]):
+        for number, column in enumerate(columns):
             valid = _whole(rows, f"m{number}") if column.masked else None
             stored.append(column.scanned(_whole(rows, f"v{number}"), valid))
         return tuple(stored)

@@ -1,0 +1,379 @@
+"""What can be made of a batch, the memory it lies in, and the pure decisions behind it."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from loader_lakes import build, ids
+
+from uih_lake import Group, Lake, Tenant, UihError
+from uih_lake.gather.moves import Moves, Pieces, newest, pick, running
+from uih_lake.gather.ring import Ring
+from uih_lake.gather.shared import merge
+from uih_lake.loader import Jagged, Loader, Nested, Shared
+from uih_lake.loader.deal import Share, steps
+from uih_lake.loader.dictionary import Dictionary
+from uih_lake.loader.order import Window, shuffled, windows
+from uih_lake.resolve.cut import Ranges
+
+NUMBERS = Tenant("numbers", {"all": Group(["item", "event_ts", "price", "flag"])})
+
+
+def jagged(lists: list[list[int]]) -> Jagged:
+    """One int64 trait."""
+    offsets = torch.tensor([0, *np.cumsum([len(one) for one in lists])])
+    values = torch.tensor([v for one in lists for v in one], dtype=torch.int64)
+    longest = max(map(len, lists), default=0)
+    return Jagged({"x": values, "y": values * 2}, offsets, longest, len(values))
+
+
+class TestShapes:
+    LISTS: list[list[int]] = [[1, 2, 3], [], [4], [5, 6]]  # noqa: RUF012
+
+    def test_padded_on_the_right(self) -> None:
+        padded = jagged(self.LISTS).to_padded(fill=-1)["x"]
+        assert padded.tolist() == [[1, 2, 3], [-1, -1, -1], [4, -1, -1], [5, 6, -1]]
+
+    def test_padded_on_the_left(self) -> None:
+        padded = jagged(self.LISTS).to_padded(4, side="left")["y"]
+        assert padded.tolist() == [[0, 2, 4, 6], [0, 0, 0, 0], [0, 0, 0, 8], [0, 0, 10, 12]]
+
+    @pytest.mark.parametrize("side", ["left", "right"])
+    def test_padded_shorter_keeps_the_newest(self, side: str) -> None:
+        padded = jagged(self.LISTS).to_padded(2, side=side)["x"]
+        one = [4, 0] if side == "right" else [0, 4]
+        assert padded.tolist() == [[2, 3], [0, 0], one, [5, 6]]
+
+    def test_nested_shares_the_memory(self) -> None:
+        sequences = jagged(self.LISTS)
+        nested = sequences.to_nested()["x"]
+        assert [one.tolist() for one in nested.unbind()] == self.LISTS
+        assert nested.values().data_ptr() == sequences.values["x"].data_ptr()  # type: ignore[operator, union-attr]
+
+    def test_keyed_jagged(self) -> None:
+        pytest.importorskip("torchrec", reason="torchrec is not installed")
+        keyed = jagged(self.LISTS).to_kjt()
+        assert keyed.keys() == ["x", "y"]
+        assert keyed.lengths().tolist() == [3, 0, 1, 2] * 2
+        assert keyed["y"].values().tolist() == [2, 4, 6, 8, 10, 12]
+
+    def test_lists_have_no_flat_shape(self) -> None:
+        sequences = jagged(self.LISTS)
+        sequences.values["z"] = Nested(torch.zeros(0), torch.zeros(7, dtype=torch.int64))
+        assert list(sequences.to_padded()) == ["x", "y"]
+        with pytest.raises(UihError, match="'z' is list-valued"):
+            sequences.to_padded(traits=["z"])
+        with pytest.raises(UihError, match="'w' is not in the group"):
+            sequences.to_nested(["w"])
+
+    def test_lists_are_taken_with_their_rows(self) -> None:
+        nested = Nested(torch.arange(6), torch.tensor([0, 2, 2, 5, 6]))
+        taken = nested.take(torch.tensor([2, 0, 1, 2]))
+        assert taken.values.tolist() == [2, 3, 4, 0, 1, 2, 3, 4]
+        assert taken.offsets.tolist() == [0, 3, 5, 5, 8]
+
+
+Intervals = st.lists(
+    st.tuples(st.integers(0, 2), st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)))),
+    max_size=12,
+)
+
+
+def pieces_of(examples: list[tuple[int, list[tuple[int, int]]]]) -> Pieces:
+    """Examples of one run each, with ascending fragments apart from each other."""
+    runs, starts, stops, counts = [], [], [], []
+    for run, intervals in examples:
+        end = -1
+        count = 0
+        for start, length in sorted(intervals):
+            if start > end:
+                runs.append(run)
+                starts.append(start)
+                stops.append(start + length)
+                end = start + length
+                count += 1
+        counts.append(count)
+    parts = (np.array(p, np.int64) for p in (runs, starts, stops))
+    return Pieces(running(np.array(counts, np.int64)), Moves.of(*parts))
+
+
+@given(Intervals, st.integers(1, 4))
+def test_merged_fragments_hold_every_row_once_and_say_where(examples: Any, size: int) -> None:
+    pieces = pieces_of(examples)
+    edges = np.unique([*range(0, len(examples), size), len(examples)]).astype(np.int64)
+    if len(edges) < 2:
+        return
+    merged = merge(pieces, edges)
+    moves = pieces.moves
+    for batch in range(len(edges) - 1):
+        rows = [
+            (int(merged.moves.runs[f]), row)
+            for f in range(merged.offsets[batch], merged.offsets[batch + 1])
+            for row in range(merged.moves.starts[f], merged.moves.stops[f])
+        ]
+        assert len(rows) == len(set(rows))
+        needed = set()
+        for f in range(pieces.offsets[edges[batch]], pieces.offsets[edges[batch + 1]]):
+            wanted = [(int(moves.runs[f]), r) for r in range(moves.starts[f], moves.stops[f])]
+            place = int(merged.places[f])
+            assert rows[place : place + len(wanted)] == wanted
+            needed.update(wanted)
+        assert set(rows) == needed
+
+
+@given(Intervals, st.lists(st.integers(0, 40), min_size=12, max_size=12))
+def test_the_newest_are_the_last(examples: Any, keep: list[int]) -> None:
+    pieces = pieces_of(examples)
+    kept = newest(pieces, np.array(keep[: len(examples)], np.int64))
+
+    def listed(of: Pieces, example: int) -> list[int]:
+        found: list[int] = []
+        for f in range(of.offsets[example], of.offsets[example + 1]):
+            found += range(of.moves.starts[f], of.moves.stops[f])
+        return found
+
+    for example in range(len(examples)):
+        whole = listed(pieces, example)
+        assert listed(kept, example) == whole[max(0, len(whole) - keep[example]) :]
+
+
+def test_examples_are_picked_from_several_runs() -> None:
+    def ranges(*fragments: list[tuple[int, int]]) -> Ranges:
+        counts = [len(f) for f in fragments]
+        starts = np.array([a for f in fragments for a, _ in f], np.int64)
+        stops = np.array([b for f in fragments for _, b in f], np.int64)
+        lengths = np.array([sum(b - a for a, b in f) for f in fragments], np.int64)
+        return Ranges(running(np.array(counts, np.int64)), starts, stops, lengths)
+
+    runs = [ranges([(0, 2)], [], [(3, 4), (5, 7)]), ranges([(9, 10)])]
+    picked = pick(runs, np.array([1, 0, 0, 0]), np.array([0, 2, 1, 0]))
+    assert picked.offsets.tolist() == [0, 1, 3, 3, 4]
+    assert picked.moves.starts.tolist() == [9, 3, 5, 0]
+    assert picked.moves.runs.tolist() == [1, 0, 0, 0]
+    assert picked.moves.places.tolist() == [0, 1, 2, 4, 6]
+    assert picked.lengths.tolist() == [1, 3, 0, 2]
+
+
+class TestRing:
+    def test_a_buffer_comes_back_when_nothing_of_it_is_left(self) -> None:
+        ring = Ring(2)
+        lease = ring.lease(1000)
+        address = lease.address
+        tensor = torch.from_numpy(lease.array(np.int64, 64, 10))[2:5]
+        del lease
+        gc.collect()
+        other = ring.lease(1000)
+        assert other.address != address
+        del tensor
+        assert ring.lease(1000).address == address
+        assert ring.allocations == 2
+
+    def test_a_buffer_too_small_makes_room_for_a_larger_one(self) -> None:
+        ring = Ring(2)
+        for size in (1000, 10**6, 2 * 10**6, 1000, 2 * 10**6):
+            ring.lease(size)
+        assert ring.allocations == 3
+        assert ring.held_bytes < 3 * 10**6
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Sealed and compacted, so that a bucket is one run."""
+    return build(tmp_path_factory.mktemp("lake") / "lake", dirty=False)
+
+
+def test_a_sequence_that_lies_in_one_piece_is_not_copied(lake: Lake) -> None:
+    loader = Loader(lake, NUMBERS, 1)
+    inside = outside = 0
+    for batch in loader:
+        spans = [
+            (stored.values.ctypes.data, stored.values.nbytes)
+            for opened in loader._engine.buckets
+            for scan in opened.columns
+            for stored in scan
+        ]
+        for values in batch["all"].values.values():
+            assert isinstance(values, torch.Tensor)
+            if len(values):
+                here = any(a <= values.data_ptr() < a + size for a, size in spans)
+                inside, outside = inside + here, outside + (not here)
+    assert inside > outside
+    assert inside > 100
+
+
+def test_numbers_and_times_lie_in_the_buffers_of_the_engine() -> None:
+    from uih_lake.loader.columns import columns
+
+    schema = pa.schema([("item", pa.int64()), ("seen", pa.timestamp("us", "UTC"))])
+    for column in columns(["item", "seen"], schema, {}, False, {}):
+        values = pa.array([1, 2, 3], pa.int64()).view(schema.field(column.name).type)
+        stored = column.scanned(values, None)
+        assert stored.values.ctypes.data == values.buffers()[1].address
+        assert torch.from_numpy(stored.values).data_ptr() == values.buffers()[1].address
+
+
+def test_batches_are_copied_into_memory_that_is_used_again(lake: Lake) -> None:
+    loader = Loader(lake, NUMBERS, 8, prefetch=2, threads=1)
+    for _ in range(4):
+        for _batch in loader:
+            pass
+    assert loader.meters.batches == 4 * len(loader)
+    assert loader._engine.ring.allocations <= 6
+
+
+def test_a_kept_batch_stays_as_it_was(lake: Lake) -> None:
+    loader = Loader(lake, NUMBERS, 8, prefetch=1)
+    kept = list(loader)
+    copies = [batch.map(torch.clone) for batch in kept]
+    list(loader)
+    for batch, copy in zip(kept, copies, strict=True):
+        for one, other in zip(batch.tensors(), copy.tensors(), strict=True):
+            assert torch.equal(one.nan_to_num(), other.nan_to_num())
+
+
+def test_history_in_common_is_moved_once(lake: Lake) -> None:
+    moved = {}
+    for share in (False, True):
+        loader = Loader(lake, NUMBERS, 32, order="user", share=share)
+        assert all(isinstance(b["all"], Shared if share else Jagged) for b in loader)
+        moved[share] = loader.meters.bytes_moved
+    assert moved[True] < 0.5 * moved[False]
+
+
+def test_equal_windows_are_one_key(lake: Lake) -> None:
+    pytest.importorskip("torchrec", reason="torchrec is not installed")
+    batch = next(iter(Loader(lake, NUMBERS, 32, order="user", share=True)))
+    shared = batch.groups["all"]
+    assert isinstance(shared, Shared)
+    keyed = shared.to_kjt(["item", "event_ts"])
+    _, inverse = keyed.inverse_indices()
+    plain = shared.expand()
+    wanted = [t.tolist() for t in plain.to_nested(["item"])["item"].unbind()]
+    lengths = keyed["item"].lengths().tolist()
+    pieces = torch.split(keyed["item"].values(), lengths)
+    assert [pieces[place].tolist() for place in inverse[0].tolist()] == wanted
+
+
+class TestDecisions:
+    COUNTS = {0: {bucket: 50 + bucket for bucket in range(10)}}  # noqa: RUF012
+
+    def test_windows_hold_every_bucket_once(self) -> None:
+        found = list(windows(self.COUNTS, 3, 0, 4))
+        assert sorted(b for w in found for b in w.buckets) == list(range(10))
+        assert [w.first for w in found] == [0, *np.cumsum([w.count for w in found])[:-1]]
+        assert [w.buckets for w in windows(self.COUNTS, 3, 1, 4)] != [w.buckets for w in found]
+
+    def test_an_order_is_what_it_was(self) -> None:
+        window = Window(0, 0, (0,), 0, 6)
+        assert shuffled(window, 0, 0, None).tolist() == ORDER_OF_SIX
+
+    def test_examples_move_far(self) -> None:
+        # In a random order an example is a third of the window away from where it was.
+        window = Window(0, 0, (0,), 0, 10_000)
+        order = shuffled(window, 1, 2, None)
+        moved = np.abs(order - np.arange(10_000)).mean()
+        assert abs(moved / 10_000 - 1 / 3) < 0.02
+
+    def test_users_stay_together_but_not_too_many(self) -> None:
+        users = np.repeat(np.arange(50), 40)
+        order = users[shuffled(Window(0, 0, (0,), 0, 2000), 1, 0, users)]
+        changes = np.flatnonzero(np.diff(order)) + 1
+        runs = np.diff(np.concatenate([[0], changes, [2000]]))
+        assert set(runs[runs <= 16].tolist()) <= {8, 16}
+        assert len(runs) > 100
+
+    @given(
+        st.lists(st.integers(0, 50), max_size=60),
+        st.integers(1, 4),
+        st.integers(1, 6),
+        st.sampled_from([None, 1, 40, 200]),
+        st.sampled_from(["", "drop_last", "pad_last"]),
+        st.booleans(),
+    )
+    def test_steps_share_examples_out(
+        self, costs: list[int], ranks: int, size: int, tokens: Any, last: str, balanced: bool
+    ) -> None:
+        options: dict[str, Any] = {last: True} if last else {}
+        dealt = [
+            steps(
+                np.array(costs, np.int64),
+                Share(rank, ranks, size, tokens, balanced, **options),
+                True,
+            )
+            for rank in range(ranks)
+        ]
+        assert len({tuple(step.after for step in mine) for mine in dealt}) == 1
+        seen = [
+            place
+            for mine in dealt
+            for step in mine
+            for place in step.examples[: len(step.examples) - step.padding].tolist()
+        ]
+        assert len(seen) == len(set(seen))
+        if last != "drop_last":
+            assert sorted(seen) == list(range(len(costs)))
+        for mine in dealt:
+            begin = 0
+            for step in mine:
+                assert all(begin <= place < step.after for place in step.examples.tolist())
+                begin = step.after
+                if tokens is not None and len(step.examples) > 1:
+                    assert sum(costs[place] for place in step.examples.tolist()) <= tokens
+        if last:
+            sizes = {tuple(len(s.examples) > 0 for s in mine) for mine in dealt}
+            assert len(sizes) <= 1
+
+    def test_ranks_get_as_many_events(self) -> None:
+        rng = np.random.default_rng(0)
+        costs = np.minimum(rng.lognormal(6, 1.2, 8 * 64 * 10), 4096).astype(np.int64)
+        sums = []
+        for rank in range(8):
+            dealt = steps(costs, Share(rank, 8, 64), True)
+            sums.append([int(costs[step.examples].sum()) for step in dealt])
+        spread = np.array(sums)
+        assert (spread.max(0) / spread.mean(0)).max() < 1.05
+
+    def test_what_is_left_over_waits(self) -> None:
+        share = Share(0, 1, 4)
+        assert [s.after for s in steps(np.ones(10, np.int64), share, False)] == [4, 8]
+        packed = Share(0, 1, 100, max_tokens=4)
+        assert [s.after for s in steps(np.ones(10, np.int64), packed, False)] == [4, 8]
+
+
+ORDER_OF_SIX = [2, 4, 5, 0, 1, 3]
+
+
+class TestDictionary:
+    def test_code_0_is_null(self) -> None:
+        words = Dictionary(["b", "a"])
+        assert list(words) == [None, "b", "a"]
+        assert words.encode(pa.array(["a", None, "b", "c"])).tolist() == [2, 0, 1, 0]
+        assert words[1:] == ["b", "a"]
+        assert (words.code("a"), words.code("z"), words.code(None)) == (2, 0, 0)
+        assert words.with_words(["a", "c", "c"]).words == ["b", "a", "c"]
+
+    def test_many_strings_are_coded_as_few_are(self, tmp_path: Path) -> None:
+        names = [f"name {n:04d}" for n in range(900)]
+        table = pa.table(
+            {
+                "user_id": [n % 7 for n in range(900)],
+                "event_ts": pa.array(range(900), pa.timestamp("us", "UTC")),
+                "name": names,
+            }
+        )
+        lake = Lake.create(tmp_path / "lake", buckets=2)
+        lake.append(table)
+        asked = pa.table({"user_id": [3], "request_ts": pa.array([901], pa.timestamp("us", "UTC"))})
+        lake.log(asked)
+        (batch,) = Loader(lake, Tenant("names", {"all": Group(["name"])}))
+        codes, words = batch["all"].values["name"], batch["all"].dictionaries["name"]
+        assert [words[code] for code in codes.tolist()] == names[3::7]  # type: ignore[union-attr]
+        assert ids(batch) == [0]

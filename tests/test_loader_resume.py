@@ -1,0 +1,225 @@
+"""A loader goes on where another stopped: from the start, the middle, the end, the next epoch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loader_lakes import SHORT, TENANT, build, ids, requests, rows_of
+from torch.utils.data import DataLoader
+
+from uih_lake import Lake, UihError
+from uih_lake.loader import Batch, Loader
+
+Rows = list[list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake with a tail."""
+    return build(tmp_path_factory.mktemp("lake") / "lake")
+
+
+def plain(batches: Any) -> Rows:
+    """Batches as plain rows."""
+    return [rows_of(batch) for batch in batches]
+
+
+def take(loader: Loader, count: int) -> tuple[Rows, dict[str, Any]]:
+    """The first batches of an epoch, and the state behind them as it comes back from JSON."""
+    iterator = iter(loader)
+    taken = [rows_of(next(iterator)) for _ in range(count)]
+    state = json.loads(json.dumps(loader.state_dict()))
+    iterator.close()  # type: ignore[attr-defined]
+    return taken, state
+
+
+def check_resume(lake: Lake, options: dict[str, Any]) -> None:
+    """Stop at the start, in the middle, at the end and in the second epoch; go on in a new loader."""
+
+    def made() -> Loader:
+        return Loader(lake, SHORT, masks=True, **options)
+
+    loader = made()
+    first, second = plain(loader), plain(loader)
+    assert first != second
+    for stop in (0, len(first) // 2, len(first)):
+        taken, state = take(made(), stop)
+        assert taken == first[:stop]
+        resumed = made()
+        resumed.load_state_dict(state)
+        rest = plain(resumed)
+        assert rest == first[stop:]
+        assert plain(resumed) == second
+    loader = made()
+    loader.set_epoch(1)
+    taken, state = take(loader, 1)
+    resumed = made()
+    resumed.load_state_dict(state)
+    resumed.set_epoch(1)  # as a training script does, whether it resumes or not
+    assert taken + plain(resumed) == second
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 16},
+        {"batch_size": 7, "order": "user", "share": True},
+        {"batch_size": 16, "order": "time", "time_window": "2d", "open_buckets": 2},
+        {"batch_size": 16, "order": "log", "threads": 3},
+        {"batch_size": 16, "max_tokens": 30},
+        {"batch_size": 8, "rank": 1, "num_ranks": 3, "pad_last": True},
+        {"batch_size": 8, "rank": 2, "num_ranks": 3, "max_tokens": 20, "drop_last": True},
+        {"batch_size": 16, "stochastic_length": 1.2, "open_buckets": 1},
+    ],
+    ids=str,
+)
+def test_a_resume_gives_the_batches_that_would_have_come(lake: Lake, options: Any) -> None:
+    check_resume(lake, options)
+
+
+def test_a_finished_epoch_is_followed_by_the_next(lake: Lake) -> None:
+    loader = Loader(lake, SHORT, 16)
+    first = [ids(batch) for batch in loader]
+    state = loader.state_dict()
+    assert (state["epoch"], state["position"]) == (1, 0)
+    second = [ids(batch) for batch in loader]
+    resumed = Loader(lake, SHORT, 16)
+    resumed.load_state_dict(state)
+    assert [ids(batch) for batch in resumed] == second != first
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (2, 4)])
+@pytest.mark.parametrize("tokens", [None, 40])
+def test_other_ranks_go_on_without_losing_or_repeating_an_example(
+    lake: Lake, before: int, after: int, tokens: int | None
+) -> None:
+    seen: list[Any] = []
+    state: dict[str, Any] = {}
+    for rank in range(before):
+        loader = Loader(lake, SHORT, 8, rank=rank, num_ranks=before, max_tokens=tokens)
+        iterator = iter(loader)
+        seen += [example for _ in range(2) for example in ids(next(iterator))]
+        state = loader.state_dict()
+        iterator.close()  # type: ignore[attr-defined]
+    for rank in range(after):
+        loader = Loader(
+            lake, SHORT, 16, rank=rank, num_ranks=after, max_tokens=tokens, threads=rank + 1
+        )
+        loader.load_state_dict(state)
+        seen += [example for batch in loader for example in ids(batch)]
+    assert sorted(seen) == list(range(140))
+
+
+def test_a_resume_keeps_to_the_examples_there_were(tmp_path: Path) -> None:
+    import random
+
+    lake = build(tmp_path / "lake")
+    loader = Loader(lake, SHORT, 16)
+    whole = [ids(batch) for batch in loader]
+    taken, state = take(Loader(lake, SHORT, 16), 3)
+    lake.log(requests(random.Random(9), list(range(24)), 30, 1000))
+    lake.seal()
+    resumed = Loader(lake, SHORT, 16)
+    assert resumed.examples == 170
+    resumed.load_state_dict(state)
+    assert [ids(batch) for batch in resumed] == whole[3:]
+    assert len(taken) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"seed": 5}, "another seed: seed 0, this loader has 5"),
+        ({"order": "time"}, "another order"),
+        ({"where": "label = 1"}, "another condition"),
+        ({"tenant": TENANT}, "another tenant"),
+        ({"open_buckets": 2}, "another number of open buckets"),
+        ({"stochastic_length": 1.5}, "another stochastic_length"),
+    ],
+    ids=str,
+)
+def test_a_state_of_something_else_is_refused(lake: Lake, options: Any, says: str) -> None:
+    _, state = take(Loader(lake, SHORT, 16), 1)
+    tenant = options.pop("tenant", SHORT)
+    with pytest.raises(UihError, match=says):
+        Loader(lake, tenant, 16, **options).load_state_dict(state)
+
+
+def test_a_state_of_another_lake_is_refused(lake: Lake, tmp_path: Path) -> None:
+    _, state = take(Loader(lake, SHORT, 16), 1)
+    other = build(tmp_path / "other")
+    with pytest.raises(UihError, match="another lake"):
+        Loader(other, SHORT, 16).load_state_dict(state)
+
+
+@pytest.mark.parametrize("state", [{}, {"schema": 99}, {"schema": 1, "seed": 0}])
+def test_what_is_no_state_is_refused(lake: Lake, state: Any) -> None:
+    with pytest.raises(UihError, match=r"schema|no state"):
+        Loader(lake, SHORT, 16).load_state_dict(state)
+
+
+def test_codes_of_strings_survive_a_resume(tmp_path: Path) -> None:
+    lake = build(tmp_path / "lake")
+    _, state = take(Loader(lake, TENANT, 16), 1)
+    state["words"]["events"]["action"].reverse()
+    resumed = Loader(lake, TENANT, 16)
+    before = resumed.dictionaries["events"]["action"]
+    resumed.load_state_dict(state)
+    assert resumed.dictionaries["events"]["action"] == before[::-1]
+    batch = next(iter(resumed))
+    words = batch["clicks"].dictionaries["action"]
+    codes = batch["clicks"].values["action"].unique().tolist()
+    assert {words[code] for code in codes} == {"click"}
+
+
+def workers(loader: Loader, count: int) -> Any:
+    """A DataLoader that spawns."""
+    return DataLoader(loader, batch_size=None, num_workers=count, multiprocessing_context="spawn")
+
+
+def test_worker_processes_give_the_batches_of_one_process(lake: Lake) -> None:
+    alone = [ids(batch) for batch in Loader(lake, TENANT, 16)]
+    loader = Loader(lake, TENANT, 16)
+    shared = workers(loader, 2)
+    assert len(shared) == len(alone)
+    assert [ids(batch) for batch in shared] == alone
+
+
+def test_worker_processes_go_on_from_a_state(lake: Lake) -> None:
+    whole = [ids(batch) for batch in Loader(lake, SHORT, 16)]
+    _, state = take(Loader(lake, SHORT, 16), 3)
+    loader = Loader(lake, SHORT, 16)
+    loader.load_state_dict(state)
+    assert [ids(batch) for batch in workers(loader, 2)] == whole[3:]
+
+
+def test_a_stateful_data_loader_resumes(lake: Lake) -> None:
+    stateful = pytest.importorskip(
+        "torchdata.stateful_dataloader", reason="torchdata is not installed"
+    )
+
+    def made(count: int) -> Any:
+        return stateful.StatefulDataLoader(
+            Loader(lake, SHORT, 16),
+            batch_size=None,
+            num_workers=count,
+            multiprocessing_context="spawn" if count else None,
+        )
+
+    whole = [ids(batch) for batch in Loader(lake, SHORT, 16)]
+    for count in (0, 2):
+        first = made(count)
+        iterator = iter(first)
+        taken = [ids(next(iterator)) for _ in range(3)]
+        state = first.state_dict()
+        del iterator
+        second = made(count)
+        second.load_state_dict(state)
+        assert taken + [ids(batch) for batch in second] == whole
+
+
+def test_a_batch_is_a_batch(lake: Lake) -> None:
+    assert isinstance(next(iter(Loader(lake, SHORT, 4))), Batch)

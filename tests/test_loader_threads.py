@@ -1,0 +1,186 @@
+"""Threads: what goes wrong in one reaches the consumer, and none is left behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from loader_lakes import EVENTS, SHORT, TENANT, build, events, ids, reference, requests, rows
+
+from uih_lake import CorruptionError, Lake, UihError
+from uih_lake.loader import Loader
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A lake of its own, to be damaged or to grow."""
+    return build(tmp_path / "lake")
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    yield
+    assert [t.name for t in threading.enumerate() if t.name.startswith("uih-")] == []
+
+
+def test_what_a_thread_raises_reaches_the_consumer(lake: Lake) -> None:
+    loader = Loader(lake, SHORT, 8, threads=2)
+    victim = next(Path(lake.path, "uih").glob("*.parquet"))
+    victim.write_bytes(victim.read_bytes()[:-100])
+    with pytest.raises(CorruptionError, match=victim.name) as caught:
+        list(loader)
+    assert caught.traceback[-1].name != "take"
+
+
+def test_a_consumer_may_stop_early(lake: Lake) -> None:
+    for batch in Loader(lake, SHORT, 4, prefetch=2):
+        assert len(batch) == 4
+        break
+
+
+def test_a_consumer_may_raise(lake: Lake) -> None:
+    def train() -> None:
+        for _ in Loader(lake, SHORT, 4, threads=3):
+            raise ValueError("no gradient")
+
+    with pytest.raises(ValueError, match="no gradient"):
+        train()
+
+
+def test_an_iterator_that_is_dropped_takes_its_threads_along(lake: Lake) -> None:
+    iterator = iter(Loader(lake, SHORT, 4))
+    next(iterator)
+    del iterator
+
+
+def test_two_iterations_can_go_on_at_once(lake: Lake) -> None:
+    loader = Loader(lake, SHORT, 16)
+    first, second = iter(loader), iter(loader)
+    pairs = list(zip(first, second, strict=True))
+    assert [ids(a) for a, _ in pairs] == [ids(b) for _, b in pairs]
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+from loader_lakes import SHORT
+from uih_lake import Lake
+from uih_lake.loader import Loader
+loader = Loader(Lake.open({lake!r}), SHORT, 1, prefetch=2)
+iterator = iter(loader)
+next(iterator)
+print("ready", flush=True)
+{then}
+"""
+
+
+def script(lake: Lake, then: str) -> subprocess.Popen[str]:
+    """A training script that has begun to iterate."""
+    code = SCRIPT.format(tests=str(Path(__file__).parent), lake=lake.path, then=then)
+    started = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert started.stdout is not None
+    assert started.stdout.readline() == "ready\n"
+    return started
+
+
+def test_a_script_that_ends_in_the_middle_of_an_epoch_ends(lake: Lake) -> None:
+    started = script(lake, "sys.exit(3)")
+    _, errors = started.communicate(timeout=60)
+    assert (started.returncode, errors) == (3, "")
+
+
+def test_ctrl_c_interrupts_the_wait_for_a_batch(lake: Lake) -> None:
+    waiting = "for batch in Loader(Lake.open({!r}), SHORT, follow=True, poll_s=60): pass"
+    started = script(lake, waiting.format(lake.path))
+    deadline = time.monotonic() + 60
+    while started.poll() is None and time.monotonic() < deadline:
+        started.send_signal(signal.SIGINT)
+        try:
+            started.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            continue
+    _, errors = started.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors
+    assert started.returncode not in (None, 0)
+
+
+class TestFollow:
+    def test_examples_come_as_they_are_logged_and_as_a_replay_gives_them(self, lake: Lake) -> None:
+        rng = random.Random(1)
+        loader = Loader(lake, SHORT, 16, follow=True, poll_s=0.01, masks=True)
+        followed = []
+        for batch in loader:
+            followed.append(rows([batch]))
+            if len(followed) == 8:  # all there was but what fills no batch
+                lake.append(events(rng, list(range(24)), 60))
+                lake.log(requests(rng, list(range(24)), 10, 500), live=True)
+                lake.seal()
+                lake.log(requests(rng, list(range(24)), 30, 600))
+            if sum(map(len, followed)) >= 176:
+                loader.stop()
+        assert sum(map(len, followed)) == 180
+        replay = [rows([batch]) for batch in Loader(lake, SHORT, 16, order="log", masks=True)]
+        assert followed == replay
+        assert rows(Loader(lake, SHORT, 16, order="log", masks=True)) == reference(lake, SHORT)
+
+    def test_a_follower_goes_on_from_a_state(self, lake: Lake) -> None:
+        whole = [ids(batch) for batch in Loader(lake, TENANT, 16, order="log")]
+        loader = Loader(lake, TENANT, 16, follow=True)
+        taken = []
+        for batch in loader:
+            taken.append(ids(batch))
+            if len(taken) == 3:
+                break
+        resumed = Loader(lake, TENANT, 16, follow=True, poll_s=0.01)
+        resumed.load_state_dict(loader.state_dict())
+        for batch in resumed:
+            taken.append(ids(batch))
+            if len(taken) == 8:
+                resumed.stop()
+        assert taken == whole
+
+    def test_strings_that_are_new_get_new_codes(self, lake: Lake) -> None:
+        loader = Loader(lake, TENANT, 140, follow=True, poll_s=0.01, masks=True)
+        before = loader.dictionaries["events"]["action"]
+        for batch in loader:
+            if len(batch) == 140:
+                table = events(random.Random(2), [5], 40)
+                action = table.schema.get_field_index("action")
+                lake.append(table.set_column(action, EVENTS.field("action"), [["a new one"] * 40]))
+                lake.log(requests(random.Random(3), [5, 5], 3, 900), live=True)
+                loader.stop()
+        assert loader.dictionaries["events"]["action"][: len(before)] == before
+
+    def test_nothing_follows_in_a_worker_process(self, lake: Lake) -> None:
+        import pickle
+
+        with pytest.raises(UihError, match="worker process"):
+            pickle.dumps(Loader(lake, SHORT, follow=True))
+
+
+def test_meters_tell_who_waited(lake: Lake) -> None:
+    loader = Loader(lake, SHORT, 8, threads=1)
+    delivered = list(loader)
+    meters = loader.meters
+    assert meters.batches == len(delivered)
+    assert meters.examples == 140
+    assert meters.events == sum(batch.events for batch in delivered)
+    assert meters.waited_s > 0
+    assert meters.bytes_read > 0
+    assert set(meters.as_dict()) >= {"waited_s", "idle_s", "bytes_read", "queue_depth", "events"}
+    with meters.live():  # no terminal: nothing is shown
+        pass
