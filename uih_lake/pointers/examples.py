@@ -87,14 +87,14 @@ def add(store: Store, tables: Sequence[pa.Table], numbered: bool) -> int:
     else the ids are the requests' own, and one that is already taken is refused.
     """
     files: list[File] = []
-    base = 0
+    first = 0
 
     def attempt() -> int:
-        nonlocal base
-        first = (store.examples.counter(NEXT_ID) or 0) if numbered else 0
-        if not files or first != base:
+        nonlocal first
+        if not files or first != _first_free(store, numbered):
             store.examples.discard(files)
-            base = first
+            # Only now: discarding looks at the table anew, and an id found before may be taken.
+            first = _first_free(store, numbered)
             files[:] = [_write(store, table, first) for table in tables]
         if not numbered:
             _refuse_taken(store, files)
@@ -103,6 +103,11 @@ def add(store: Store, tables: Sequence[pa.Table], numbered: bool) -> int:
 
     with lease.writing(store.root), store.examples.discarding(files):
         return optimistic(attempt, "log")
+
+
+def _first_free(store: Store, numbered: bool) -> int:
+    """The id of the next example that brings none; 0 where all bring their own."""
+    return (store.examples.counter(NEXT_ID) or 0) if numbered else 0
 
 
 def _write(store: Store, table: pa.Table, first: int) -> File:
