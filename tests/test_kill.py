@@ -8,7 +8,6 @@ whole; and doing that deed again must simply work.
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 from collections import Counter
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from durability import victim
 from durability.checks import compare, data_files, live_files
 from durability.deeds import IDS, TENANT, VERBS, Deed, do, done
+from durability.forks import forks
 from durability.model import Model
 
 from uih_lake import Lake, LakeError
@@ -26,9 +26,6 @@ from uih_lake.pointers.policy import Counts
 
 LONGEST = 0.6
 """Seconds a child lives at most once it is ready: a handful of deeds."""
-
-forks = multiprocessing.get_context("forkserver")
-forks.set_forkserver_preload(["durability.victim"])
 
 
 class Scene:

@@ -49,7 +49,6 @@ def compare(lake: Lake, model: Model, history: History, examples: dict[int, Logg
     assert counts.as_dict() == model.counts(examples)
     ids = rebuilt["example_id"].to_pylist()
     assert sorted(ids) == sorted(examples)
-    assert rebuilt["label"].to_pylist() == ids
     groups = GROUPS | ({"added": GroupSpec(tuple(model.traits))} if model.traits else {})
     for name, group in groups.items():
         column = rebuilt[name].combine_chunks()
