@@ -53,15 +53,15 @@ def compare(path: Path, groups: dict[str, Group] = GROUPS) -> list[bool]:
             found.append(ranges is not None)
             if ranges is not None:
                 resolved = resolver.resolve(plan, asked, bucket)
-                same_rows(resolver, duck, plan, resolved.cuts, ranges, bucket)
+                same_rows(snapshot, duck, plan, resolved.cuts, ranges, bucket)
     return found
 
 
-def same_rows(resolver, duck, plan: list[Scan], cuts, ranges, bucket: int) -> None:  # type: ignore[no-untyped-def]
+def same_rows(snapshot, duck, plan: list[Scan], cuts, ranges, bucket: int) -> None:  # type: ignore[no-untyped-def]
     from uih_lake.gather.lists import take
 
     for scan, cut in zip(plan, cuts, strict=True):
-        whole = duck.sql(resolver.whole(scan.traits, bucket)).to_arrow_table().combine_chunks()
+        whole = snapshot.whole(duck, bucket, scan.traits).combine_chunks()
         for name, group in scan.groups:
             assert ranges[name].lengths.tolist() == cut.ranges[name].lengths.tolist()
             for trait in group.traits:

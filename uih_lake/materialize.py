@@ -26,6 +26,9 @@ from uih_lake.tenant import Tenant
 BATCH_VALUES = 4_000_000
 """Values a record batch is cut at, so that memory does not grow with the examples of a bucket."""
 
+EXAMPLES_AT_ONCE = 500_000
+"""Examples read in one go: a few megabytes of keys and pointers, and their context."""
+
 _KEYS = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS)
 _POINTER = (names.AS_OF_TS, names.LAKE_VERSION)
 Progress = Callable[[int, int], None]
@@ -50,17 +53,46 @@ class Selection:
         return list(dict.fromkeys([*_KEYS, *self.context]))
 
     def asked(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
-        """The examples of one bucket as stored: :attr:`columns`, pointer bounds and proof."""
+        """The examples of one bucket as stored: :attr:`columns`, pointer bounds, proof, place."""
+        return self._fetched(duck, bucket, bucket)
+
+    def by_bucket(self, duck: duckdb.DuckDBPyConnection) -> Iterator[tuple[int, pa.Table]]:
+        """Every bucket that has examples, with :meth:`asked` of it, in order."""
+        for first in range(0, self.snapshot.buckets, self._step):
+            yield from self.asked_beside(duck, first).items()
+
+    @property
+    def _step(self) -> int:
+        """Buckets whose examples are read in one go."""
+        return max(1, self.snapshot.buckets * EXAMPLES_AT_ONCE // max(self.examples.rows, 1))
+
+    def asked_beside(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> dict[int, pa.Table]:
+        """:meth:`asked` for ``bucket`` and its neighbours, as many as are read well at once.
+
+        Buckets without examples are left out. Every bucket belongs to one neighbourhood.
+        """
+        first = bucket - bucket % self._step
+        last = min(first + self._step, self.snapshot.buckets) - 1
+        table = self._fetched(duck, first, last)
+        found = table.column(names.BUCKET).to_numpy()
+        edges = [0, *(np.flatnonzero(np.diff(found)) + 1).tolist(), len(found)]
+        return {
+            int(found[start]): table.slice(start, stop - start)
+            for start, stop in pairwise(edges)
+            if start < stop
+        }
+
+    def _fetched(self, duck: duckdb.DuckDBPyConnection, first: int, last: int) -> pa.Table:
         columns = dict.fromkeys([*self.columns, *_POINTER, *PROOF, *PLACE])
         met = [n for n in self.examples.stored.names if n.lower() in self.where.lower()]
         self.snapshot.pages.check(self.examples.paths, [names.BUCKET, *columns, *met])
         statement = sqlfile.fill(
-            "pointers/bucket",
+            "pointers/buckets",
             examples=self.examples.sql,
             columns=sqlfile.columns(columns),
             where=self.where,
         )
-        parameters = {"bucket": bucket, "newest": self.snapshot.lake_version}
+        parameters = {"first": first, "last": last, "newest": self.snapshot.lake_version}
         return fetch(duck, statement, parameters).combine_chunks()
 
 
@@ -92,11 +124,10 @@ class Rebuild:
         buckets = self.selection.snapshot.buckets
         with connect() as duck:
             resolver = Resolver(self.selection.snapshot, duck)
-            for bucket in range(buckets):
-                asked = self.selection.asked(duck, bucket)
-                if asked.num_rows:
-                    yield from self._bucket(resolver, asked, bucket)
+            for bucket, asked in self.selection.by_bucket(duck):
+                yield from self._bucket(resolver, asked, bucket)
                 progress(bucket + 1, buckets)
+        progress(buckets, buckets)
 
     def _bucket(self, resolver: Resolver, asked: pa.Table, bucket: int) -> Iterator[pa.RecordBatch]:
         found = resolver.resolve(self.plan, asked, bucket)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,8 +55,18 @@ class Pages:
         """
         self.check(paths, ())
 
+    def read(self, path: str, columns: list[str]) -> pa.Table:
+        """The given columns of one file, checked in passing; on the calling thread alone.
+
+        Raises :class:`CorruptionError`.
+        """
+        self.check([path], [])
+        with _told(path), _open(path) as file:
+            table = file.read(columns=columns, use_threads=False)
+        return table
+
     def _check_file(self, path: str, columns: list[str] | None) -> None:
-        try:
+        with _told(path):
             status = os.stat(path)
             key = (path, status.st_mtime_ns, status.st_size)
             passed = self._passed.get(key)
@@ -64,22 +75,33 @@ class Pages:
                 passed = set()
             elif columns is not None and passed.issuperset(columns):
                 return
-            with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
+            with _open(path) as file:
                 names = set(file.schema_arrow.names)
                 left = sorted(names if columns is None else set(columns) & names)
                 _read(file, [name for name in left if name not in passed], path)
-        except FileNotFoundError as error:
-            raise CorruptionError(
-                f"the data file {path} is missing", hint="restore it from a copy"
-            ) from error
-        except (OSError, pa.ArrowException) as error:
-            raise CorruptionError(
-                f"the data file {path} is no whole Parquet file: {' '.join(str(error).split())}",
-                hint="restore it from a copy",
-            ) from error
         with self._lock:
             # A column the file does not have passes too: it reads as null.
             self._passed.setdefault(key, set()).update(left if columns is None else columns)
+
+
+def _open(path: str) -> pq.ParquetFile:
+    return pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+
+
+@contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Turn what goes wrong with a file into :class:`CorruptionError`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CorruptionError(
+            f"the data file {path} is missing", hint="restore it from a copy"
+        ) from error
+    except (OSError, pa.ArrowException) as error:
+        raise CorruptionError(
+            f"the data file {path} is no whole Parquet file: {' '.join(str(error).split())}",
+            hint="restore it from a copy",
+        ) from error
 
 
 def _check_footer(path: str) -> None:
@@ -92,6 +114,8 @@ def _check_footer(path: str) -> None:
 
 def _read(file: pq.ParquetFile, columns: list[str], path: str) -> None:
     """Decode every page of ``columns``, a row group at a time."""
+    if not columns:
+        return
     for group in range(file.num_row_groups):
         try:
             file.read_row_group(group, columns=columns)

@@ -7,16 +7,19 @@ is the only place where the two tiers become one relation.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import Store
+from uih_lake.session import fetch
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,22 @@ class Snapshot:
         if self.recent or len(paths) != 1:
             return None
         return int(Path(paths[0]).stem.rpartition("-")[2][:15], 16)
+
+    def whole(
+        self, duck: duckdb.DuckDBPyConnection, bucket: int, columns: Sequence[str]
+    ) -> pa.Table:
+        """Public columns of every row of a bucket that is one file, in the order of the file.
+
+        Columns that the file holds as they are come straight from it, checked in passing; what is
+        derived, or came to the lake after the file, through SQL.
+        """
+        (path,) = self.runs[bucket]
+        if set(columns) <= set(pq.read_schema(path).names):
+            return self.pages.read(path, list(columns))
+        self.check(bucket, bucket)
+        events = replace(self, retained_from=schema.MIN_TIME).events(bucket, bucket)
+        statement = sqlfile.fill("lake/whole", events=events, columns=sqlfile.columns(columns))
+        return fetch(duck, statement)
 
     def check(self, first: int, last: int, columns: Iterable[str] | None = None) -> None:
         """Check the pages of some buckets' files; all columns, or those that are named.

@@ -7,7 +7,7 @@ row inside the stripe, and the holes that invisible events make, come from :mod:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import duckdb
 import numpy as np
@@ -23,7 +23,7 @@ from uih_lake.resolve.digest import running_digest
 from uih_lake.resolve.ends import ends
 from uih_lake.resolve.placed import nowhere, place
 from uih_lake.resolve.plan import Bounds, Scan
-from uih_lake.schema import MIN_TIME, UNBOUNDED
+from uih_lake.schema import UNBOUNDED
 from uih_lake.session import fetch
 from uih_lake.tenant import Group
 
@@ -107,12 +107,6 @@ class Resolver:
             proof, places = run.proof(), place(whole, _ints(run.rows, names.FILE_ROW), file)
         columns = [*proof.columns, *places.columns]
         return pa.Table.from_arrays(columns, names=[*proof.column_names, *places.column_names])
-
-    def whole(self, columns: Sequence[str], bucket: int) -> str:
-        """The SQL of the columns of a bucket that is one run, for placed pointers."""
-        snapshot = replace(self._snapshot, retained_from=MIN_TIME)
-        events = snapshot.events(bucket, bucket, _HIDDEN)
-        return sqlfile.fill("resolve/whole", events=events, columns=sqlfile.columns(columns))
 
     def _run(
         self, scan: Scan, pointers: pa.Table, bucket: int, last: int | None, more: Sequence[str]
