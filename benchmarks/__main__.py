@@ -86,12 +86,16 @@ def _run(arguments: argparse.Namespace) -> None:
         check=not arguments.no_check,
         with_alone=not arguments.no_alone,
         with_extras=not arguments.no_extras,
+        save=lambda found: _save(arguments.json, found),
     )
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1))
     if not arguments.targets:
         _show([*tables.all_of(found), ""])
     _show(targets.view(found))
+
+
+def _save(path: Path | None, found: dict[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(found, indent=1))
 
 
 def _other(name: str, words: list[str]) -> None:

@@ -6,6 +6,7 @@ that no reader spends time on validity. Where an epoch would be too large, users
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ COLUMNS = ("example_id", "user_id", "request_ts", "label")
 GROUP_EVENTS = 1 << 20
 """Events per row group, about; see :func:`group_rows`."""
 
+_FEWEST = 64
 _PAGE = 4 << 20  # large pages: clustered copies of one history are then found by zstd
 
 
@@ -70,8 +72,14 @@ def sample(bench: Bench, length: int, most_events: int) -> Int64:
 
 
 def group_rows(mean_length: float, target: int = GROUP_EVENTS) -> int:
-    """Rows per row group: whole batches of about ``target`` events."""
-    return max(1, min(64, round(target / max(mean_length, 1) / BATCH))) * BATCH
+    """Rows per row group for about ``target`` events: whole batches, or an even part of one.
+
+    Readers end a batch with its row group, so long histories come in smaller batches.
+    """
+    rows = target / max(mean_length, 1)
+    if rows >= BATCH:
+        return min(64, round(rows / BATCH)) * BATCH
+    return max(_FEWEST, 1 << max(0, round(math.log2(rows))))
 
 
 def write(

@@ -42,12 +42,10 @@ _HOT_REQUESTS = 2_000
 _MEMORY_LENGTH = 4_096
 
 
-def all_of(
-    bench: Bench, cache: Path, lengths: Sequence[int], rounds: int, with_alone: bool
-) -> dict[str, Any]:
-    """Every figure."""
+def of_stages(bench: Bench, lengths: Sequence[int], rounds: int) -> dict[str, Any]:
+    """What each stage does per second, and the bytes it leaves."""
     built = bench.built
-    found: dict[str, Any] = {
+    return {
         "append_seal_events_per_s": built["events"] / (built["append_s"] + built["seal_s"]),
         "append_events_per_s": built["events"] / built["append_s"],
         "seal_events_per_s": built["events"] / built["seal_s"],
@@ -58,10 +56,11 @@ def all_of(
         **resolving(bench, rounds),
         "gather": {str(n): gathering(bench, n, rounds) for n in lengths if n >= 1024},
     }
-    if with_alone:
-        found["memory"] = memory(bench, cache)
-        found["hot_user"] = hot_user(cache)
-    return found
+
+
+def of_processes(bench: Bench, cache: Path) -> dict[str, Any]:
+    """Peak memory at two sizes, and a lake with one hot user."""
+    return {"memory": memory(bench, cache), "hot_user": hot_user(cache)}
 
 
 def resolving(bench: Bench, rounds: int) -> dict[str, float]:

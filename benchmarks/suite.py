@@ -34,8 +34,9 @@ def run(
     check: bool = True,
     with_alone: bool = True,
     with_extras: bool = True,
+    save: Callable[[dict[str, Any]], object] = lambda _: None,
 ) -> dict[str, Any]:
-    """Everything, as one JSON-able object."""
+    """Everything, as one JSON-able object; ``save`` is called with what there is so far."""
     begin = time.perf_counter()
     bench = build(cache, scale, say)
     found: dict[str, Any] = {
@@ -45,14 +46,17 @@ def run(
         "built": bench.built,
         "lengths": {},
     }
+    found["figures"] = figures.of_stages(bench, lengths, rounds)
     for length in lengths:
         field = draw_up(bench, length, bounds, say, with_extras)
         found["lengths"][str(length)] = one_length(
             field, rounds, say, check=check, with_alone=with_alone
         )
-    say("  stages")
-    found["figures"] = figures.all_of(bench, cache, lengths, rounds, with_alone)
+        save(found)
+    if with_alone:
+        found["figures"] |= figures.of_processes(bench, cache)
     found["seconds"] = time.perf_counter() - begin
+    save(found)
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +32,28 @@ def contestants(
     skipped = {"feast": "joins the last value only; no sequences to compare"}
     source = fatrows.write(bench, length, "user", _SOURCE, chosen, bench.root / "fat")
     for name, (module, write, epoch) in _KINDS.items():
-        if find_spec(module) is None:
-            skipped[name] = f"{module} is not installed"
+        problem = _problem(module)
+        if problem:
+            skipped[name] = problem
             continue
-        path = source.with_suffix(f".{module}")
+        path = source.with_suffix(f".{module}.parquet")  # Ray goes by the ending
         if not path.exists():
             partial_path = path.with_suffix(f".{module}-partial")
             write(source, partial_path)
             partial_path.rename(path)
         found.append(Contestant(f"fat user {name}", "extra", partial(epoch, path), _files(path)))
     return found, skipped
+
+
+def _problem(module: str) -> str | None:
+    """Why a package cannot be used here; None where it can."""
+    try:
+        import_module(module)
+    except ModuleNotFoundError as error:
+        return f"{error.name} is not installed"
+    except Exception as error:  # whatever a foreign package raises, the others still run
+        return f"{module} does not import ({type(error).__name__})"
+    return None
 
 
 def _files(path: Path) -> tuple[Path, ...]:
