@@ -13,7 +13,7 @@ SELECT
     listed.tier,
     listed.partition,
     chunks.row_group_id AS row_group,
-    regexp_replace(chunks.path_in_schema, ', list, element$', '') AS column_name,
+    regexp_replace(chunks.path_in_schema, ', list, element.*$', '') AS column_name,
     chunks.type,
     chunks.compression,
     chunks.encodings,

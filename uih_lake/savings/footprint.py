@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from uih_lake import names
 from uih_lake.lake.store import Store
+from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.plan import Scan
 from uih_lake.savings.figures import Asker, Figure
 from uih_lake.tenant import Tenant
@@ -44,7 +45,7 @@ class Footprint:
             return files.figure("savings/written", "bytes", logs=logs(*tiers))
 
         given = (names.USER_ID, names.REQUEST_TS)
-        only_pointer = [name for name in names.POINTER_COLUMNS if name not in given]
+        only_pointer = [n for n in (*names.POINTER_COLUMNS, *PLACE) if n not in given]
         return cls(
             history=lake.figure("savings/at_rest", "bytes", tiers=_HISTORY),
             examples=lake.figure("savings/at_rest", "bytes", tiers=[names.EXAMPLES]),
@@ -71,7 +72,7 @@ class Epoch:
     def of(cls, lake: Asker, tenant: Tenant, plan: list[Scan], stored: list[str]) -> Epoch:
         """Read the footers of the columns that ``plan`` scans; ``stored`` are those of an event."""
         keys = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS, names.BUCKET)
-        asked = list(dict.fromkeys([*keys, *_POINTER, *tenant.context]))
+        asked = list(dict.fromkeys([*keys, *_POINTER, *PLACE, *tenant.context]))
         passes = _passes(plan, stored)
         return cls(
             primary=lake.figure("savings/primary", "bytes", columns=asked),

@@ -21,7 +21,7 @@ _HEAD_2 = f"{'':26}{'':12}{'request order':>21}{'by user':>21}"
 
 def text(report: Report) -> str:
     """The whole report."""
-    blocks = [_overview(report), *(_tenant(report, facts) for facts in report.tenants)]
+    blocks = [overview(report), *(_tenant(report, facts) for facts in report.tenants)]
     if report.union is not None:
         blocks.append(_together(report, report.union))
     if report.plan is not None:
@@ -49,7 +49,8 @@ def percent(share: float) -> str:
     return f"{share:.2%}" if share < 0.01 else f"{share:.1%}" if share < 1 else f"{share:.0%}"
 
 
-def _overview(report: Report) -> list[str]:
+def overview(report: Report) -> list[str]:
+    """What was compared, the title first."""
     how = (
         "Fat rows were written in full and measured."
         if report.mode == "exact"
@@ -79,7 +80,7 @@ def _tenant(report: Report, facts: TenantFacts) -> list[str]:
         "",
         *_left(facts.verdict),
         "",
-        *_verdicts(report, facts),
+        *(line for told in verdicts(report, facts) for line in _wrapped(told, "  ")),
     ]
 
 
@@ -120,7 +121,8 @@ def _left(verdict: Mapping[str, Verdict]) -> Iterator[str]:
         yield f"{name:38}" + "".join(f"{share:>21}" for share in shares)
 
 
-def _verdicts(report: Report, facts: TenantFacts) -> Iterator[str]:
+def verdicts(report: Report, facts: TenantFacts) -> Iterator[str]:
+    """Whether it pays, a paragraph for each layout."""
     each = report.rows.value / max(report.users.value, 1)
     for layout, name in LAYOUTS.items():
         found = facts.verdict[layout]
@@ -128,9 +130,7 @@ def _verdicts(report: Report, facts: TenantFacts) -> Iterator[str]:
             _verdict("at rest", found.at_rest, found.break_even_at_rest),
             _verdict("read", found.read, found.break_even_read),
         ]
-        yield from _wrapped(
-            f"Against fat rows {name}: {'; '.join(lines)}. This log has {each:,.1f} per user.", "  "
-        )
+        yield f"Against fat rows {name}: {'; '.join(lines)}. This log has {each:,.1f} per user."
 
 
 def _verdict(what: str, share: float, at_least: int | None) -> str:

@@ -1,0 +1,59 @@
+"""The report as a picture for a slide."""
+
+from __future__ import annotations
+
+import io
+
+from uih_lake.errors import UihError
+from uih_lake.savings.report import Report
+from uih_lake.savings.text import LAYOUTS, percent, size
+
+_COLOURS = ("#0072b2", "#d55e00", "#00795a")
+
+
+def slide(report: Report) -> bytes:
+    """A PNG, 1920 by 1080: bytes at rest and read per epoch of each tenant, by layout.
+
+    Raises :class:`UihError` where matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UihError(
+            "a slide needs matplotlib", hint="pip install 'uih_lake[plots]', or take --html"
+        ) from error
+    figure = Figure(figsize=(12.8, 7.2), dpi=150, layout="constrained")
+    title = f"Bytes of {report.lake} (in brackets: what uih_lake takes of them)"
+    figure.suptitle(title, fontsize=16)
+    lake = report.footprint
+    at_rest = [lake.history.value + lake.examples.value] * len(report.tenants)
+    read = [t.lake.primary.value + t.lake.lookup.value for t in report.tenants]
+    for axes, title, mine, field in zip(
+        figure.subplots(1, 2),
+        ("at rest", "read per epoch"),
+        (at_rest, read),
+        ("at_rest", "read"),
+        strict=True,
+    ):
+        series = {"uih_lake": mine} | {
+            f"fat rows {name}": [getattr(t.fat[layout], field).value for t in report.tenants]
+            for layout, name in LAYOUTS.items()
+        }
+        for place, (name, values) in enumerate(series.items()):
+            spots = [number + (place - 1) * 0.27 for number in range(len(values))]
+            drawn = axes.bar(spots, values, 0.25, label=name, color=_COLOURS[place])
+            told = [
+                size(value) if value == own else f"{size(value)}\n({percent(own / value)})"
+                for value, own in zip(values, mine, strict=True)
+            ]
+            axes.bar_label(drawn, told, fontsize=9, padding=2)
+        axes.set_title(title, fontsize=15)
+        axes.set_xticks(range(len(report.tenants)), [t.name for t in report.tenants], fontsize=12)
+        axes.set_yticks([])
+        axes.margins(y=0.12)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=12)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
