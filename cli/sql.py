@@ -19,8 +19,12 @@ def sql(
     terminal: Terminal,
     lake: options.Lake,
     query: Annotated[
-        str, typer.Argument(metavar="SQL", help="One SELECT statement; - reads it from stdin.")
-    ],
+        str | None,
+        typer.Argument(
+            metavar="SQL",
+            help="One SELECT statement; - reads it from stdin. Without one, a shell on a terminal.",
+        ),
+    ] = None,
     format: Annotated[
         Format | None,
         typer.Option(help="By default a table on a terminal and csv in a pipe or file."),
@@ -35,17 +39,31 @@ def sql(
     max_rows: Annotated[
         int, typer.Option(metavar="N", min=1, help="Rows of a table; other formats have them all.")
     ] = 100,
+    tenants: Annotated[
+        list[str],
+        typer.Option("--tenant", metavar="FILE", help="A tenant to show in the view tenants."),
+    ] = [],  # noqa: B006  typer copies it
+    script: Annotated[
+        bool,
+        typer.Option(
+            "--script", help="Print the views and macros for a DuckDB session of your own."
+        ),
+    ] = False,
     at: options.At = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Ask in SQL: one read-only statement over the lake.
+    """Ask in SQL: one read-only statement over the lake, or a shell.
 
-    It is DuckDB's SQL, over three views: events has the events of both tiers, uih those of the
-    immutable tier, examples the requests with their context and pointers. A statement can write
-    nothing, and read nothing outside the lake.
+    It is DuckDB's SQL, over views: events has the events of both tiers, uih those of the immutable
+    tier, examples the requests with their context and pointers; files, column_chunks and
+    generations tell how that is stored. Macros answer common questions: history_as_of(user, time),
+    sequence_of(example, n), changed_between(v1, v2), longest_histories(n), redundancy(n) and
+    freshness(). A statement can write nothing, and read nothing outside the lake.
 
       uihlake sql shop "SELECT action, count(*) FROM events GROUP BY ALL"
+      uihlake sql shop "FROM history_as_of(4711, '2026-05-01')" --format json
       uihlake sql shop - --format parquet -o users.parquet < users.sql
+      uihlake sql shop --script > lake.sql   # then: duckdb -init lake.sql
 
     Exit codes: 0 done, 1 a statement that is refused or fails, 2 wrong usage.
     """
@@ -57,12 +75,21 @@ def sql(
         raise typer.BadParameter("parquet needs a file to go to: -o FILE", param_hint="--format")
     if format is Format.table and out is not None:
         raise typer.BadParameter("a table goes to a terminal, not to FILE", param_hint="--format")
-    if query == "-":
-        query = sys.stdin.read()
+    if query is None and not script and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise typer.BadParameter("give a statement, or - to read one", param_hint="SQL")
 
-    from uih_lake import Lake
+    from uih_lake import Lake, Tenant
 
-    relation = Lake.open(lake, version=at).sql(query)
+    opened, named = Lake.open(lake, version=at), [Tenant.load(path) for path in tenants]
+    if script:
+        print(opened.sql_script(tenants=named), end="")
+        return
+    if query is None:
+        from uih_lake.cli.shell import Shell
+
+        Shell(terminal, opened, named, format, max_rows).run()
+        return
+    relation = opened.sql(sys.stdin.read() if query == "-" else query, tenants=named)
     with results.failures_told():
         reader = relation.to_arrow_reader()
         if format is Format.table and out is None:

@@ -308,8 +308,22 @@ class Lake:
         Views: ``events``, ``uih``, ``examples``; ``files``, ``column_chunks``, ``generations``;
         ``tenants``, those that are given. :data:`uih_lake.adhoc.MACROS` answer common questions.
         """
+        return adhoc.query(self._surface(tenants), query)
+
+    def sql_session(self, *, tenants: Sequence[Tenant] = ()) -> adhoc.Session:
+        """A session for many queries as of :meth:`sql`, all on the state of the lake now."""
+        return adhoc.Session(self._surface(tenants).session())
+
+    def sql_script(self, *, tenants: Sequence[Tenant] = ()) -> str:
+        """The views and macros of :meth:`sql` as text for a DuckDB session of any kind.
+
+        They show the lake as it is now, and lock the session to the files of the lake.
+        """
+        return self._surface(tenants).script()
+
+    def _surface(self, tenants: Sequence[Tenant]) -> adhoc.Surface:
         self._store.refresh()
-        return adhoc.query(adhoc.Surface.of(self._store, self._version, tenants), query)
+        return adhoc.Surface.of(self._store, self._version, tenants)
 
     def _rebuild(
         self,

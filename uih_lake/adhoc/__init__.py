@@ -2,6 +2,16 @@
 
 from uih_lake.adhoc.guard import check_query, explain_error, lock
 from uih_lake.adhoc.macros import MACROS
-from uih_lake.adhoc.views import VIEWS, Surface, ask, query
+from uih_lake.adhoc.views import VIEWS, Session, Surface, ask, query
 
-__all__ = ["MACROS", "VIEWS", "Surface", "ask", "check_query", "explain_error", "lock", "query"]
+__all__ = [
+    "MACROS",
+    "VIEWS",
+    "Session",
+    "Surface",
+    "ask",
+    "check_query",
+    "explain_error",
+    "lock",
+    "query",
+]

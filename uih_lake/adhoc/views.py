@@ -118,6 +118,21 @@ def query(surface: Surface, sql: str) -> duckdb.DuckDBPyRelation:
     return ask(surface.session(), sql)
 
 
+@dataclass(frozen=True)
+class Session:
+    """A locked session in which one query after the other can be asked."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+        """The result of one read-only query; raises as :func:`query`."""
+        return ask(self.connection, query)
+
+    def close(self) -> None:
+        """End the session."""
+        self.connection.close()
+
+
 def ask(session: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
     """The result of one read-only query in a session that is open; raises as :func:`query`."""
     text = check_query(session, sql)

@@ -134,7 +134,8 @@ def heat(
     left, top, tall = 92, 46, 30
     wide = (WIDTH - left - RIGHT) / len(across)
     middle = (left + WIDTH - RIGHT) / 2
-    parts = [_text(middle, 14, axes[0], "middle", "small"), _text(left - 10, top - 8, axes[1], "end", "small")]
+    parts = [_text(middle, 14, axes[0], "middle", "small")]
+    parts.append(_text(left - 10, top - 8, axes[1], "end", "small"))
     for place, name in enumerate(across):
         parts.append(_text(left + (place + 0.5) * wide, top - 8, name, "middle", "small"))
     for row, (name, shares) in enumerate(zip(down, cells, strict=True)):

@@ -104,7 +104,8 @@ def _lengths(facts: TenantFacts) -> Iterator[str]:
         "line it pays.</p>"
     )
     across = Axis("newest events in a sequence", ticks)
-    yield charts.lines("Savings against sequence length", drawn, across, _SHARES, (1, "break-even, 100%"))
+    rule = (1.0, "break-even, 100%")
+    yield charts.lines("Savings against sequence length", drawn, across, _SHARES, rule)
     yield _table(("against fat rows", "length", "events referenced", "at rest", "read"), rows)
 
 

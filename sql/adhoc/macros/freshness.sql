@@ -3,7 +3,7 @@
 -- inputs: the views events and uih
 -- parameters: none
 -- output: tier; events (int64); first_version and last_version, the lake versions it holds; newest_event
---   and newest_arrival (UTC); longest_delay (interval from event to arrival); nulls where it is empty
+--   and newest_arrival (UTC); longest_delay_s (seconds from event to arrival); nulls where it is empty
 -- order: uih, then recent
 CREATE MACRO freshness() AS TABLE
 WITH sealed AS (
@@ -25,7 +25,7 @@ SELECT
     max(placed.lake_version) AS last_version,
     max(placed.event_ts) AS newest_event,
     max(placed.arrival_ts) AS newest_arrival,
-    max(placed.arrival_ts - placed.event_ts) AS longest_delay
+    epoch(max(placed.arrival_ts - placed.event_ts)) AS longest_delay_s
 FROM (VALUES (0, 'uih'), (1, 'recent')) AS tiers(place, tier)
 LEFT JOIN placed USING (tier)
 GROUP BY tiers.place, tiers.tier
