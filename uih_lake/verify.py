@@ -158,8 +158,10 @@ class _Audit:
             self.checks["order"].found(_number(duck, statement), f"{path} is not sorted")
 
     def _keys(self, duck: duckdb.DuckDBPyConnection, history: str, bucket: int) -> None:
-        repeated = _number(duck, sqlfile.fill("verify/repeated", history=history))
         self.checks["keys"].looked_at += 1
+        if self._selection.snapshot.is_one_run(bucket):
+            return  # one file in strict order, which is checked, holds no key twice
+        repeated = _number(duck, sqlfile.fill("verify/repeated", history=history))
         self.checks["keys"].found(repeated, f"bucket {bucket} has {repeated} events twice")
 
     def _users(self, duck: duckdb.DuckDBPyConnection, history: str, bucket: int) -> None:
