@@ -27,8 +27,9 @@ def contestants(bench: Bench, length: int, chosen: Int64) -> list[Contestant]:
         "slices, warm memory": into_warm,
         "slices, numba": compiled,
     }
+    size = sum(file.stat().st_size for file in files)
     return [
-        Contestant(f"mmap {name}", "mmap", epoch, files, None, 0, exact=False)
+        Contestant(f"mmap {name}", "mmap", epoch, files, size, 0, exact=False)
         for name, way in ways.items()
         for epoch in [partial(way, bench, length, chosen)]
     ]
