@@ -81,7 +81,7 @@ def bucket_of(user_ids: pa.Array, buckets: int) -> npt.NDArray[np.int32]:
 def _bits(values: pa.Array) -> UInt64:
     """64 bits per value that depend on the value and not on the width of its type."""
     kind = values.type
-    if pa.types.is_string(kind):
+    if pa.types.is_string(kind) or pa.types.is_dictionary(kind):  # a dictionary of strings
         return _xxh64_of_strings(values)
     if pa.types.is_list(kind):
         return _bits_of_lists(values)

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,8 +20,6 @@ from uih_lake import hashing, names, schema, sqlfile
 from uih_lake.errors import CorruptionError
 from uih_lake.lake import heads
 from uih_lake.lake.integrity import Pages
-from uih_lake.lake.snapshot import Snapshot
-from uih_lake.lake.sqltypes import listed
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.resolve.run import Resolver
@@ -78,6 +77,7 @@ def verify(
     audit = _Audit(selection, sample, np.random.default_rng(seed))
     audit.logs(table.root for table in store.tables)
     audit.examples_files()
+    audit.recent_files()
     with connect() as duck:
         resolver = Resolver(selection.snapshot, duck)
         for bucket in range(selection.snapshot.buckets):
@@ -86,11 +86,13 @@ def verify(
     return Report(list(audit.checks.values()), selection.judge.counts.as_dict())
 
 
+_SEALED_ORDER = (names.USER_ID, names.EVENT_TS, names.LAKE_VERSION, names.TIE)
+_RECENT_ORDER = (names.BUCKET, names.USER_ID, names.EVENT_TS, names.TIE)
 _CHECKS = {
     "ledger": "events in the files are those appended less those erased",
     "logs": "every entry of every Delta log is the one that was committed",
     "pages": "every page of every file has its checksum",
-    "order": "sealed files are sorted by user, event time, arrival",
+    "order": "files are sorted by user, event time, arrival",
     "keys": "no event is there twice, in one tier or over both",
     "buckets": "every user is in the bucket of its hash",
     "versions": "lake versions lie between 0 and the newest; sealed ones are in uih",
@@ -101,7 +103,7 @@ _CHECKS = {
 
 
 class _Audit:
-    """The checks of one run, filled bucket by bucket."""
+    """The checks of one run, filled file by file, then bucket by bucket."""
 
     def __init__(
         self, selection: Selection, sample: int | None, random: np.random.Generator
@@ -111,25 +113,44 @@ class _Audit:
         self._random = random
         share = 1.0 if sample is None else sample / max(selection.examples.rows, 1)
         self._share = min(share, 1.0)
+        self._damaged: set[str] = set()
         # The ledger was balanced when the tables were refreshed, or there would be no snapshot.
         self.checks["ledger"].looked_at = selection.snapshot.rows
 
+    def recent_files(self) -> None:
+        """Check each file of the mutable tier."""
+        for path, _ in self._selection.snapshot.recent:
+            events = self._events(path)
+            if events is not None:
+                self._order(path, events, _RECENT_ORDER)
+                self._users(path, events, events.column(names.BUCKET).to_numpy())
+                self._contents(path, events)
+
     def bucket(self, duck: duckdb.DuckDBPyConnection, resolver: Resolver, bucket: int) -> None:
-        """Run every check that concerns one bucket; a damaged file ends its bucket's checks."""
+        """Check what concerns one bucket; a damaged file ends the checks that need it."""
         snapshot = self._selection.snapshot
+        for path in snapshot.runs.get(bucket, ()):
+            events = self._events(path)
+            if events is not None:
+                self._order(path, events, _SEALED_ORDER)
+                self._users(path, events, np.full(events.num_rows, bucket))
+                self._versions(path, events)
+                self._contents(path, events)
+        if self._damaged.isdisjoint(snapshot.paths(bucket, bucket)):
+            self._keys(duck, bucket)
+            self._pointers(duck, resolver, bucket)
+
+    def _events(self, path: str) -> pa.Table | None:
+        """All of a file, one chunk per column, unless one of its pages is damaged."""
+        snapshot = self._selection.snapshot
+        self.checks["pages"].looked_at += 1
         try:
-            for path in snapshot.paths(bucket, bucket):
-                self.checks["pages"].looked_at += 1
-                snapshot.pages.check([path])
+            table = snapshot.pages.read(path, [names.BUCKET, *snapshot.stored.names])
         except CorruptionError as error:
             self.checks["pages"].found(1, str(error))
-            return
-        history = snapshot.history(bucket, bucket)
-        self._order(duck, snapshot, bucket)
-        self._keys(duck, history, bucket)
-        self._users(duck, history, bucket)
-        self._contents(duck, history, bucket)
-        self._pointers(duck, resolver, bucket)
+            self._damaged.add(path)
+            return None
+        return table.combine_chunks()
 
     def logs(self, tables: Iterable[str]) -> None:
         """Check the Delta logs of the tables in these directories."""
@@ -151,48 +172,44 @@ class _Audit:
                 self.checks["pages"].found(1, str(error))
         self._selection = replace(self._selection, examples=replace(examples, files=tuple(sound)))
 
-    def _order(self, duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, bucket: int) -> None:
-        for path in snapshot.runs.get(bucket, ()):
-            statement = sqlfile.fill("verify/disorder", files=listed([path]))
-            self.checks["order"].looked_at += 1
-            self.checks["order"].found(_number(duck, statement), f"{path} is not sorted")
+    def _order(self, path: str, events: pa.Table, order: Iterable[str]) -> None:
+        disorder = _disorder([_plain(events.column(name)) for name in order])
+        self.checks["order"].looked_at += 1
+        self.checks["order"].found(disorder, f"{path} is not sorted")
 
-    def _keys(self, duck: duckdb.DuckDBPyConnection, history: str, bucket: int) -> None:
-        self.checks["keys"].looked_at += 1
-        if self._selection.snapshot.is_one_run(bucket):
-            return  # one file in strict order, which is checked, holds no key twice
-        repeated = _number(duck, sqlfile.fill("verify/repeated", history=history))
-        self.checks["keys"].found(repeated, f"bucket {bucket} has {repeated} events twice")
+    def _users(self, path: str, events: pa.Table, bucket: npt.NDArray[np.int32]) -> None:
+        users = _plain(events.column(names.USER_ID))
+        of_hash = hashing.bucket_of(users, self._selection.snapshot.buckets)
+        strays = int(np.count_nonzero(of_hash != bucket))
+        self.checks["buckets"].looked_at += events.num_rows
+        self.checks["buckets"].found(strays, f"{path} has {strays} events of other buckets")
 
-    def _users(self, duck: duckdb.DuckDBPyConnection, history: str, bucket: int) -> None:
+    def _versions(self, path: str, events: pa.Table) -> None:
         snapshot = self._selection.snapshot
-        users = fetch(duck, sqlfile.fill("verify/users", history=history)).combine_chunks()
-        if users.num_rows == 0:
-            return
-        ids = users.column(names.USER_ID).chunk(0)
-        strays = int(np.count_nonzero(hashing.bucket_of(ids, snapshot.buckets) != bucket))
-        self.checks["buckets"].looked_at += users.num_rows
-        self.checks["buckets"].found(strays, f"bucket {bucket} has {strays} users of others")
-        newest = pc.max(users.column("newest")).as_py()
-        oldest = pc.min(users.column("oldest")).as_py()
-        outside = newest > max(snapshot.lake_version, snapshot.sealed) or oldest < 0
+        found = pc.min_max(events.column(names.LAKE_VERSION)).as_py()
+        oldest, newest = found["min"], found["max"]
         self.checks["versions"].looked_at += 1
-        self.checks["versions"].found(
-            int(outside), f"bucket {bucket} has lake versions {oldest} to {newest}"
-        )
+        if events.num_rows and (oldest < 0 or newest > max(snapshot.lake_version, snapshot.sealed)):
+            self.checks["versions"].found(1, f"{path} has lake versions {oldest} to {newest}")
 
-    def _contents(self, duck: duckdb.DuckDBPyConnection, history: str, bucket: int) -> None:
-        traits = [f.name for f in schema.traits_of(self._selection.snapshot.stored)]
-        listed_traits = "".join(f", {sqlfile.identifier(name)}" for name in traits)
-        statement = sqlfile.fill("verify/contents", history=history, columns=listed_traits)
-        events = fetch(duck, statement).combine_chunks()
-        if events.num_rows == 0:
-            return
-        columns = [events.column(name).chunk(0) for name in traits]
+    def _contents(self, path: str, events: pa.Table) -> None:
+        stored = schema.traits_of(self._selection.snapshot.stored)
+        traits = [field.name for field in stored if field.name in events.column_names]
+        columns = [_whole(events.column(name)) for name in traits]
         found = hashing.fingerprint(traits, columns, events.num_rows)
-        wrong = pc.sum(pc.not_equal(found, events.column(names.FINGERPRINT).chunk(0))).as_py()
+        known = events.column(names.FINGERPRINT).to_numpy()
+        wrong = int(np.count_nonzero(found.to_numpy() != known))
         self.checks["contents"].looked_at += events.num_rows
-        self.checks["contents"].found(wrong, f"bucket {bucket} has {wrong} altered events")
+        self.checks["contents"].found(wrong, f"{path} has {wrong} altered events")
+
+    def _keys(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> None:
+        snapshot, repeated = self._selection.snapshot, 0
+        if not snapshot.is_one_run(bucket):  # the strict order of a file allows none twice
+            history = snapshot.history(bucket, bucket)
+            statement = sqlfile.fill("verify/repeated", history=history)
+            repeated = int(fetch(duck, statement).column(0)[0].as_py())
+        self.checks["keys"].looked_at += 1
+        self.checks["keys"].found(repeated, f"bucket {bucket} has {repeated} events twice")
 
     def _pointers(self, duck: duckdb.DuckDBPyConnection, resolver: Resolver, bucket: int) -> None:
         asked = self._sampled(self._selection.asked(duck, bucket))
@@ -225,5 +242,28 @@ class _Audit:
         return asked.filter(pa.array(picked)).combine_chunks()
 
 
-def _number(duck: duckdb.DuckDBPyConnection, statement: str) -> int:
-    return int(fetch(duck, statement).column(0)[0].as_py())
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, strings as strings and not as a dictionary of them."""
+    values = _whole(column)
+    return values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values
+
+
+def _disorder(columns: Iterable[pa.Array]) -> int:
+    """Rows that do not come strictly after the row before them, by these columns in turn."""
+    after: npt.NDArray[np.bool_] = np.zeros(1, bool)
+    tied: npt.NDArray[np.bool_] = np.ones(1, bool)
+    for column in columns:
+        this, last = column[1:], column[:-1]
+        after = after | (tied & _bools(pc.greater(this, last)))
+        tied = tied & _bools(pc.equal(this, last))
+    return int(np.count_nonzero(~after))
+
+
+def _bools(values: pa.Array) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = values.to_numpy(zero_copy_only=False)
+    return found

@@ -63,12 +63,13 @@ class Pages:
         self.check([path], [])
         with _told(path), _open(path) as file:
             table = file.read(columns=columns, use_threads=False)
+        with _told(path), self._lock:
+            self._passed.setdefault(_key(path), set()).update(columns)
         return table
 
     def _check_file(self, path: str, columns: list[str] | None) -> None:
         with _told(path):
-            status = os.stat(path)
-            key = (path, status.st_mtime_ns, status.st_size)
+            key = _key(path)
             passed = self._passed.get(key)
             if passed is None:
                 _check_footer(path)
@@ -82,6 +83,12 @@ class Pages:
         with self._lock:
             # A column the file does not have passes too: it reads as null.
             self._passed.setdefault(key, set()).update(left if columns is None else columns)
+
+
+def _key(path: str) -> tuple[str, int, int]:
+    """What tells a file from one that was put in its place."""
+    status = os.stat(path)
+    return path, status.st_mtime_ns, status.st_size
 
 
 def _open(path: str) -> pq.ParquetFile:
