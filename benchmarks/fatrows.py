@@ -58,10 +58,19 @@ FORMS = (
 """Parquet under three codecs with column-aware encodings or plain, and an Arrow file to map."""
 
 
-def sample(bench: Bench, length: int, most_events: int) -> Int64:
-    """Requests (places in ``bench.requests``) of as many users as keep to ``most_events``."""
+def sample(bench: Bench, length: int, most_events: int, layout: str = "user") -> Int64:
+    """Requests (places in ``bench.requests``) of an epoch of at most ``most_events`` events.
+
+    A sample must compress as the whole does: in the order of request times it is a stretch of time
+    with all users in it, clustered by user it is all requests of some users.
+    """
     _, count = bench.sequences(length)
     user = bench.requests["user"]
+    if layout == "request":
+        middle = len(count) // 2
+        reach = np.cumsum(count[middle:]), np.cumsum(count[:middle][::-1])
+        after, before = (int(np.searchsorted(r, most_events / 2, side="right")) for r in reach)
+        return np.arange(middle - before, middle + after)
     per_user = np.bincount(user, weights=count)
     if per_user.sum() <= most_events:
         return np.arange(len(user))

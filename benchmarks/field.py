@@ -95,7 +95,7 @@ def draw_up(bench: Bench, length: int, bounds: Limits, say: Say, with_extras: bo
     sampled = int(count[chosen].sum())
     sizes, screened, finalists = _screen(bench, length, bounds, say)
     contestants = lake.contestants(bench, length)
-    contestants += [_final(bench, length, chosen, choice) for choice in finalists]
+    contestants += [_final(bench, length, bounds, choice) for choice in finalists]
     mapped = fatrows.write(bench, length, "user", _ARROW, chosen, bench.root / "fat")
     contestants += arrow.contestants(mapped, "fat user arrow")
     contestants.append(_fastest(flat.contestants(bench, length, chosen), screened))
@@ -120,12 +120,12 @@ def _screen(
     The readers that are always slower are tried on the files that came out best, and the winner
     with other sizes of row groups.
     """
-    chosen = fatrows.sample(bench, length, bounds.screened)
-    events = int(bench.sequences(length, chosen)[1].sum())
     root = bench.root / "screen"
     sizes: dict[str, float] = {}
     speeds: dict[Choice, float] = {}
-    for layout in LAYOUTS:
+    drawn = {layout: fatrows.sample(bench, length, bounds.screened, layout) for layout in LAYOUTS}
+    for layout, chosen in drawn.items():
+        events = int(bench.sequences(length, chosen)[1].sum())
         for form in FORMS:
             path = fatrows.write(bench, length, layout, form, chosen, root)
             if form.kind == "arrow":
@@ -136,11 +136,13 @@ def _screen(
                 choice = Choice(layout, form, reader, None)
                 speeds[choice] = _speed(fat.contestant(path, choice.label, reader))
     for choice in _best(speeds):
+        chosen = drawn[choice.layout]
         path = fatrows.write(bench, length, choice.layout, choice.form, chosen, root)
         for reader in set(fat.READERS) - set(fat.QUICK):
             other = replace(choice, reader=reader)
             speeds[other] = _speed(fat.contestant(path, other.label, reader))
-    speeds |= _tuned(bench, length, chosen, _best(speeds)[0])
+    best = _best(speeds)[0]
+    speeds |= _tuned(bench, length, drawn[best.layout], best)
     best = _best(speeds)
     say(f"  L={length}: of {len(speeds)} fat-row loaders, {_named(best[0])} is the fastest")
     return sizes, {_named(c): round(s) for c, s in speeds.items()}, best
@@ -178,7 +180,8 @@ def _named(choice: Choice) -> str:
     return f"{choice.label} {choice.reader}{shown}"
 
 
-def _final(bench: Bench, length: int, chosen: Int64, choice: Choice) -> Contestant:
+def _final(bench: Bench, length: int, bounds: Limits, choice: Choice) -> Contestant:
+    chosen = fatrows.sample(bench, length, bounds.fat, choice.layout)
     path = fatrows.write(
         bench, length, choice.layout, choice.form, chosen, bench.root / "fat", choice.group
     )

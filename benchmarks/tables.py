@@ -63,7 +63,8 @@ def cost(found: Result) -> Iterator[str]:
             (
                 name,
                 _mb(row.get("read_bytes")),
-                _mb(row["alone"]["kernel_bytes"]),
+                # The pages of the flat arrays are mapped here too, and so never leave the cache.
+                _mb(None if row["family"] == "mmap" else row["alone"]["kernel_bytes"]),
                 _mb(row.get("decoded_bytes")),
                 f"{row['alone']['cpu_s']:.1f}",
                 f"{row['alone']['cold_s']:.1f}",
