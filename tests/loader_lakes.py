@@ -107,7 +107,7 @@ def requests(rng: random.Random, users: list[Any], rows: int, first: int) -> pa.
 
 
 def build(path: Path, *, seed: int = 0, text_users: bool = False, dirty: bool = True) -> Lake:
-    """A lake of 6 buckets: sealed twice, compacted or not, with a tail unless it is not ``dirty``."""
+    """A lake of 6 buckets: sealed twice, perhaps compacted, with a tail unless not ``dirty``."""
     rng = random.Random(seed)
     users: list[Any] = [f"u{n}" if text_users else n for n in range(24)]
     lake = Lake.create(path, buckets=6)

@@ -37,7 +37,7 @@ def take(loader: Loader, count: int) -> tuple[Rows, dict[str, Any]]:
 
 
 def check_resume(lake: Lake, options: dict[str, Any]) -> None:
-    """Stop at the start, in the middle, at the end and in the second epoch; go on in a new loader."""
+    """Stop at the start, in the middle, at the end, in the second epoch; go on in a new loader."""
 
     def made() -> Loader:
         return Loader(lake, SHORT, masks=True, **options)
