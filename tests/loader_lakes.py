@@ -42,6 +42,7 @@ TENANT = Tenant(
     },
     context=["label", "surface", "candidates", "asked"],
 )
+NUMBERS = Tenant("numbers", {"all": Group(["item", "event_ts", "price", "flag"])}, ["label"])
 SHORT = Tenant("short", {"clicks": Group(["item"], max_len=3, where="action = 'click'")}, ["label"])
 
 
@@ -107,10 +108,10 @@ def requests(rng: random.Random, users: list[Any], rows: int, first: int) -> pa.
 
 
 def build(path: Path, *, seed: int = 0, text_users: bool = False, dirty: bool = True) -> Lake:
-    """A lake of 6 buckets: sealed twice, perhaps compacted, with a tail unless not ``dirty``."""
+    """A lake of 3 buckets; where ``dirty``, with two sealed runs and a tail, else with one run."""
     rng = random.Random(seed)
     users: list[Any] = [f"u{n}" if text_users else n for n in range(24)]
-    lake = Lake.create(path, buckets=6)
+    lake = Lake.create(path, buckets=3)
     lake.append(events(rng, users, 500))
     lake.log(requests(rng, users, 40, 0))
     lake.seal()

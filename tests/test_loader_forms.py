@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from loader_lakes import build, ids
+from loader_lakes import NUMBERS, build, ids
 
 from uih_lake import Group, Lake, Tenant, UihError
 from uih_lake.gather.moves import Moves, Pieces, newest, pick, running
@@ -23,8 +23,6 @@ from uih_lake.loader.deal import Share, steps
 from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.order import Window, shuffled, windows
 from uih_lake.resolve.cut import Ranges
-
-NUMBERS = Tenant("numbers", {"all": Group(["item", "event_ts", "price", "flag"])})
 
 
 def jagged(lists: list[list[int]]) -> Jagged:
@@ -193,6 +191,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def test_a_sequence_that_lies_in_one_piece_is_not_copied(lake: Lake) -> None:
     loader = Loader(lake, NUMBERS, 1)
     inside = outside = 0
+    list(loader)  # what is read a second time stays where it can be looked at
     for batch in loader:
         spans = [
             (stored.values.ctypes.data, stored.values.nbytes)

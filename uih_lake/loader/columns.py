@@ -169,12 +169,30 @@ class Column:
             return Stored(_flat_values(values, self.dtype), None, mask)
         return Stored(self._filled(values), None, mask)
 
-    def loaded(self, values: pa.Array) -> Stored:
-        """A column as it is stored, as memory."""
-        mask = pc.is_valid(values).to_numpy(zero_copy_only=False) if self.masked else None
+    def loaded(self, values: pa.Array | pa.ChunkedArray) -> Stored:
+        """A column as it is stored, as memory; strings may come as dictionaries."""
+        if isinstance(values, pa.ChunkedArray):
+            if pa.types.is_dictionary(values.type):
+                return self._coded(values)
+            values = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
+        mask = _valid(values) if self.masked else None
         return (
             self._lists(values, mask) if self.is_list else Stored(self._filled(values), None, mask)
         )
+
+    def _coded(self, values: pa.ChunkedArray) -> Stored:
+        """Codes of strings that are coded already, chunk by chunk in other ways."""
+        assert self.dictionary is not None
+        # Arrow's pool, because it hands out memory that is warm from the bucket before.
+        codes = np.frombuffer(pa.allocate_buffer(4 * len(values)), np.int32)
+        start = 0
+        for chunk in values.chunks:
+            stop = start + len(chunk)
+            known = self.dictionary.encode(chunk.dictionary)
+            places = pc.fill_null(chunk.indices, len(known)).to_numpy()
+            np.take(np.append(known, np.int32(self.fill)), places, out=codes[start:stop])
+            start = stop
+        return Stored(codes, None, _valid(values) if self.masked else None)
 
     def _lists(self, values: pa.Array, mask: Array | None) -> Stored:
         # A null list keeps elements in Arrow's child that are no list's; flatten() leaves them out.
@@ -205,6 +223,11 @@ _SQL = {
     pa.float32(): "FLOAT",
     pa.float64(): "DOUBLE",
 }
+
+
+def _valid(values: pa.Array | pa.ChunkedArray) -> Array:
+    found: Array = pc.is_valid(values).to_numpy(zero_copy_only=False)
+    return found
 
 
 class _Lent:

@@ -30,8 +30,10 @@ from uih_lake.session import connect
 
 Session = duckdb.DuckDBPyConnection
 Task = Callable[[Session], None]
-_WINDOWS_AHEAD = 2
-_BLOCKS_AHEAD = 2
+AHEAD_BYTES = 96 << 20
+"""Batches made ahead stay below this, but one is always made."""
+WINDOWS_OPEN = 2
+"""Windows in memory: the one that batches are made of, and the next."""
 
 
 @dataclass
@@ -96,7 +98,7 @@ class Pipeline:
         self._starting = 0
         self._ready: dict[int, Made] = {}
         self._started = self._taken = 0
-        self._blocks = self._long = 0
+        self._blocks = self._long = self._typical = 0
         self._laying = False
         self._under_way: set[int] = set()
         self._stopped = False
@@ -206,7 +208,8 @@ class Pipeline:
             if filling.parts:
                 return partial(self._copy, filling)
         waiting = len(self._filling) + self._starting + len(self._ready)
-        if self._jobs and waiting < self._prefetch:
+        room = waiting == 0 or (waiting + 1) * self._typical <= AHEAD_BYTES
+        if self._jobs and waiting < self._prefetch and room:
             (block, place), number = self._jobs.popleft(), self._started
             self._started += 1
             self._starting += 1
@@ -219,6 +222,7 @@ class Pipeline:
         parts = deque(assembly.parts())
         filling = Filling(number, assembly, parts, len(parts), block.after[place])
         with self._changed:
+            self._typical = max(self._typical, assembly.nbytes)
             self._starting -= 1
             self._filling[number] = filling
             if place == block.jobs[-1]:
@@ -256,7 +260,7 @@ class Pipeline:
             self._changed.notify_all()
 
     def _laying_out(self) -> Task | None:
-        if self._laying or self._blocks >= _BLOCKS_AHEAD:
+        if self._laying or self._blocks >= WINDOWS_OPEN:
             return None
         stage = None
         if self._stages:
@@ -285,7 +289,7 @@ class Pipeline:
             self._changed.notify_all()
 
     def _reading(self) -> Task | None:
-        while self._windows and len(self._stages) < _WINDOWS_AHEAD:
+        while self._windows and self._blocks + len(self._stages) < WINDOWS_OPEN:
             window = self._windows.popleft()
             self._stages.append(Stage(window, deque(window.buckets)))
         for stage in self._stages:

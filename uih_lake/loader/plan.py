@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import UihError
-from uih_lake.lake.snapshot import Snapshot
 from uih_lake.loader.columns import Column, Fill, columns
 from uih_lake.loader.dictionary import Dictionary, distinct
 from uih_lake.materialize import Selection
@@ -100,7 +99,11 @@ def words_of(
     fills: Mapping[str, Fill],
     known: Mapping[str, Mapping[str, Sequence[str]]],
 ) -> Words:
-    """The dictionary of every string column; ``known`` ones keep their codes and grow."""
+    """The dictionary of every string column; ``known`` ones keep their codes and grow.
+
+    Files are checked when events are read from them, not here: a string that is not really there
+    only takes a code.
+    """
     snapshot, examples = selection.snapshot, selection.examples
     events = schema.public_events(snapshot.stored)
     found: Words = {"events": {}, "context": {}}
@@ -110,18 +113,12 @@ def words_of(
             ("context", context_of(tenants), examples.public, examples.sql, names.LOG_VERSION),
         ):
             for name in (n for n in wanted if _is_text(types.field(n).type)):
-                if place == "events":
-                    _check_pages(snapshot, name)
                 is_list = pa.types.is_list(types.field(name).type)
                 listed = distinct(duck, rows, name, version, is_list)
                 fill = [f for f in [fills.get(name)] if isinstance(f, str)]
                 first = Dictionary(known.get(place, {}).get(name, []))
                 found[place][name] = first.with_words([*listed, *fill])
     return found
-
-
-def _check_pages(snapshot: Snapshot, column: str) -> None:
-    snapshot.check(0, snapshot.buckets - 1, [column])
 
 
 def _is_text(kind: pa.DataType) -> bool:

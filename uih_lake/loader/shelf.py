@@ -1,4 +1,9 @@
-"""Opened buckets under a byte budget: what was read last stays for whoever needs it next."""
+"""Opened buckets under a byte budget: what is read again and again stays.
+
+A bucket that is read for the first time is let go when its window is through, and its warm memory
+goes to the next one: fresh memory would cost more than an epoch that is not repeated gains. From
+the second time on it stays as long as there is room.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +25,7 @@ class Shelf:
         self._ring = ring
         self._lock = threading.Lock()
         self._shelf: OrderedDict[int, Opened] = OrderedDict()
+        self._seen: set[int] = set()
         self._reading = 0
         self._held = 0
         # A bucket's memory is gone when its last user is, wherever that is.
@@ -52,13 +58,15 @@ class Shelf:
             self._reading -= reserved
 
     def put(self, opened: Opened) -> None:
-        """Shelve a bucket that was read."""
-        size = opened.nbytes
+        """Count a bucket that was read, and shelve it if that was not the first time."""
+        size, bucket = opened.nbytes, opened.resolved.bucket
         weakref.finalize(opened, self._gone.put, size).atexit = False
         with self._lock:
             self._typical = max(self._typical, size)
             self._held += size
-            self._shelf[opened.resolved.bucket] = opened
+            if bucket in self._seen:
+                self._shelf[bucket] = opened
+            self._seen.add(bucket)
 
     def clear(self) -> None:
         """Let go of everything nobody uses."""

@@ -175,7 +175,7 @@ class Source:
         read, columns = resolved.reads[place], self.plan.columns[place]
         if read is None:
             rows = self.selection.snapshot.whole(duck, bucket, scan.traits)
-            return tuple(column.loaded(_whole(rows, column.name)) for column in columns)
+            return tuple(column.loaded(rows.column(column.name)) for column in columns)
         self.selection.snapshot.check(bucket, bucket, scan.traits)
         rows = fetch(duck, *read)
         stored = []
