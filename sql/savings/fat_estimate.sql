@@ -1,7 +1,8 @@
 -- Bytes of some columns of fat rows, estimated from sampled row groups of one Parquet file.
 -- A ratio estimator: bytes per unit of weight in the sample, times the weight of everything. The
 -- row groups are a simple random sample of all the row groups the whole file would have; the
--- standard error is that of a ratio, with the correction for a finite population.
+-- standard error is the jackknife's (each of them left out once), with the correction for a finite
+-- population.
 -- grain: one row in all
 -- inputs: $file; a DuckDB session that may read it
 -- parameters: $file, its path; $columns, list of columns, those of a struct as 'group, trait';
@@ -12,21 +13,20 @@
 WITH sampled AS (
     SELECT
         $weights[CAST(row_group_id AS BIGINT) + 1] AS weight,
-        coalesce(sum(CASE WHEN $uncompressed THEN total_uncompressed_size
-            ELSE total_compressed_size END), 0) AS bytes
+        sum(CASE WHEN $uncompressed THEN total_uncompressed_size ELSE total_compressed_size END)
+            AS bytes
     FROM parquet_metadata($file)
     WHERE list_contains($columns, regexp_replace(path_in_schema, ', list, element.*$', ''))
     GROUP BY row_group_id
 ),
-ratio AS (
-    SELECT sum(bytes) / sum(weight) AS per_weight, avg(weight) AS weight, count(*) AS n
+left_out AS (
+    SELECT
+        sum(bytes) OVER () / sum(weight) OVER () AS per_weight,
+        (sum(bytes) OVER () - bytes) / (sum(weight) OVER () - weight) AS without_it
     FROM sampled
 )
 SELECT
-    any_value(ratio.per_weight) * $total AS bytes,
-    $total / any_value(ratio.weight) * sqrt(
-        (1 - any_value(ratio.n) / $groups) / any_value(ratio.n)
-        * sum((bytes - ratio.per_weight * sampled.weight) ** 2)
-        / greatest(any_value(ratio.n) - 1, 1)
-    ) AS standard_error
-FROM sampled, ratio
+    any_value(per_weight) * $total AS bytes,
+    $total * sqrt((1 - count(*) / $groups) * (count(*) - 1) * var_pop(without_it))
+        AS standard_error
+FROM left_out

@@ -21,8 +21,6 @@ import pyarrow.parquet as pq
 
 from uih_lake.savings.population import Histories, Population
 
-ROW_GROUP_BYTES: Final = 32 * 2**20
-"""Weight of a row group: bytes in memory."""
 SLAB: Final = 8
 """Row groups that are rebuilt at once."""
 _COPIES_FOR_ONE: Final = 32
@@ -38,6 +36,12 @@ class Layout(StrEnum):
 
     REQUEST_ORDER = "request_order"
     CLUSTERED = "clustered_by_user"
+
+
+ROW_GROUP_BYTES: Final = 48 * 2**20
+"""Weight of a row group, bytes in memory: large enough that larger ones hardly write smaller."""
+SAMPLE: Final = {Layout.REQUEST_ORDER: 6, Layout.CLUSTERED: 8}
+"""Row groups of a sample. Of no more than these there is no sample: all are written."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,12 @@ class Settings:
 
     @classmethod
     def best(cls, trial: pa.Table) -> Settings:
-        """The settings that write ``trial`` smallest: encodings by column, then page and level."""
-        first = cls(3, _LARGE_PAGE, {})
+        """The settings that write ``trial`` smallest: the encoding by column, then page and level.
+
+        ``trial`` is a whole row group: an index into a dictionary of 256 values is a byte, in which
+        zstd finds repetition, and one into 257 is not.
+        """
+        first = cls(*_FIRST, {})
         sizes = {
             encoding: replace(first, encodings=dict.fromkeys(paths(trial.schema), encoding)).sizes(
                 trial
@@ -133,7 +141,8 @@ class Settings:
         return {"compression": "zstd", **asdict(self)}
 
 
-_PAGES_AND_LEVELS = ((3, _LARGE_PAGE), (3, _SMALL_PAGE), (9, _LARGE_PAGE))
+_FIRST = (9, _LARGE_PAGE)
+_PAGES_AND_LEVELS = (_FIRST, (9, _SMALL_PAGE))
 
 
 def paths(schema: pa.Schema) -> dict[str, pa.DataType]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +18,8 @@ from uih_lake.savings.figures import FILES, Asker, Figure
 from uih_lake.savings.population import Histories, Int64, Population, Progress
 from uih_lake.savings.tenants import columns
 
-SAMPLE: Final = 8
-"""Row groups of a sample. Of no more than these there is no sample: all are written."""
-
-_T95 = (0.0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201)
-"""Two-sided 95% points of Student's t for up to 11 degrees of freedom."""
-_T_MORE = 2.0
+_T95 = {4: 2.776, 6: 2.447}
+"""Two-sided 95% points of Student's t, by degrees of freedom: row groups sampled, less two."""
 _FRAME = 12
 """Bytes of a Parquet file around row groups and footer: two magic words and a length."""
 
@@ -80,8 +75,7 @@ class Twin:
             groups=self.scale.row_groups,
             uncompressed=uncompressed,
         )
-        freedom = len(self.scale.weights) - 1
-        margin = row["standard_error"] * (_T95[freedom] if freedom < len(_T95) else _T_MORE)
+        margin = row["standard_error"] * _T95[len(self.scale.weights) - 2]
         value = row["bytes"]
         return Figure(value, "savings/fat_estimate", sql, FILES, value - margin, value + margin)
 
@@ -119,7 +113,8 @@ class Maker:
         """Write the whole twin, or a seeded sample of its row groups."""
         blocks = Blocks.of(self.population, layout, self.row_group_bytes)
         random = np.random.default_rng(self.seed)
-        sample = np.sort(random.choice(len(blocks), min(SAMPLE, len(blocks)), replace=False))
+        size = min(fat.SAMPLE[layout], len(blocks))
+        sample = np.sort(random.choice(len(blocks), size, replace=False))
         sampled = not self.exact and len(sample) < len(blocks)
         chosen = sample if sampled else np.arange(len(blocks))
         some = list(self._tables(blocks, sample if sampled else sample[:1]))

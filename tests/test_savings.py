@@ -1,0 +1,279 @@
+"""Savings: every figure comes out of the query it names, and exact means to the byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from savings_lakes import RANKER, SHORT, demo_lake
+
+from uih_lake import Group, Lake, Tenant
+from uih_lake.errors import InputError, TenantError
+from uih_lake.savings import Plan, Report, savings
+from uih_lake.savings.tenants import columns_of_union, union
+from uih_lake.savings.text import text
+from uih_lake.session import connect
+
+ROW_GROUP = 256 * 1024
+LAYOUTS = ("request_order", "clustered_by_user")
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Late events, ties, and a part that is not sealed."""
+    place = tmp_path_factory.mktemp("savings") / "lake"
+    return demo_lake(place, users=120, mean=150, per_user=8, sealed=False)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fat")
+
+
+@pytest.fixture(scope="module")
+def exact(lake: Lake, kept: Path) -> Report:
+    return savings(lake.path, [RANKER, SHORT], exact=True, keep=kept, row_group_bytes=ROW_GROUP)
+
+
+@pytest.fixture(scope="module")
+def estimate(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
+    place = tmp_path_factory.mktemp("sampled")
+    yield savings(lake.path, [RANKER, SHORT], keep=place, seed=3, row_group_bytes=ROW_GROUP)
+
+
+def figures(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every figure of a report as JSON has it, with where it stands."""
+    if isinstance(value, dict) and "statement" in value and "sql" in value:
+        yield path, value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from figures(each, f"{path}.{key}")
+    elif isinstance(value, list):
+        for place, each in enumerate(value):
+            yield from figures(each, f"{path}.{place}")
+
+
+class Runner:
+    """Runs a figure's query in the session it names."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.views, self.plain = lake.sql_session(), connect()
+        self.seen: dict[tuple[str, str], list[float]] = {}
+
+    def row(self, figure: dict[str, Any]) -> list[float]:
+        key = figure["run_in"], figure["sql"]
+        if key not in self.seen:
+            in_lake = figure["run_in"].endswith("uihlake sql LAKE")
+            session = self.views if in_lake else self.plain
+            (found,) = session.sql(figure["sql"]).fetchall()
+            self.seen[key] = list(found)
+        return self.seen[key]
+
+
+@pytest.mark.parametrize("mode", ["exact", "estimate"])
+def test_every_figure_is_reproduced_by_the_query_it_names(
+    lake: Lake, mode: str, request: pytest.FixtureRequest
+) -> None:
+    report = json.loads(json.dumps(request.getfixturevalue(mode).as_dict(), allow_nan=False))
+    found, runner = list(figures(report)), Runner(lake)
+    assert len(found) > 40
+    for path, figure in found:
+        row = runner.row(figure)
+        value = figure["value"]
+        if path.endswith("at_rest") and figure["statement"] == "savings/fat_estimate":
+            value -= report_extra(value, row)  # the footer is known, not estimated
+        assert any(abs(value - each) <= 1e-6 * abs(each) for each in row), (path, figure, row)
+
+
+def report_extra(value: float, row: list[float]) -> float:
+    """Footer and frame on top of what is estimated: some, and little."""
+    extra = value - row[0]
+    assert 0 < extra < 0.35 * value
+    return extra
+
+
+def test_exact_figures_are_the_sizes_of_files(lake: Lake, exact: Report, kept: Path) -> None:
+    root = Path(lake.path)
+    live = {name: live_bytes(root / name) for name in ("recent", "uih", "examples")}
+    assert exact.footprint.history.value == live["recent"] + live["uih"]
+    assert exact.footprint.examples.value == live["examples"]
+    assert exact.footprint.written_examples.value == live["examples"]
+    assert exact.footprint.written_history.value > live["recent"] + live["uih"]
+    for facts in exact.tenants:
+        for layout in LAYOUTS:
+            path = kept / f"{facts.name}-{layout}.parquet"
+            assert facts.fat[layout].exact
+            assert facts.fat[layout].at_rest.value == path.stat().st_size
+            assert facts.fat[layout].read.value == sum(chunk_bytes(path).values())
+    assert exact.union is not None
+    for layout in LAYOUTS:
+        path = kept / f"union-{layout}.parquet"
+        assert exact.union.fat[layout].at_rest.value == path.stat().st_size
+        chunks = chunk_bytes(path)
+        wanted = columns_of_union(union([RANKER, SHORT]), SHORT)
+        read = sum(chunks[name.replace(", ", ".")] for name in wanted)
+        assert exact.union.read["short"][layout].value == read
+
+
+def live_bytes(table: Path) -> int:
+    """Bytes of the files a Delta log says are there, by its add and remove actions."""
+    sizes: dict[str, int] = {}
+    for log in sorted((table / "_delta_log").glob("*.json")):
+        for line in log.read_text().splitlines():
+            action = json.loads(line)
+            if "add" in action:
+                sizes[action["add"]["path"]] = (table / action["add"]["path"]).stat().st_size
+            if "remove" in action:
+                sizes.pop(action["remove"]["path"], None)
+    return sum(sizes.values())
+
+
+def chunk_bytes(path: Path) -> dict[str, int]:
+    """Compressed bytes per column, by pyarrow."""
+    footer, found = pq.read_metadata(path), {}
+    for group in range(footer.num_row_groups):
+        for place in range(footer.num_columns):
+            chunk = footer.row_group(group).column(place)
+            name = chunk.path_in_schema.removesuffix(".list.element")
+            found[name] = found.get(name, 0) + chunk.total_compressed_size
+    return found
+
+
+def test_the_twins_are_the_fat_rows(lake: Lake, exact: Report, kept: Path) -> None:
+    for tenant in (RANKER, SHORT):
+        rows = lake.materialize(tenant).read_all().sort_by("example_id")
+        for layout in LAYOUTS:
+            found = pq.read_table(kept / f"{tenant.name}-{layout}.parquet")
+            assert found.sort_by("example_id").cast(rows.schema).equals(rows)
+            times = found.column("request_ts").to_pylist()
+            if layout == "request_order":
+                assert times == sorted(times)
+            else:
+                users = found.column("user_id").to_pylist()
+                runs = [user for user, before in zip(users, [None, *users], strict=False)
+                        if user != before]
+                assert len(runs) == len(set(users))
+
+
+def test_counts_are_those_of_the_definition_also_where_events_came_late(
+    lake: Lake, exact: Report
+) -> None:
+    late = lake.sql("SELECT count(*) FROM events WHERE arrival_ts > event_ts").fetchall()
+    assert late[0][0] > 100
+    for facts in exact.tenants:
+        for group in facts.groups:
+            ((referenced, distinct),) = lake.sql(group.referenced.sql).fetchall()
+            assert (group.referenced.value, group.distinct.value) == (referenced, distinct)
+            assert 0 < distinct <= referenced
+
+
+def test_redundancy_by_day_adds_up_to_what_is_referenced(exact: Report) -> None:
+    for facts in exact.tenants:
+        referenced = sum(day["referenced"] for day in facts.daily)
+        assert referenced == sum(group.referenced.value for group in facts.groups)
+        for day in facts.daily:
+            assert 0 < day["distinct"] <= day["referenced"]
+
+
+def test_the_union_serves_every_tenant_with_the_least(exact: Report) -> None:
+    whole = union([RANKER, SHORT])
+    assert [g.max_len for g in whole.groups.values()] == [512, 64]
+    first = whole.groups["group_0"]
+    assert first.window is None
+    assert set(first.traits) == {"item_id", "event_ts", "action", "dwell", "author_id"}
+    read = columns_of_union(whole, SHORT)
+    assert read == ["example_id", "user_id", "request_ts", "label", "group_0, item_id",
+                    "group_0, author_id", "group_0, event_ts"]
+    one = Tenant(name="t", groups={"a": Group(traits=["item_id"], max_len=5, window="9d")})
+    other = Tenant(name="u", groups={"a": Group(traits=["dwell"], window="8d")})
+    merged = union([one, other]).groups["group_0"]
+    assert (merged.max_len, merged.window) == (None, "9d")
+    assert set(merged.traits) == {"item_id", "dwell", "event_ts"}
+
+
+def test_the_look_up_counts_the_columns_that_are_read(lake: Lake) -> None:
+    narrow = Tenant(name="a", groups={"g": Group(traits=["item_id"])})
+    wide = Tenant(name="b", groups={"g": Group(traits=["item_id", "dwell"])})
+    filtered = Tenant(name="c", groups={"g": Group(traits=["item_id"], where="dwell > 3")})
+    one, two, three = (
+        savings(lake.path, [tenant]).tenants[0].lake for tenant in (narrow, wide, filtered)
+    )
+    ((dwell,),) = lake.sql(
+        "SELECT sum(bytes) FROM column_chunks WHERE column_name = 'dwell' AND tier = 'uih'"
+    ).fetchall()
+    assert two.lookup.value - one.lookup.value >= dwell
+    # A condition costs a scan of its own beside the one that proves the pointers.
+    assert three.row_groups.value == 2 * one.row_groups.value
+    assert three.lookup.value > two.lookup.value
+
+
+def test_the_report_is_80_columns_wide_and_says_plainly_when_it_does_not_pay(
+    exact: Report, estimate: Report
+) -> None:
+    for report in (exact, estimate):
+        told = text(report)
+        assert max(map(len, told.splitlines())) <= 80
+        assert "does NOT pay" in told
+    assert "±" in text(estimate)
+    assert "measured" in text(exact)
+
+
+def test_an_estimate_is_the_same_for_the_same_seed(lake: Lake, estimate: Report) -> None:
+    again = savings(lake.path, [RANKER, SHORT], seed=3, row_group_bytes=ROW_GROUP)
+    for one, other in zip(estimate.tenants, again.tenants, strict=True):
+        for layout in LAYOUTS:
+            mine, theirs = one.fat[layout].at_rest, other.fat[layout].at_rest
+            assert (mine.value, mine.low, mine.high) == (theirs.value, theirs.low, theirs.high)
+
+
+def test_a_plan_grows_with_what_it_asks_for(lake: Lake) -> None:
+    def kept_as(plan: Plan) -> dict[str, dict[str, float]]:
+        report = savings(lake.path, [SHORT], plan=plan)
+        assert report.plan is not None
+        assert "Plan" in text(report)
+        return dict(report.plan["kept_as"])
+
+    one = kept_as(Plan(per_day=1, tenants=1, length=256, days=30, price_per_tb=20))
+    three = kept_as(Plan(per_day=1, tenants=3, length=256, days=30, price_per_tb=20))
+    often = kept_as(Plan(per_day=10, tenants=1, length=256, days=30))
+    for layout in LAYOUTS:
+        assert three[layout]["at_rest"] == pytest.approx(3 * one[layout]["at_rest"])
+        assert three[f"{layout}_union"]["at_rest"] == pytest.approx(one[layout]["at_rest"])
+        assert often[layout]["at_rest"] > one[layout]["at_rest"]
+        price = one[layout]["at_rest"] / 1e12 * 20
+        assert one[layout]["price_at_rest"] == pytest.approx(price)
+    assert three["uih_lake"]["at_rest"] == one["uih_lake"]["at_rest"]
+    assert three["uih_lake"]["read_per_epoch"] > one["uih_lake"]["read_per_epoch"]
+    assert often["request_order"]["at_rest"] > 5 * one["request_order"]["at_rest"]
+
+
+def test_what_cannot_be_measured_is_refused(lake: Lake, tmp_path: Path) -> None:
+    with pytest.raises(TenantError, match="no tenant"):
+        savings(lake.path, [])
+    with pytest.raises(TenantError, match="same name"):
+        savings(lake.path, [SHORT, SHORT])
+    with pytest.raises(TenantError, match="nothing_like_it"):
+        savings(lake.path, [Tenant(name="x", groups={"g": Group(traits=["nothing_like_it"])})])
+    empty = Lake.create(tmp_path / "empty", buckets=2)
+    events = {"user_id": [1], "event_ts": pa.array([1], pa.timestamp("us", "UTC")), "item_id": [1]}
+    empty.append(pa.table(events))
+    with pytest.raises(InputError, match="no examples"):
+        savings(empty.path, [Tenant(name="x", groups={"g": Group(traits=["item_id"])})])
+
+
+def test_sequences_without_events_are_measured_too(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake", buckets=2)
+    time = pa.timestamp("us", "UTC")
+    lake.append(pa.table({"user_id": [1], "event_ts": pa.array([5], time), "item_id": [1]}))
+    lake.log(pa.table({"user_id": [1, 2], "request_ts": pa.array([3, 4], time)}))
+    tenant = Tenant(name="x", groups={"g": Group(traits=["item_id"])})
+    for exact in (True, False):
+        report = savings(lake.path, [tenant], exact=exact)
+        assert [group.redundancy for group in report.tenants[0].groups] == [0.0]
+        assert "does NOT pay" in text(report)
+        json.dumps(report.as_dict(), allow_nan=False)
