@@ -58,7 +58,7 @@ def overview(report: Report) -> list[str]:
     )
     rows, users = report.rows.value, max(report.users.value, 1)
     return [
-        f"Savings of {report.lake}, lake version {report.lake_version}",
+        *_wrapped(f"Savings of {report.lake}, lake version {report.lake_version}"),
         *_wrapped(
             f"{report.events.value:,} events of {report.event_users.value:,} users; "
             f"{rows:,} examples of {users:,} users, {rows / users:,.1f} each. {how}"
