@@ -66,13 +66,10 @@ def bars(title: str, rows: Sequence[Bar], told: Callable[[float], str]) -> str:
         parts.append(_text(left - 8, y + 15, bar.label, "end"))
         parts.append(_rect(left, y, width, step - 9, f"fill s{bar.series}"))
         end = left + width
-        if bar.margin:
-            reach = bar.margin / largest * room
-            x, middle = end + reach, y + (step - 9) / 2
-            parts.append(_path(f"M{end - reach:.1f} {middle}H{x:.1f}", "margin"))
-            parts.append(_path(f"M{x:.1f} {middle - 4}v8", "margin"))
-            parts.append(_path(f"M{end - reach:.1f} {middle - 4}v8", "margin"))
-            end = x
+        reach = bar.margin / largest * room
+        if reach >= 1:  # less than a pixel is no thicker than the end of the bar
+            parts += _margin(end, reach, y + (step - 9) / 2)
+            end += reach
         parts.append(_text(end + 6, y + 15, told(bar.value), "start", "value"))
     return _svg(title, len(rows) * step + 20, parts)
 
@@ -108,9 +105,7 @@ def lines(
         a, b = _legend(len(drawn), floor)
         parts += [_path(f"M{a} {b - 4}h34", "rule"), _text(a + 42, b, rule[1])]
     for place, line in enumerate(drawn):
-        spots = [
-            (x.place(a, LEFT, WIDTH - RIGHT), y.place(b, floor, TOP)) for a, b in line.points
-        ]
+        spots = [(x.place(a, LEFT, WIDTH - RIGHT), y.place(b, floor, TOP)) for a, b in line.points]
         way = "L".join(f"{a:.1f} {b:.1f}" for a, b in spots)
         style = f"line s{line.series}{' dashed' if line.dashed else ''}"
         parts.append(_path(f"M{way}", style))
@@ -146,8 +141,7 @@ def heat(
             side = "pays" if share < 1 else "loses"
             x = left + place * wide
             parts.append(_rect(x, y, wide - 2, tall - 2, f"{side} depth{depth}"))
-            ink = f"cell {side} ink{depth}"
-            parts.append(_text(x + wide / 2 - 1, y + 19, told(share), "middle", ink))
+            parts.append(_text(x + wide / 2 - 1, y + 19, told(share), "middle", f"cell {side}"))
     return _svg(title, top + tall * len(down) + 8, parts)
 
 
@@ -172,6 +166,13 @@ def _frame(x: Axis, y: Axis, floor: float) -> Iterator[str]:
     yield _text(8, 16, y.title, "start", "small")
 
 
+def _margin(end: float, reach: float, middle: float) -> list[str]:
+    """A margin around the end of a bar, on a halo that sets it off from any colour."""
+    low, high = end - reach, end + reach
+    way = f"M{low:.1f} {middle - 4}v8M{low:.1f} {middle}H{high:.1f}M{high:.1f} {middle - 4}v8"
+    return [_path(way, "halo"), _path(way, "margin")]
+
+
 def _marker(x: float, y: float, series: int) -> str:
     style = f'class="fill s{series}"'
     shape = _MARKERS[series % len(_MARKERS)]
@@ -188,8 +189,8 @@ def _marker(x: float, y: float, series: int) -> str:
 def _svg(title: str, height: float, parts: Sequence[str]) -> str:
     name = escape(title)
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{name}">'
-        f"<title>{name}</title>{''.join(parts)}</svg>"
+        f'<div class="chart"><svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" '
+        f'aria-label="{name}"><title>{name}</title>{"".join(parts)}</svg></div>'
     )
 
 

@@ -19,6 +19,8 @@ _SHARES = Axis(
     "bytes of uih_lake, % of fat rows",
     [(0.01, "1%"), (0.1, "10%"), (1, "100%"), (10, "10x"), (100, "100x")],
 )
+_DATES = 6
+"""Dates along an axis, at most: so many have room beside each other."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -29,6 +31,8 @@ def page(report: Report) -> str:
         f"<h1>{escape(title)}</h1>",
         f'<p class="faint">{escape(" ".join(told))}</p>',
         *(part for facts in report.tenants for part in _tenant(report, facts)),
+        *_together(report),
+        *_plan(report),
         *_histories(report),
         *_redundancy(report),
         *_statements(report),
@@ -67,15 +71,26 @@ def _bytes(report: Report, facts: TenantFacts) -> Iterator[str]:
             margin = 0 if figure.high is None else figure.high - figure.value
             rows.append(Bar(f"fat rows {name}", figure.value, margin, _SERIES[layout]))
         yield f"<h3>Bytes {kind}</h3>"
-        yield charts.bars(f"Bytes {kind} of tenant {facts.name}", rows, size)
-        yield _table(
-            ("kept as", "bytes", "± (95%)", "uih_lake takes"),
+        yield from _compared(f"Bytes {kind} of tenant {facts.name}", rows)
+
+
+def _compared(title: str, rows: Sequence[Bar]) -> Iterator[str]:
+    """Bars, the lake's the first, and their table."""
+    mine, estimated = rows[0].value, any(bar.margin for bar in rows)
+    yield charts.bars(title, rows, size)
+    yield _table(
+        ("kept as", "bytes", *(["± (95%)"] if estimated else []), "uih_lake takes"),
+        (
             (
-                (bar.label, f"{bar.value:,.0f}", f"{bar.margin:,.0f}", percent(mine / bar.value))
-                for bar in rows
-                if bar.value
-            ),
-        )
+                bar.label,
+                f"{bar.value:,.0f}",
+                *([f"{bar.margin:,.0f}"] if estimated else []),
+                percent(mine / bar.value),
+            )
+            for bar in rows
+            if bar.value
+        ),
+    )
 
 
 def _lengths(facts: TenantFacts) -> Iterator[str]:
@@ -126,10 +141,52 @@ def _map(facts: TenantFacts, layout: str) -> Iterator[str]:
     axes = ("requests per user", "length")
     title = f"Break-even map against fat rows {name}"
     yield charts.heat(title, across, down, shares, _short, axes)
-    rows = [
-        (length, *map(percent, row)) for length, row in zip(down, shares, strict=True)
-    ]
+    rows = [(length, *map(percent, row)) for length, row in zip(down, shares, strict=True)]
     yield _table(("length \\ requests per user", *across), rows)
+
+
+def _together(report: Report) -> Iterator[str]:
+    """All tenants at once, where there are several: a fat table each, or one for all."""
+    if report.union is None:
+        return
+    yield "<h2>All tenants together</h2>"
+    lake, union = report.footprint, report.union
+    mine = {
+        "at rest": lake.history.value + lake.examples.value,
+        "read": sum(t.lake.primary.value + t.lake.lookup.value for t in report.tenants),
+    }
+    for kind, total in mine.items():
+        rows = [Bar("uih_lake", total, 0, _LAKE)]
+        for layout, name in LAYOUTS.items():
+            if kind == "at rest":
+                each = sum(t.fat[layout].at_rest.value for t in report.tenants)
+                one: float = union.fat[layout].at_rest.value
+            else:
+                each = sum(t.fat[layout].read.value for t in report.tenants)
+                one = sum(union.read[t.name][layout].value for t in report.tenants)
+            rows.append(Bar(f"a table each, {name}", each, 0, _SERIES[layout]))
+            rows.append(Bar(f"one for all, {name}", one, 0, _SERIES[layout]))
+        told = kind if kind == "at rest" else "read, one epoch of each tenant"
+        yield f"<h3>Bytes {told}</h3>"
+        yield from _compared(f"Bytes {kind} of all tenants", rows)
+
+
+def _plan(report: Report) -> Iterator[str]:
+    """The projection, where one was asked for."""
+    if report.plan is None:
+        return
+    kept = report.plan["kept_as"]
+    yield "<h2>Plan</h2>"
+    yield f"<p>{escape(report.plan['told'])}</p>"
+    names = {"uih_lake": ("uih_lake", _LAKE)} | {
+        f"{layout}{ending}": (f"{told}, {name}", _SERIES[layout])
+        for layout, name in LAYOUTS.items()
+        for ending, told in (("", "a table each"), ("_union", "one for all"))
+    }
+    for field, told in (("at_rest", "at rest"), ("read_per_epoch", "read per epoch")):
+        yield f"<h3>Bytes {told}, as planned</h3>"
+        rows = [Bar(name, kept[key][field], 0, series) for key, (name, series) in names.items()]
+        yield from _compared(f"Bytes {told}, as planned", rows)
 
 
 def _histories(report: Report) -> Iterator[str]:
@@ -165,10 +222,9 @@ def _redundancy(report: Report) -> Iterator[str]:
         yield "<p>No sequence holds an event.</p>"
         return
     days = sorted({x for line in drawn for x, _ in line.points})
-    some = days[:: max(1, len(days) // 6)]
+    gaps = min(_DATES, len(days)) - 1 or 1
+    some = dict.fromkeys(days[round(n * (len(days) - 1) / gaps)] for n in range(gaps + 1))
     ends = [(day, _date(day)) for day in some]
-    if days[-1] not in some:
-        ends[-1] = (days[-1], _date(days[-1]))
     most = max(y for line in drawn for _, y in line.points)
     step = max(1, round(most / 5))
     levels = [(float(n), f"{n}x") for n in range(0, int(most) + 2 * step, step)]
@@ -237,7 +293,7 @@ def _short(share: float) -> str:
     """A share in a cell."""
     if share >= 9.95:
         return f"{share:,.0f}x" if share < 10_000 else ">9999x"
-    return f"{share:.0%}" if share >= 0.01 else f"{share:.1%}"
+    return f"{share:.0%}" if share >= 0.0095 else f"{share:.1%}"
 
 
 def _date(day: float) -> str:

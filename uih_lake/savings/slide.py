@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from uih_lake.errors import UihError
 from uih_lake.savings.report import Report
 from uih_lake.savings.text import LAYOUTS, percent, size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _COLOURS = ("#0072b2", "#d55e00", "#00795a")
 
@@ -24,36 +30,38 @@ def slide(report: Report) -> bytes:
         ) from error
     figure = Figure(figsize=(12.8, 7.2), dpi=150, layout="constrained")
     title = f"Bytes of {report.lake} (in brackets: what uih_lake takes of them)"
-    figure.suptitle(title, fontsize=16)
+    figure.suptitle("\n".join(wrap(title, 90)), fontsize=16, parse_math=False)
+    left, right = figure.subplots(1, 2)
     lake = report.footprint
     at_rest = [lake.history.value + lake.examples.value] * len(report.tenants)
     read = [t.lake.primary.value + t.lake.lookup.value for t in report.tenants]
-    for axes, title, mine, field in zip(
-        figure.subplots(1, 2),
-        ("at rest", "read per epoch"),
-        (at_rest, read),
-        ("at_rest", "read"),
-        strict=True,
-    ):
-        series = {"uih_lake": mine} | {
-            f"fat rows {name}": [getattr(t.fat[layout], field).value for t in report.tenants]
-            for layout, name in LAYOUTS.items()
-        }
-        for place, (name, values) in enumerate(series.items()):
-            spots = [number + (place - 1) * 0.27 for number in range(len(values))]
-            drawn = axes.bar(spots, values, 0.25, label=name, color=_COLOURS[place])
-            told = [
-                size(value) if value == own else f"{size(value)}\n({percent(own / value)})"
-                for value, own in zip(values, mine, strict=True)
-            ]
-            axes.bar_label(drawn, told, fontsize=9, padding=2)
-        axes.set_title(title, fontsize=15)
-        axes.set_xticks(range(len(report.tenants)), [t.name for t in report.tenants], fontsize=12)
-        axes.set_yticks([])
-        axes.margins(y=0.12)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=12)
+    _draw(left, "at rest", report, at_rest, "at_rest")
+    _draw(right, "read per epoch", report, read, "read")
+    handles, layouts = left.get_legend_handles_labels()
+    figure.legend(handles, layouts, loc="outside lower center", ncols=3, fontsize=12)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def _draw(axes: Axes, title: str, report: Report, mine: Sequence[float], field: str) -> None:
+    """Three bars per tenant: the lake's bytes, and those of fat rows in ``field``."""
+    series = {"uih_lake": mine} | {
+        f"fat rows {name}": [getattr(t.fat[layout], field).value for t in report.tenants]
+        for layout, name in LAYOUTS.items()
+    }
+    for place, (name, values) in enumerate(series.items()):
+        spots = [number + (place - 1) * 0.27 for number in range(len(values))]
+        drawn = axes.bar(spots, values, 0.25, label=name, color=_COLOURS[place])
+        told = [
+            size(value) if values is mine else f"{size(value)}\n({percent(own / value)})"
+            for value, own in zip(values, mine, strict=True)
+        ]
+        axes.bar_label(drawn, told, fontsize=9, padding=2)
+    room = max(8, 40 // len(report.tenants))  # characters of a name that have room
+    names = ["\n".join(wrap(t.name, room)) for t in report.tenants]
+    axes.set_title(title, fontsize=15)
+    axes.set_xticks(range(len(names)), names, fontsize=12, parse_math=False)
+    axes.set_yticks([])
+    axes.margins(y=0.12)
+    axes.spines[["top", "right", "left"]].set_visible(False)

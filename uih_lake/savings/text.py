@@ -207,9 +207,14 @@ def _plan(plan: Mapping[str, object]) -> list[str]:
         lines.append(
             f"{name:28}{size(found['at_rest']):>13}{size(found['written_per_day']):>13}"
             f"{size(found['read_per_epoch']):>13}"
-            + (f"{found['price_at_rest']:>13,.2f}" if priced else "")
+            + (f"{_price(found['price_at_rest']):>13}" if priced else "")
         )
     return lines
+
+
+def _price(value: float) -> str:
+    """Two decimals, or two digits of what is less than that shows."""
+    return f"{value:,.2f}" if value >= 0.1 or not value else f"{value:.2g}"
 
 
 def _sum(*figures: Figure) -> float:
@@ -242,5 +247,3 @@ def _cut(name: str, width: int) -> str:
 
 def _wrapped(told: str, indent: str = "") -> list[str]:
     return textwrap.wrap(told, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
-
-
