@@ -18,7 +18,7 @@ from benchmarks.workload import Scale
 
 DEFAULT_LENGTHS = (100, 256, 4_096, 10_000, 65_536)
 ALL_LENGTHS = (100, 256, 1_024, 4_096, 10_000, 16_384, 65_536)
-OTHERS = ("stages", "versioning")
+OTHERS = ("stages", "versioning", "loader")
 """Modules with a command line of their own."""
 
 

@@ -37,6 +37,7 @@ class Engine:
         self._ring = Ring(prefetch + 2, self._device.allocate)
         self._threads, self._prefetch, self._budget = threads, prefetch, budget
         self._meters = meters
+        meters.threads = threads
         self._source: Source | None = None
         self._shelf: Shelf | None = None
 

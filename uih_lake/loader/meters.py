@@ -15,10 +15,10 @@ from typing import Any
 class Meters:
     """Sums over the life of a loader; times in seconds, sizes in bytes.
 
-    ``waited_s`` is how long the consumer waited for a batch (starvation), ``idle_s`` how long
-    producer threads waited for something to do, summed over threads (waste). ``bytes_read`` is what
-    the process asked the system for while buckets were opened (the engine reads on threads of its
-    own), 0 where the system does not tell; ``bytes_moved`` what was copied into batches.
+    ``waited_s`` is how long the consumer waited for a batch (starvation), ``idle_s`` how long the
+    ``threads`` producers waited for something to do, summed over them (waste). ``bytes_read`` is
+    what the process asked the system for while buckets were opened (the engine reads on threads of
+    its own), 0 where the system does not tell; ``bytes_moved`` what was copied into batches.
     ``queue_depth`` is the number of batches ready at this moment.
     """
 
@@ -30,6 +30,7 @@ class Meters:
     bytes_read: int = 0
     bytes_moved: int = 0
     queue_depth: int = 0
+    threads: int = 0
     _seen: int = field(default=0, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
