@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from uih_lake.cli.terminal import Terminal, amount, size
+from uih_lake.bytesize import size
+from uih_lake.cli.terminal import Terminal, amount
 from uih_lake.errors import OutputError
 from uih_lake.sqlfile import statement
 

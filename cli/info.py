@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from uih_lake.bytesize import size
 from uih_lake.cli import options
-from uih_lake.cli.terminal import Terminal, amount, size
+from uih_lake.cli.terminal import Terminal, amount
 
 if TYPE_CHECKING:
     from uih_lake.info import Info

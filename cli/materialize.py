@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from uih_lake.bytesize import size
 from uih_lake.cli import options
-from uih_lake.cli.terminal import Terminal, amount, size
+from uih_lake.cli.terminal import Terminal, amount
 
 
 class Format(StrEnum):

@@ -77,14 +77,3 @@ def _ignore(done: int, total: int) -> None:
 def amount(count: int, noun: str) -> str:
     """``1 event``, ``12,345 events``."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def size(count: float) -> str:
-    """Bytes in decimal units: ``512 B``, ``1.5 kB``, ``2.0 GB``."""
-    if count < 1000:
-        return f"{count:.0f} B"
-    for unit in ("kB", "MB", "GB", "TB"):
-        count /= 1000
-        if count < 999.95:
-            return f"{count:.1f} {unit}"
-    return f"{count / 1000:,.1f} PB"

@@ -155,8 +155,11 @@ def test_the_twins_are_the_fat_rows(lake: Lake, exact: Report, kept: Path) -> No
                 assert times == sorted(times)
             else:
                 users = found.column("user_id").to_pylist()
-                runs = [user for user, before in zip(users, [None, *users], strict=False)
-                        if user != before]
+                runs = [
+                    user
+                    for user, before in zip(users, [None, *users], strict=False)
+                    if user != before
+                ]
                 assert len(runs) == len(set(users))
 
 
@@ -187,8 +190,15 @@ def test_the_union_serves_every_tenant_with_the_least(exact: Report) -> None:
     assert first.window is None
     assert set(first.traits) == {"item_id", "event_ts", "action", "dwell", "author_id"}
     read = columns_of_union(whole, SHORT)
-    assert read == ["example_id", "user_id", "request_ts", "label", "group_0, item_id",
-                    "group_0, author_id", "group_0, event_ts"]
+    assert read == [
+        "example_id",
+        "user_id",
+        "request_ts",
+        "label",
+        "group_0, item_id",
+        "group_0, author_id",
+        "group_0, event_ts",
+    ]
     one = Tenant(name="t", groups={"a": Group(traits=["item_id"], max_len=5, window="9d")})
     other = Tenant(name="u", groups={"a": Group(traits=["dwell"], window="8d")})
     merged = union([one, other]).groups["group_0"]

@@ -7,12 +7,13 @@ from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
 
+from uih_lake.bytesize import size
 from uih_lake.savings import charts
 from uih_lake.savings.charts import Axis, Bar, Line
 from uih_lake.savings.figures import Figure
 from uih_lake.savings.report import Report, TenantFacts
 from uih_lake.savings.style import STYLE
-from uih_lake.savings.text import LAYOUTS, overview, percent, size, verdicts
+from uih_lake.savings.text import LAYOUTS, overview, percent, verdicts
 
 _LAKE, _SERIES = 0, {layout: place for place, layout in enumerate(LAYOUTS, 1)}
 _SHARES = Axis(

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from uih_lake.bytesize import size
 from uih_lake.errors import UihError
 from uih_lake.savings.report import Report
-from uih_lake.savings.text import LAYOUTS, percent, size
+from uih_lake.savings.text import LAYOUTS, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from uih_lake.bytesize import size
 from uih_lake.savings.figures import Figure
 from uih_lake.savings.footprint import Footprint
 from uih_lake.savings.report import Report, TenantFacts, UnionFacts, Verdict
@@ -28,16 +29,6 @@ def text(report: Report) -> str:
         blocks.append(_plan(report.plan))
     return "\n\n".join("\n".join(block) for block in blocks)
 
-
-def size(count: float) -> str:
-    """Bytes in decimal units: ``512 B``, ``1.5 kB``, ``2.00 GB``."""
-    if count < 1000:
-        return f"{count:.0f} B"
-    for unit in ("kB", "MB", "GB", "TB"):
-        count /= 1000
-        if count < 999.95:
-            return f"{count:.1f} {unit}"
-    return f"{count / 1000:,.1f} PB"
 
 
 def percent(share: float) -> str:

@@ -192,5 +192,3 @@ def _events(table: pa.Table, groups: list[str]) -> int:
         struct = table.column(name).combine_chunks()
         total += len(struct.field(0).flatten())
     return total
-
-
