@@ -15,7 +15,7 @@ from uih_lake.savings.text import LAYOUTS, percent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS = ("#0072b2", "#d55e00", "#00795a")
+_COLOURS = ("#0072b2", "#d55e00", "#1f4d2b")
 
 
 def slide(report: Report) -> bytes:

@@ -7,11 +7,11 @@ from typing import Final
 STYLE: Final = """
 :root { color-scheme: light dark; --ground: #ffffff; --ink: #1b1f24; --faint: #5a6470;
   --grid: #e2e6ea; --rule: #1b1f24; --box: #f5f7f9;
-  --s0: #0072b2; --s1: #d55e00; --s2: #00795a; --s3: #8f4a79;
+  --s0: #0072b2; --s1: #d55e00; --s2: #1f4d2b; --s3: #8f4a79;
   --pays: #0072b2; --loses: #d55e00; --shade: 1; }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #14181d; --ink: #e8ecf0; --faint: #a3adb8; --grid: #2d343c; --rule: #e8ecf0;
-    --box: #1d2329; --s0: #56b4e9; --s1: #f0903c; --s2: #3fc79a; --s3: #d793bd;
+    --box: #1d2329; --s0: #56b4e9; --s1: #f0903c; --s2: #b5e8b0; --s3: #b06a98;
     --pays: #56b4e9; --loses: #f0903c; --shade: .77; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 60rem; background: var(--ground);
