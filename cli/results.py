@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from uih_lake.cli.terminal import Terminal
+from uih_lake.errors import UihError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +43,7 @@ def failures_told() -> Iterator[None]:
 
     try:
         yield
-    except (duckdb.Error, pa.ArrowInvalid) as error:
+    except (duckdb.Error, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise explain_error(error) from error
 
 
@@ -97,9 +98,16 @@ def write_json(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
 
 
 def write_parquet(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
-    """One Parquet file."""
+    """One Parquet file; raises :class:`UihError` for a type that it cannot hold."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    intervals = [field.name for field in reader.schema if pa.types.is_interval(field.type)]
+    if intervals:
+        raise UihError(
+            f"Parquet cannot hold the interval {', '.join(intervals)}",
+            hint="epoch(...) makes seconds of it, CAST(... AS VARCHAR) text",
+        )
     with pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
         for batch in reader:
             writer.write_batch(batch)
@@ -150,6 +158,8 @@ def _plain(value: Any) -> Any:
             return int(value) if value == int(value) else float(value)
         case timedelta():
             return value.total_seconds()
+        case tuple() if hasattr(value, "nanoseconds"):  # pyarrow.MonthDayNano
+            return _interval(*value)
         case list() | tuple():
             return [_plain(item) for item in value]
         case dict():
@@ -158,6 +168,19 @@ def _plain(value: Any) -> Any:
             return value.hex()
         case _:
             return str(value)
+
+
+def _interval(months: int, days: int, nanoseconds: int) -> str:
+    """An interval as DuckDB tells it: ``1 year 2 months -3 days 01:30:00.5``."""
+    years, months = int(months / 12), int(math.fmod(months, 12))
+    units = {"year": years, "month": months, "day": days}
+    told = [f"{n} {unit}{'' if n in (1, -1) else 's'}" for unit, n in units.items() if n]
+    if nanoseconds or not told:
+        seconds, rest = divmod(abs(nanoseconds) // 1000, 1_000_000)
+        part = f".{rest:06}".rstrip("0") if rest else ""
+        sign = "-" if nanoseconds < 0 else ""
+        told.append(f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{part}")
+    return " ".join(told)
 
 
 def _is_number(kind: pa.DataType) -> bool:
