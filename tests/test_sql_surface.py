@@ -1,0 +1,252 @@
+"""What reaches a lake from outside: SQL through every door, and the forms its answers take.
+
+The table of attempts is ``cases/refused_sql.toml``; here each goes through :meth:`Lake.sql` and
+``uihlake sql``, on a real lake.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from commands import done, make_lake, run, told
+
+from uih_lake import Lake, Loader, SqlRefused, Tenant, TenantError
+from uih_lake.adhoc import explain_error
+
+ATTEMPTS: list[dict[str, Any]] = [
+    case
+    for case in tomllib.loads(
+        (Path(__file__).parent / "cases/refused_sql.toml").read_text("utf-8")
+    )["case"]
+    if case["verdict"] != "allowed"
+]
+CONDITIONS = {
+    "a subquery": "item_id IN (SELECT item_id FROM events)",
+    "a subquery of a file": "EXISTS (FROM '/etc/passwd')",
+    "a subquery that reads a file": "(SELECT count(*) FROM read_csv('/etc/passwd')) > 0",
+    "a subquery of secrets": "'a' = (SELECT name FROM duckdb_secrets())",
+    "a subquery that copies": "1 = (WITH a AS (COPY events TO 'x') SELECT 1)",
+    "a subquery in a lambda": "list_transform([1], lambda x: (SELECT 1)) = [1]",
+    "a file": "read_text('/etc/passwd') IS NOT NULL",
+    "files by pattern": "glob('*') IS NULL",
+    "the environment": "getenv('HOME') <> ''",
+    "a setting": "current_setting('temp_directory') = ''",
+    "a variable": "getvariable('a') = 1",
+    "SQL in a text": "query('DROP VIEW events') IS NULL",
+    "a log": "write_log('x') IS NULL",
+    "a second statement": "true; DROP VIEW events",
+    "a second statement that copies": "true; COPY events TO 'x.csv'",
+    "the end of brackets": "true) UNION ALL (SELECT 1",
+    "a comment to the end": "true -- ",
+    "a comment around a quote": "true /* ' */; ATTACH 'a.db'",
+    "chance": "random() < 0.5",
+    "the clock": "now() > make_timestamptz(0)",
+    "an aggregate": "count(*) > 1",
+    "a window": "row_number() OVER () = 1",
+    "a parameter": "user_id = $1",
+    "a star": "COLUMNS(*) > 0",
+    "another column": "secret = 1",
+    "a qualified column": "main.events.user_id = 1",
+    "a type of its own": "user_id::MY_TYPE = 1",
+    "a sequence": "nextval('s') = 1",
+    "COPY": "COPY events TO 'x'",
+    "ATTACH": "ATTACH 'a.db'",
+    "EXPORT": "EXPORT DATABASE 'd'",
+    "INSTALL": "INSTALL httpfs",
+    "LOAD": "LOAD httpfs",
+    "PRAGMA": "PRAGMA version",
+    "SET": "SET threads = 1",
+    "CALL": "CALL pragma_version()",
+    "CREATE": "CREATE TABLE t (i INT)",
+    "INSERT": "INSERT INTO events VALUES (1)",
+    "DROP": "DROP VIEW events",
+    "DELETE": "DELETE FROM events",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A lake with a file beside it that is no business of anyone who may read the lake."""
+
+    root: Path
+    lake: Lake
+
+    @property
+    def path(self) -> Path:
+        return Path(self.lake.path)
+
+    def state(self) -> dict[str, str]:
+        """Every file below the root, with the hash of its bytes."""
+        return {
+            str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file()
+        }
+
+    def filled(self, sql: str) -> str:
+        """``sql`` with the paths of this place."""
+        file = next(iter(sorted(self.path.glob("uih/**/*.parquet"))))
+        secret = self.root / "secret.parquet"
+        names = {
+            "lake": file,
+            "folder": file.parent,
+            "secret": secret,
+            "secret_name": Path(*[".."] * len(file.parent.relative_to(self.root).parts))
+            / secret.name,
+            "link": self.root / "link.parquet",
+            "free": self.root / "free",
+        }
+        for name, path in names.items():
+            sql = sql.replace(f"{{{name}}}", str(path))
+        return sql
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    root = tmp_path_factory.mktemp("surface")
+    lake = Lake.open(make_lake(root))
+    (root / "secret.parquet").write_bytes((root / "one.parquet").read_bytes())
+    (root / "link.parquet").symlink_to(root / "secret.parquet")
+    return Place(root, lake)
+
+
+@pytest.fixture
+def unchanged(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """That the test leaves every file as it was, and none where it stood."""
+    monkeypatch.chdir(place.root)
+    before = place.state()
+    yield
+    assert place.state() == before
+
+
+@pytest.mark.parametrize("case", ATTEMPTS, ids=[case["name"] for case in ATTEMPTS])
+@pytest.mark.usefixtures("unchanged")
+def test_an_attempt_is_refused_at_every_door(place: Place, case: dict[str, Any]) -> None:
+    sql = place.filled(case["sql"])
+    with pytest.raises(SqlRefused) as refused:
+        try:
+            place.lake.sql(sql).fetchall()
+        except duckdb.Error as error:  # what fails while rows are fetched
+            raise explain_error(error) from error
+    assert case["says"] in str(refused.value)
+    result = run("sql", place.path, "-", given=sql)
+    assert (result.exit_code, result.stdout) == (1, ""), result.output
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert case["says"] in result.stderr
+
+
+@pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
+@pytest.mark.usefixtures("unchanged")
+def test_a_condition_is_refused_wherever_it_may_stand(
+    place: Place, condition: str, tmp_path: Path
+) -> None:
+    text = f"name = 'x'\n[groups.g]\ntraits = ['item_id']\nwhere = {json.dumps(condition)}\n"
+    with pytest.raises(TenantError, match="group 'g': where: condition"):
+        tenant = Tenant.from_toml(text)
+        place.lake.materialize(tenant).read_all()
+    (tmp_path / "tenant.toml").write_text(text)
+    named = ("--tenant", tmp_path / "tenant.toml")
+    for words in (
+        ("materialize", place.path, *named, "--out", tmp_path / "out"),
+        ("savings", place.path, *named),
+        ("sql", place.path, "FROM tenants", *named),
+    ):
+        result = run(*words)
+        assert (result.exit_code, result.stdout) == (1, ""), words[0]
+        assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    plain = Tenant.from_toml("name = 'x'\n[groups.g]\ntraits = ['item_id']\n")
+    with pytest.raises(SqlRefused, match="condition"):
+        place.lake.materialize(plain, where=condition).read_all()
+    with pytest.raises(SqlRefused, match="condition"):
+        next(iter(Loader(place.lake, plain, batch_size=2, where=condition)))
+    assert [path.name for path in tmp_path.iterdir()] == ["tenant.toml"]
+
+
+def test_attempts_are_of_every_kind() -> None:
+    """The words that the promise names are all tried, and each is one statement's."""
+    tried = " ".join(case["sql"].upper() for case in ATTEMPTS)
+    words = "ATTACH COPY EXPORT INSTALL LOAD PRAGMA SET CALL CREATE DROP INSERT DELETE UPDATE"
+    functions = "READ_CSV READ_PARQUET READ_TEXT GLOB GETENV DUCKDB_SECRETS CURRENT_SETTING"
+    for word in f"{words} {functions}".split():
+        assert word in tried, word
+    assert len(ATTEMPTS) >= 100 and len(CONDITIONS) >= 40
+
+
+# --- the forms of an answer ---------------------------------------------------------------------
+
+INTERVALS = (
+    "to_microseconds(0)",
+    "INTERVAL 90 MINUTE",
+    "INTERVAL 14 MONTH",
+    "INTERVAL 1 YEAR",
+    "INTERVAL '-1 day 2 hours'",
+    "to_months(-13) + to_days(-2) + to_microseconds(-1500000)",
+    "INTERVAL 100 HOUR",
+    "to_microseconds(61000001)",
+)
+
+
+@pytest.mark.parametrize("sql", INTERVALS)
+def test_an_interval_is_told_as_duckdb_tells_it(place: Place, sql: str) -> None:
+    query = f"SELECT {sql} AS i, CAST(i AS VARCHAR) AS t, [i] AS l"
+    expected = duckdb.sql(query).fetchall()[0][1]
+    assert told("sql", place.path, query) == [{"i": expected, "t": expected, "l": [expected]}]
+    (row,) = csv.DictReader(io.StringIO(done("sql", place.path, query)))
+    assert row == {"i": expected, "t": expected, "l": json.dumps([expected])}
+    assert f"  {expected}  " in done("sql", place.path, f"SELECT {sql} AS i", "--format", "table")
+
+
+@pytest.mark.parametrize("kind", ["INTERVAL 1 DAY", "[INTERVAL 1 DAY]", "{'a': INTERVAL 1 DAY}"])
+def test_parquet_has_no_interval(place: Place, tmp_path: Path, kind: str) -> None:
+    out = ("--format", "parquet", "-o", tmp_path / "rows.parquet")
+    result = run("sql", place.path, f"SELECT {kind} AS late", *out)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert "interval" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+QUERIES = (
+    "FROM events ORDER BY ALL",
+    "FROM examples ORDER BY example_id",
+    "FROM history_as_of(1, make_timestamptz(86400000000 * 9))",
+    "FROM freshness()",
+    "FROM tenants ORDER BY group_name",
+    "SELECT tier, rows, bytes FROM files ORDER BY ALL",
+    "SELECT [1, NULL] AS l, {'a': 1.5, 'b': 'ü\"'} AS s, DATE '2026-01-01' AS d, true AS b",
+)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_every_format_holds_what_lake_sql_gives(place: Place, tmp_path: Path, query: str) -> None:
+    tenant = ("--tenant", place.root / "ranker.toml")
+    relation = place.lake.sql(query, tenants=[Tenant.load(place.root / "ranker.toml")])
+    table = relation.to_arrow_table()
+    rows = table.to_pylist()
+    assert rows
+    done("sql", place.path, query, *tenant, "--format", "parquet", "-o", tmp_path / "rows.parquet")
+    assert pq.read_table(tmp_path / "rows.parquet").to_pylist() == rows
+    found = told("sql", place.path, query, *tenant)
+    lines = list(csv.DictReader(io.StringIO(done("sql", place.path, query, *tenant))))
+    shown = run("sql", place.path, query, *tenant, "--format", "table").stdout
+    assert [[*row] for row in (*found, *lines)] == [table.column_names] * (2 * len(rows))
+    for row, plain, line in zip(rows, found, lines, strict=True):
+        for name, value in row.items():
+            if isinstance(value, (bool, int, list, dict)):
+                assert plain[name] == value and json.loads(line[name]) == value
+            elif value is None or isinstance(value, (str, float)):
+                assert plain[name] == value and line[name] == ("" if value is None else str(value))
+            else:
+                assert plain[name] == line[name] == value.isoformat()
+    assert lines[0][table.column_names[0]] in shown
