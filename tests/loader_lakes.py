@@ -182,6 +182,13 @@ def ids(batch: Batch) -> list[Any]:
     return listed[: len(batch) - batch.padding]
 
 
+def frozen(batch: Batch) -> tuple[Any, ...]:
+    """Everything a batch holds, bit for bit, to be compared with another."""
+    listed = [ids for ids in (batch.example_id, batch.user_id) if isinstance(ids, list)]
+    bits = [(str(t.dtype), tuple(t.shape), t.numpy().tobytes()) for t in batch.tensors()]
+    return batch.padding, listed, bits
+
+
 def rows_of(batch: Batch) -> list[dict[str, Any]]:
     """One batch as plain rows."""
     users = batch.user_id if isinstance(batch.user_id, list) else batch.user_id.tolist()

@@ -1,4 +1,8 @@
-"""A loader goes on where another stopped: from the start, the middle, the end, the next epoch."""
+"""States: other ranks, other processes, what was logged since, and what is refused.
+
+That every configuration goes on from the start, the middle, the end and the next epoch is told by
+`test_loader_matrix.py`.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,6 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return build(tmp_path_factory.mktemp("lake") / "lake", dirty=False)
 
 
-def plain(batches: Any) -> Rows:
-    """Batches as plain rows."""
-    return [rows_of(batch) for batch in batches]
-
-
 def take(loader: Loader, count: int) -> tuple[Rows, dict[str, Any]]:
     """The first batches of an epoch, and the state behind them as it comes back from JSON."""
     iterator = iter(loader)
@@ -34,50 +33,6 @@ def take(loader: Loader, count: int) -> tuple[Rows, dict[str, Any]]:
     state = json.loads(json.dumps(loader.state_dict()))
     iterator.close()  # type: ignore[attr-defined]
     return taken, state
-
-
-def check_resume(lake: Lake, options: dict[str, Any]) -> None:
-    """Stop at the start, in the middle, at the end, in the second epoch; go on in a new loader."""
-
-    def made() -> Loader:
-        return Loader(lake, NUMBERS, masks=True, **options)
-
-    loader = made()
-    first, second = plain(loader), plain(loader)
-    assert first != second
-    for stop in (0, len(first) // 2, len(first)):
-        taken, state = take(made(), stop)
-        assert taken == first[:stop]
-        resumed = made()
-        resumed.load_state_dict(state)
-        rest = plain(resumed)
-        assert rest == first[stop:]
-        assert plain(resumed) == second
-    loader = made()
-    loader.set_epoch(1)
-    taken, state = take(loader, 1)
-    resumed = made()
-    resumed.load_state_dict(state)
-    resumed.set_epoch(1)  # as a training script does, whether it resumes or not
-    assert taken + plain(resumed) == second
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"batch_size": 16},
-        {"batch_size": 7, "order": "user", "share": True},
-        {"batch_size": 16, "order": "time", "time_window": "2d", "open_buckets": 2},
-        {"batch_size": 16, "order": "log", "threads": 3},
-        {"batch_size": 16, "max_tokens": 30},
-        {"batch_size": 8, "rank": 1, "num_ranks": 3, "pad_last": True},
-        {"batch_size": 8, "rank": 2, "num_ranks": 3, "max_tokens": 20, "drop_last": True},
-        {"batch_size": 16, "open_buckets": 1},
-    ],
-    ids=str,
-)
-def test_a_resume_gives_the_batches_that_would_have_come(lake: Lake, options: Any) -> None:
-    check_resume(lake, options)
 
 
 def test_a_finished_epoch_is_followed_by_the_next(lake: Lake) -> None:
