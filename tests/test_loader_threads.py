@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from loader_lakes import EVENTS, SHORT, TENANT, build, events, ids, reference, requests, rows
+from torch.utils.data import DataLoader
 
 from uih_lake import CorruptionError, Lake, UihError
 from uih_lake.loader import Loader
@@ -38,6 +39,16 @@ def test_what_a_thread_raises_reaches_the_consumer(lake: Lake) -> None:
     with pytest.raises(CorruptionError, match=victim.name) as caught:
         list(loader)
     assert caught.traceback[-1].name != "take"
+    assert caught.value.__cause__ is not None, "what the reader of the file said"
+
+
+def test_what_a_worker_process_raises_reaches_the_consumer(lake: Lake) -> None:
+    loader = Loader(lake, SHORT, 8)
+    victim = next(Path(lake.path, "uih").glob("*.parquet"))
+    victim.write_bytes(victim.read_bytes()[:-100])
+    spawned = DataLoader(loader, batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    with pytest.raises(CorruptionError, match=victim.name):
+        list(spawned)
 
 
 def test_a_consumer_may_stop_early(lake: Lake) -> None:
@@ -68,6 +79,7 @@ def test_two_iterations_can_go_on_at_once(lake: Lake) -> None:
     assert [ids(a) for a, _ in pairs] == [ids(b) for _, b in pairs]
 
 
+TESTS = str(Path(__file__).parent)
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
@@ -84,23 +96,80 @@ print("ready", flush=True)
 
 def script(lake: Lake, then: str) -> subprocess.Popen[str]:
     """A training script that has begun to iterate."""
-    code = SCRIPT.format(tests=str(Path(__file__).parent), lake=lake.path, then=then)
-    started = subprocess.Popen(
-        [sys.executable, "-c", code],
+    started = start(["-c", SCRIPT.format(tests=TESTS, lake=lake.path, then=then)])
+    assert started.stdout is not None
+    assert started.stdout.readline() == "ready\n"
+    return started
+
+
+def start(arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert started.stdout is not None
-    assert started.stdout.readline() == "ready\n"
-    return started
 
 
 def test_a_script_that_ends_in_the_middle_of_an_epoch_ends(lake: Lake) -> None:
     started = script(lake, "sys.exit(3)")
     _, errors = started.communicate(timeout=60)
     assert (started.returncode, errors) == (3, "")
+
+
+ENDLESS = """
+for _ in iter(int, 1):
+    for batch in loader:
+        pass
+"""
+
+
+def test_ctrl_c_in_the_middle_of_training_leaves_nothing(lake: Lake) -> None:
+    started = script(lake, ENDLESS)
+    started.send_signal(signal.SIGINT)
+    _, errors = started.communicate(timeout=60)
+    assert errors.count("Traceback") == 1
+    assert errors.splitlines()[-1] == "KeyboardInterrupt"
+    assert started.returncode == -signal.SIGINT
+    assert shared_memory_of(started.pid) == []
+
+
+WORKERS = """
+import sys
+sys.path.insert(0, {tests!r})
+from loader_lakes import SHORT
+from torch.utils.data import DataLoader
+from uih_lake import Lake
+from uih_lake.loader import Loader
+if __name__ == "__main__":
+    loader = Loader(Lake.open({lake!r}), SHORT, 1)
+    spawned = DataLoader(loader, None, num_workers=2, multiprocessing_context="spawn")
+    iterator = iter(spawned)
+    next(iterator)
+    print(*(worker.pid for worker in iterator._workers), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_trainer_takes_its_worker_processes_along(lake: Lake, tmp_path: Path) -> None:
+    file = tmp_path / "train.py"
+    file.write_text(WORKERS.format(tests=TESTS, lake=lake.path))
+    started = start([str(file)])
+    assert started.stdout is not None
+    workers = [int(pid) for pid in started.stdout.readline().split()]
+    assert len(workers) == 2
+    started.kill()
+    # Its output ends when the last process that could write to it has ended.
+    _, errors = started.communicate(timeout=120)
+    assert "Traceback" not in errors
+    assert [name for pid in (started.pid, *workers) for name in shared_memory_of(pid)] == []
+
+
+def shared_memory_of(pid: int) -> list[str]:
+    """Files of a process that outlived it; torch and Python name them by the process."""
+    return [name for name in os.listdir("/dev/shm") if str(pid) in name]
 
 
 def test_ctrl_c_interrupts_the_wait_for_a_batch(lake: Lake) -> None:
