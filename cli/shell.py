@@ -27,7 +27,14 @@ A statement ends with ; and may take several lines. Ctrl-C gives it up, Ctrl-D l
   .refresh         look at the newest state of the lake
   .help            this
   .quit            leave"""
-_KEYWORDS = "FROM duckdb_keywords()"
+KEYWORDS = (
+    "ALL AND ANTI AS ASC ASOF BETWEEN BY CASE CAST COLUMNS COUNT CROSS DESC DESCRIBE DISTINCT "
+    "ELSE END EXCEPT EXCLUDE EXISTS EXPLAIN FALSE FILTER FIRST FROM FULL GROUP HAVING ILIKE "
+    "IN INNER INTERSECT INTERVAL IS JOIN LAST LATERAL LEFT LIKE LIMIT MAX MIN NOT NULL NULLS "
+    "OFFSET ON OR ORDER OUTER OVER PARTITION QUALIFY RIGHT ROWS SAMPLE SELECT SEMI SHOW SUM "
+    "SUMMARIZE TABLES THEN TIMESTAMPTZ TRUE UNION UNNEST USING VALUES WHEN WHERE WINDOW WITH"
+)
+"""Words that a question is made of; DuckDB has hundreds more, which would bury the columns."""
 
 
 class Shell:
@@ -143,15 +150,14 @@ class Shell:
         self._terminal.say(f"lake version {self._lake.version}")
 
     def _words(self) -> list[str]:
-        """What can be completed: commands, views, macros, columns, keywords."""
+        """What can be completed beside keywords: commands, views, macros, columns."""
         from uih_lake.adhoc import MACROS, VIEWS
 
         columns = {name for view in VIEWS for name in self._session.sql(f"FROM {view}").columns}
         macros = [f"{name}(" for name in MACROS]
-        keywords = [name.upper() for name, _ in self._session.sql(_KEYWORDS).fetchall()]
         formats = [format.value for format in Format]
         commands = [*self._commands, ".quit"]
-        return sorted({*commands, *VIEWS, *macros, *columns, *keywords, *formats})
+        return sorted({*commands, *VIEWS, *macros, *columns, *formats})
 
 
 class _Editing:
@@ -189,8 +195,10 @@ class _Editing:
 
     def _complete(self, begun: str, place: int) -> str | None:
         if place == 0:
+            keywords = KEYWORDS.lower() if begun.islower() else KEYWORDS
+            words = dict.fromkeys([*self._words, *keywords.split()])
             folded = begun.lower()
-            self._matches = [word for word in self._words if word.lower().startswith(folded)]
+            self._matches = [word for word in words if word.lower().startswith(folded)]
         return self._matches[place] if place < len(self._matches) else None
 
 
