@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loader_lakes import NUMBERS, TENANT, build, ids, requests, rows_of
+from loader_lakes import NUMBERS, TENANT, build, frozen, ids, requests, rows_of
 from torch.utils.data import DataLoader
 
 from uih_lake import Lake, UihError
@@ -129,14 +129,18 @@ def test_codes_of_strings_survive_a_resume(tmp_path: Path) -> None:
     assert {words[code] for code in codes} == {"click"}
 
 
-def test_worker_processes_go_on_with_the_batches_of_one_process(lake: Lake) -> None:
-    whole = [ids(batch) for batch in Loader(lake, NUMBERS, 16)]
-    _, state = take(Loader(lake, NUMBERS, 16), 3)
-    loader = Loader(lake, NUMBERS, 16)
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_worker_processes_go_on_with_the_batches_of_one_process(lake: Lake, ranks: int) -> None:
+    def made() -> Loader:
+        return Loader(lake, TENANT, 12, masks=True, share=ranks == 2, rank=0, num_ranks=ranks)
+
+    whole = [frozen(batch) for batch in made()]
+    _, state = take(made(), 3)
+    loader = made()
     loader.load_state_dict(state)
     spawned = DataLoader(loader, batch_size=None, num_workers=2, multiprocessing_context="spawn")
     assert len(spawned) == len(whole)
-    assert [ids(batch) for batch in spawned] == whole[3:]
+    assert [frozen(batch) for batch in spawned] == whole[3:]
 
 
 def test_a_stateful_data_loader_resumes(lake: Lake) -> None:

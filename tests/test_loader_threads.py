@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +12,21 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from loader_lakes import EVENTS, SHORT, TENANT, build, events, ids, reference, requests, rows
+from loader_lakes import (
+    EVENTS,
+    SHORT,
+    TENANT,
+    build,
+    events,
+    frozen,
+    ids,
+    reference,
+    requests,
+    rows,
+)
 from torch.utils.data import DataLoader
 
 from uih_lake import CorruptionError, Lake, UihError
@@ -222,6 +235,26 @@ class TestFollow:
                 resumed.stop()
         assert taken == whole
 
+    def test_ranks_that_follow_get_what_ranks_that_replay_get(self, lake: Lake) -> None:
+        rng = random.Random(4)
+        followers = [
+            Loader(lake, SHORT, 16, rank=rank, num_ranks=2, follow=True, poll_s=0.01)
+            for rank in range(2)
+        ]
+        taken: list[list[Any]] = [[], []]
+        iterators = [iter(follower) for follower in followers]
+        for step in range(5):  # 160 of 190 examples
+            if step == 4:
+                lake.log(requests(rng, list(range(24)), 50, 500), live=True)
+            for mine, iterator in zip(taken, iterators, strict=True):
+                mine.append(frozen(next(iterator)))
+        for mine, follower, iterator in zip(taken, followers, iterators, strict=True):
+            follower.stop()
+            mine += [frozen(batch) for batch in iterator]
+        for rank, mine in enumerate(taken):
+            replay = Loader(lake, SHORT, 16, rank=rank, num_ranks=2, order="log")
+            assert mine == [frozen(batch) for batch in replay]
+
     def test_strings_that_are_new_get_new_codes(self, lake: Lake) -> None:
         loader = Loader(lake, TENANT, 140, follow=True, poll_s=0.01, masks=True)
         before = loader.dictionaries["events"]["action"]
@@ -253,3 +286,34 @@ def test_meters_tell_who_waited(lake: Lake) -> None:
     assert set(meters.as_dict()) >= {"waited_s", "idle_s", "bytes_read", "queue_depth", "events"}
     with meters.live():  # no terminal: nothing is shown
         pass
+
+
+def test_the_live_line_shows_the_meters(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # for rich, what it writes to is then a terminal
+    loader = Loader(lake, SHORT, 8)
+    with loader.meters.live():
+        batches = len(list(loader))
+    shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert "0 batches" in shown
+    assert f"{batches} batches" in shown
+    last = shown.rpartition("batches")[2]
+    for meter in ("M events/s", "0 ready", "waited", "idle", "read"):
+        assert meter in last
+
+
+def test_a_budget_bounds_the_buckets_in_memory(lake: Lake) -> None:
+    def most(budget: int) -> tuple[int, int]:
+        loader = Loader(lake, SHORT, 4, open_buckets=1, budget=budget)
+        list(loader), list(loader)  # what is read again stays, where there is room
+        held = 0
+        for _ in loader:
+            held = max(held, sum(opened.nbytes for opened in loader._engine.buckets))
+        return held, len(loader._engine.buckets)
+
+    everything, buckets = most(1 << 30)
+    assert buckets == 3
+    held, buckets = most(1)
+    assert held < 0.7 * everything
+    assert buckets == 1
