@@ -78,44 +78,60 @@ def made_up(path: Path) -> uih.Lake:
     return lake
 
 
-def train(lake: uih.Lake, epochs: int, checkpoint: Path | None, stop_after: int | None) -> None:
-    """Train for ``epochs``, or for ``stop_after`` steps; where it stands goes to ``checkpoint``."""
-    torch.manual_seed(0)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = Ranker().to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    loader = uih.Loader(lake, TENANT, batch_size=256, device=device, seed=0)
-    first, step = 0, 0
+class Run:
+    """A model in training, and where it stands."""
+
+    def __init__(self, lake: uih.Lake) -> None:
+        torch.manual_seed(0)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = Ranker().to(self.device)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=3e-3)
+        self.loader = uih.Loader(lake, TENANT, batch_size=256, device=self.device, seed=0)
+        self.steps = 0
+
+    def step(self, batch: uih.Batch) -> float:
+        """Learn from one batch; its loss before that."""
+        wanted = batch.context["label"].float()
+        loss = nn.functional.binary_cross_entropy_with_logits(self.model(batch["history"]), wanted)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.steps += 1
+        return loss.item()
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint; one that is killed while writing leaves the one before."""
+        parts = {"model": self.model, "optimizer": self.optimizer, "loader": self.loader}
+        state = {name: part.state_dict() for name, part in parts.items()}
+        torch.save({**state, "steps": self.steps}, path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        state = torch.load(path, map_location=self.device)
+        for name in ("model", "optimizer", "loader"):
+            getattr(self, name).load_state_dict(state[name])
+        self.steps = state["steps"]
+        print(f"going on in epoch {self.loader.epoch} after step {self.steps}")
+
+
+def train(run: Run, epochs: int, checkpoint: Path | None, every: int, stop: int | None) -> None:
+    """Train up to ``epochs``, or ``stop`` steps; with a checkpoint ``every`` so many steps."""
     if checkpoint is not None and checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        loader.load_state_dict(state["loader"])
-        first, step = state["epoch"], state["step"]
-        print(f"going on in epoch {first} after step {step}")
-    for epoch in range(first, epochs):
-        if epoch != first:
-            loader.set_epoch(epoch)
-        begin, losses = time.perf_counter(), []
-        for batch in loader:
-            loss = nn.functional.binary_cross_entropy_with_logits(
-                model(batch["history"]), batch.context["label"].float()
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
-            step += 1
-            if step == stop_after:
+        run.load(checkpoint)
+    while run.loader.epoch < epochs and run.steps != stop:
+        epoch, begin, losses = run.loader.epoch, time.perf_counter(), []
+        for batch in run.loader:
+            losses.append(run.step(batch))
+            if checkpoint is not None and run.steps % every == 0:
+                run.save(checkpoint)
+            if run.steps == stop:
                 break
-        print(f"epoch {epoch}: {len(losses)} steps, loss {losses[0]:.4f} to {losses[-1]:.4f}, "
-              f"{time.perf_counter() - begin:.1f} s on {device}")  # fmt: skip
+        if losses:
+            print(f"epoch {epoch}: {len(losses)} steps, loss {losses[0]:.4f} to {losses[-1]:.4f}, "
+                  f"{time.perf_counter() - begin:.1f} s on {run.device}")  # fmt: skip
         if checkpoint is not None:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
-            state |= {"loader": loader.state_dict(), "epoch": epoch, "step": step}
-            torch.save(state, checkpoint)
-        if step == stop_after:
-            return
+            run.save(checkpoint)
 
 
 def main() -> None:
@@ -124,12 +140,14 @@ def main() -> None:
     parser.add_argument("--lake", type=Path, help="a lake; made up where it is not there yet")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--save-every", type=int, default=10, help="steps between checkpoints")
     parser.add_argument("--stop-after", type=int, help="stop after so many steps in all")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = options.lake or Path(folder, "lake")
         lake = uih.Lake.open(path) if path.exists() else made_up(path)
-        train(lake, options.epochs, options.checkpoint, options.stop_after)
+        run = Run(lake)
+        train(run, options.epochs, options.checkpoint, options.save_every, options.stop_after)
 
 
 if __name__ == "__main__":

@@ -33,3 +33,4 @@ def test_it_trains_and_resumes_where_it_stopped(tmp_path: Path) -> None:
     assert losses(second)[0] == steps - 6
     assert losses(second)[2] == end, "the same batches, so the same model"
     assert float(end) < float(begin), "it learns"
+    assert run(tmp_path, *checkpoint) == [f"going on in epoch 1 after step {steps}"], "it is done"
