@@ -26,8 +26,12 @@ class RawLog:
     on_null_user: str
 
     def fill(self, place: str, progress: Callable[[int, int], None]) -> None:
-        """Make a lake at ``place``: everything sealed, every request logged."""
+        """Make a lake at ``place``: everything sealed, every request logged.
+
+        Raises :class:`InputError` where there is no request.
+        """
         from uih_lake import Lake
+        from uih_lake.errors import InputError
 
         lake = Lake.create(f"{place}", buckets=self._buckets())
         lake.append(
@@ -41,13 +45,15 @@ class RawLog:
         progress(1, 3)
         lake.seal()
         progress(2, 3)
-        lake.log(
+        logged = lake.log(
             list(self.requests),
             user_id=self.user_id,
             request_ts=self.request_ts,
             ts_unit=self.ts_unit,
             on_null_user=self.on_null_user,
         )
+        if not logged.num_rows:
+            raise InputError(f"{', '.join(self.requests)}: no request", hint="log some first")
         progress(3, 3)
 
     def _buckets(self) -> int:

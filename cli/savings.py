@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -15,73 +15,81 @@ from uih_lake.cli.rawlog import RawLog
 from uih_lake.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from uih_lake.savings import Report
+    from uih_lake.savings import Plan, Report
+
+Lake = Annotated[
+    str | None,
+    typer.Argument(metavar="LAKE", help="Directory of the lake; not with --events."),
+]
+Tenants = Annotated[
+    list[str],
+    typer.Option("--tenant", metavar="FILE", help="A tenant, a TOML file; give several."),
+]
+Exact = Annotated[
+    bool,
+    typer.Option("--exact/--estimate", help="Write all fat rows, or a sample (the default)."),
+]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the sample.")]
+Events = Annotated[
+    list[str],
+    typer.Option("--events", metavar="FILE", help="Raw events instead of a lake; repeatable."),
+]
+Requests = Annotated[
+    list[str], typer.Option("--requests", metavar="FILE", help="Raw requests; repeatable.")
+]
+EventTs = Annotated[str, typer.Option(metavar="COL", help="Time column of raw events.")]
+ArrivalTs = Annotated[str | None, typer.Option(metavar="COL", help="Arrival column of raw events.")]
+RequestTs = Annotated[str, typer.Option(metavar="COL", help="Time column of raw requests.")]
+Html = Annotated[
+    str | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures.")
+]
+Png = Annotated[
+    str | None, typer.Option("--png", metavar="FILE", help="Draw a slide (needs matplotlib).")
+]
+Keep = Annotated[
+    str | None,
+    typer.Option("--keep", metavar="DIR", help="Keep the fat rows that were written."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace FILE where it exists.")]
+PerDay = Annotated[
+    float | None,
+    typer.Option(metavar="N", min=0.001, help="Plan for N requests per user per day."),
+]
+PlanTenants = Annotated[
+    int, typer.Option("--tenants", metavar="M", min=1, help="Plan for M tenants.")
+]
+Length = Annotated[int, typer.Option(metavar="S", min=1, help="Plan for the newest S events.")]
+Days = Annotated[float, typer.Option(metavar="D", min=1, help="Plan for D days.")]
+Users = Annotated[
+    int | None, typer.Option(metavar="U", min=1, help="Plan for U users; default: as many.")
+]
+Price = Annotated[float | None, typer.Option(metavar="P", min=0, help="Price of a TB at rest.")]
 
 
 def savings(
     terminal: Terminal,
-    lake: Annotated[
-        str | None,
-        typer.Argument(metavar="LAKE", help="Directory of the lake; not with --events."),
-    ] = None,
-    tenants: Annotated[
-        list[str],
-        typer.Option("--tenant", metavar="FILE", help="A tenant, a TOML file; give several."),
-    ] = [],  # noqa: B006  typer copies it
-    exact: Annotated[
-        bool,
-        typer.Option("--exact/--estimate", help="Write all fat rows, or a sample (the default)."),
-    ] = False,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the sample.")] = 0,
-    events: Annotated[
-        list[str],
-        typer.Option("--events", metavar="FILE", help="Raw events instead of a lake; repeatable."),
-    ] = [],  # noqa: B006
-    requests: Annotated[
-        list[str], typer.Option("--requests", metavar="FILE", help="Raw requests; repeatable.")
-    ] = [],  # noqa: B006
+    lake: Lake = None,
+    tenants: Tenants = [],  # noqa: B006  typer copies it
+    exact: Exact = False,
+    seed: Seed = 0,
+    events: Events = [],  # noqa: B006
+    requests: Requests = [],  # noqa: B006
     user_id: options.UserId = "user_id",
-    event_ts: Annotated[
-        str, typer.Option(metavar="COL", help="Time column of raw events.")
-    ] = "event_ts",
-    arrival_ts: Annotated[
-        str | None, typer.Option(metavar="COL", help="Arrival column of raw events.")
-    ] = None,
-    request_ts: Annotated[
-        str, typer.Option(metavar="COL", help="Time column of raw requests.")
-    ] = "request_ts",
+    event_ts: EventTs = "event_ts",
+    arrival_ts: ArrivalTs = None,
+    request_ts: RequestTs = "request_ts",
     ts_unit: options.Unit = None,
     on_null_user: options.NullUser = options.OnNullUser.RAISE,
-    html: Annotated[
-        str | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures.")
-    ] = None,
-    png: Annotated[
-        str | None, typer.Option("--png", metavar="FILE", help="Draw a slide (needs matplotlib).")
-    ] = None,
-    keep: Annotated[
-        str | None,
-        typer.Option("--keep", metavar="DIR", help="Keep the fat rows that were written."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace FILE where it exists.")
-    ] = False,
-    per_day: Annotated[
-        float | None,
-        typer.Option(metavar="N", min=0.001, help="Plan for N requests per user per day."),
-    ] = None,
-    plan_tenants: Annotated[
-        int, typer.Option("--tenants", metavar="M", min=1, help="Plan for M tenants.")
-    ] = 1,
-    length: Annotated[
-        int, typer.Option(metavar="S", min=1, help="Plan for the newest S events.")
-    ] = 4096,
-    days: Annotated[float, typer.Option(metavar="D", min=1, help="Plan for D days.")] = 30,
-    users: Annotated[
-        int | None, typer.Option(metavar="U", min=1, help="Plan for U users; default: as many.")
-    ] = None,
-    price_per_tb: Annotated[
-        float | None, typer.Option(metavar="P", min=0, help="Price of a TB at rest.")
-    ] = None,
+    html: Html = None,
+    png: Png = None,
+    keep: Keep = None,
+    overwrite: Overwrite = False,
+    per_day: PerDay = None,
+    plan_tenants: PlanTenants = 1,
+    length: Length = 4096,
+    days: Days = 30,
+    users: Users = None,
+    price_per_tb: Price = None,
     at: options.At = None,
     as_json: options.Json = False,
 ) -> None:
@@ -103,27 +111,76 @@ def savings(
         raise typer.BadParameter("name at least one tenant", param_hint="--tenant")
     if (lake is None) == (not events) or bool(events) != bool(requests):
         raise typer.BadParameter("give either LAKE, or --events and --requests", param_hint="LAKE")
-    raw = RawLog(
-        events,
-        requests,
-        user_id=user_id,
-        event_ts=event_ts,
-        arrival_ts=arrival_ts,
-        request_ts=request_ts,
-        ts_unit=None if ts_unit is None else ts_unit.value,
-        on_null_user=on_null_user.value,
-    )
+    unit = None if ts_unit is None else ts_unit.value
+    columns = (user_id, event_ts, arrival_ts, request_ts, unit, on_null_user.value)
+    source = Source(lake, RawLog(events, requests, *columns), at)
+    planned = None
+    if per_day is not None:
+        planned = _plan(per_day, plan_tenants, length, days, users, price_per_tb)
+    with _pictures(html, png, overwrite, lake) as draw:
+        report = _measured(terminal, source, tenants, exact, seed, planned, keep)
+        draw(report)
+    for path in filter(None, (html, png)):
+        terminal.say(f"wrote {path}")
 
-    from uih_lake import Tenant
-    from uih_lake.savings import Plan
-    from uih_lake.savings import savings as measure
     from uih_lake.savings.text import text
 
-    plan = None
-    if per_day is not None:
-        plan = Plan(per_day, plan_tenants, length, days, users, price_per_tb)
+    terminal.report(text(report), report.as_dict(), as_json)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A lake, as of lake version ``at``, or a raw log to make one of."""
+
+    lake: str | None
+    raw: RawLog
+    at: int | None
+
+    @contextmanager
+    def opened(self, terminal: Terminal) -> Iterator[str]:
+        """Where the lake is; one made of a raw log is gone afterwards.
+
+        Raises :class:`LakeError` where it has no lake version ``at``.
+        """
+        if self.lake is not None:
+            from uih_lake import Lake
+
+            yield str(Lake.open(self.lake, version=self.at).path)
+            return
+        with TemporaryDirectory(prefix="uihlake-savings-") as place:
+            with terminal.progress("reading the logs") as progress:
+                self.raw.fill(place, progress)
+            yield place
+
+    def named(self, report: Report) -> Report:
+        """The report, which does not name a lake that is gone."""
+        if self.lake is not None:
+            return report
+        return replace(report, lake=f"a lake made of {', '.join(self.raw.events)}")
+
+
+def _plan(
+    per_day: float, tenants: int, length: int, days: float, users: int | None, price: float | None
+) -> Plan:
+    from uih_lake.savings import Plan
+
+    return Plan(per_day, tenants, length, days, users, price)
+
+
+def _measured(
+    terminal: Terminal,
+    source: Source,
+    tenants: list[str],
+    exact: bool,
+    seed: int,
+    plan: Plan | None,
+    keep: str | None,
+) -> Report:
+    from uih_lake import Tenant
+    from uih_lake.savings import savings as measure
+
     loaded = [Tenant.load(path) for path in tenants]
-    with _lake(lake, raw, terminal) as path, terminal.progress("measuring") as progress:
+    with source.opened(terminal) as path, terminal.progress("measuring") as progress:
         report = measure(
             path,
             loaded,
@@ -131,41 +188,31 @@ def savings(
             seed=seed,
             plan=plan,
             keep=keep,
-            version=at,
+            version=source.at,
             progress=progress,
         )
-    if lake is None:
-        report = replace(report, lake=f"a lake made of {', '.join(events)}")
-    _draw(report, html, png, overwrite, terminal)
-    terminal.report(text(report), report.as_dict(), as_json)
+    return source.named(report)
 
 
 @contextmanager
-def _lake(lake: str | None, raw: RawLog, terminal: Terminal) -> Iterator[str]:
-    """The lake, or one made of raw logs that is gone afterwards."""
-    if lake is not None:
-        yield lake
-        return
-    with TemporaryDirectory(prefix="uihlake-savings-") as place:
-        with terminal.progress("reading the logs") as progress:
-            raw.fill(place, progress)
-        yield place
-
-
-def _draw(
-    report: Report, html: str | None, png: str | None, overwrite: bool, terminal: Terminal
-) -> None:
+def _pictures(
+    html: str | None, png: str | None, overwrite: bool, lake: str | None
+) -> Iterator[Callable[[Report], None]]:
+    """What draws a report; what cannot be drawn is refused before anything is measured."""
     from uih_lake import output
+    from uih_lake.savings import page, slide
 
-    if html is not None:
-        from uih_lake.savings.page import page
+    ways: list[tuple[BinaryIO, Callable[[Report], bytes]]] = []
 
-        with output.writing(html, overwrite=overwrite) as file:
-            file.write(page(report).encode())
-        terminal.say(f"wrote {html}")
-    if png is not None:
-        from uih_lake.savings.slide import slide
+    def draw(report: Report) -> None:
+        for file, drawn in ways:
+            file.write(drawn(report))
 
-        with output.writing(png, overwrite=overwrite) as file:
-            file.write(slide(report))
-        terminal.say(f"wrote {png}")
+    with ExitStack() as files:
+        if png is not None:
+            slide.check()
+        for path, drawn in ((html, lambda report: page.page(report).encode()), (png, slide.slide)):
+            if path is not None:
+                place = output.writing(path, overwrite=overwrite, lake=lake)
+                ways.append((files.enter_context(place), drawn))
+        yield draw

@@ -21,14 +21,11 @@ _COLOURS = ("#0072b2", "#d55e00", "#1f4d2b")
 def slide(report: Report) -> bytes:
     """A PNG, 1920 by 1080: bytes at rest and read per epoch of each tenant, by layout.
 
-    Raises :class:`UihError` where matplotlib is not installed.
+    Raises as :func:`check`.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UihError(
-            "a slide needs matplotlib", hint="pip install 'uih_lake[plots]', or take --html"
-        ) from error
+    check()
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(12.8, 7.2), dpi=150, layout="constrained")
     title = f"Bytes of {report.lake} (in brackets: what uih_lake takes of them)"
     figure.suptitle("\n".join(wrap(title, 90)), fontsize=16, parse_math=False)
@@ -43,6 +40,16 @@ def slide(report: Report) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def check() -> None:
+    """Raise :class:`UihError` where matplotlib, which draws the slide, is not installed."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise UihError(
+            "a slide needs matplotlib", hint="pip install 'uih_lake[plots]', or take --html"
+        ) from error
 
 
 def _draw(axes: Axes, title: str, report: Report, mine: Sequence[float], field: str) -> None:

@@ -1,0 +1,234 @@
+"""``uihlake savings``: from a lake and from raw logs alike, as text, JSON, page and slide."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from commands import TENANT, done, run, told
+from matplotlib import image
+
+from uih_lake.workload import Workload
+
+SHORT = """\
+name = "a-second-tenant-with-a-long-name"
+[groups.newest]
+traits = ["item_id"]
+max_len = 5
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A raw log of two files of events and one of requests, two tenants, and a lake of it all."""
+    root = tmp_path_factory.mktemp("savings_cli")
+    log = Workload(users=40, mean_events=60, max_events=600, requests=200, seed=5)
+    for number, delivery in enumerate(log.appends(2)):
+        pq.write_table(pa.table(delivery), root / f"events-{number}.parquet")
+    pq.write_table(log.requests_table(), root / "requests.parquet")
+    (root / "ranker.toml").write_text(TENANT)
+    (root / "short.toml").write_text(SHORT)
+    done("create", root / "lake", "--buckets", "1")
+    done("append", root / "lake", root / "events-0.parquet", root / "events-1.parquet")
+    done("seal", root / "lake")
+    done("log", root / "lake", root / "requests.parquet")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+
+
+RANKER = ("--tenant", "ranker.toml")
+BOTH = (*RANKER, "--tenant", "short.toml")
+RAW = ("--events", "events-*.parquet", "--requests", "requests.parquet")
+
+
+def values(report: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of a report with where it stands, but the SQL, which names files."""
+    if isinstance(report, dict):
+        for key, each in report.items():
+            if key not in ("sql", "lake_path"):
+                yield from values(each, f"{path}.{key}")
+    elif isinstance(report, list):
+        for number, each in enumerate(report):
+            yield from values(each, f"{path}.{number}")
+    else:
+        yield path, report
+
+
+@pytest.mark.parametrize("mode", ["--exact", "--estimate"])
+def test_a_raw_log_gives_the_figures_of_a_lake_made_of_it(mode: str) -> None:
+    kept, raw = told("savings", "lake", *BOTH, mode), told("savings", *RAW, *BOTH, mode)
+    assert kept["lake"] == "lake"
+    assert raw["lake"] == "a lake made of events-*.parquet"
+    found, expected = dict(values(raw)), dict(values(kept))
+    del found[".lake"], expected[".lake"]
+    assert found == expected
+    assert len(found) > 200
+
+
+def test_a_raw_log_may_be_of_any_form_and_names(place: Path, tmp_path: Path) -> None:
+    """CSV, other names of columns, and times as numbers."""
+    expected = told("savings", *RAW, *RANKER)
+    tables = [pq.read_table(place / f"events-{n}.parquet") for n in range(2)]
+    events = pa.concat_tables(tables).select(
+        ["user_id", "event_ts", "arrival_ts", "item_id", "action"]
+    )
+    requests = pq.read_table(place / "requests.parquet").select(["user_id", "request_ts", "label"])
+    renamed = {"user_id": "member", "event_ts": "at", "arrival_ts": "seen", "request_ts": "served"}
+    for name, table in (("events", events), ("requests", requests)):
+        columns = [
+            column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+            for column in table.columns
+        ]
+        names = [renamed.get(column, column) for column in table.column_names]
+        pa_csv.write_csv(pa.table(columns, names), tmp_path / f"{name}.csv")
+    files = ("--events", tmp_path / "events.csv", "--requests", tmp_path / "requests.csv")
+    named = ("--user-id", "member", "--event-ts", "at", "--arrival-ts", "seen")
+    found = told("savings", *files, *named, "--request-ts", "served", "--ts-unit", "us", *RANKER)
+    for key in ("rows", "users", "events", "event_users"):
+        assert found[key]["value"] == expected[key]["value"]
+    mine, theirs = found["tenants"][0]["groups"], expected["tenants"][0]["groups"]
+    for one, other in zip(mine, theirs, strict=True):
+        assert one["referenced"]["value"] == other["referenced"]["value"] > 0
+        assert one["distinct"]["value"] == other["distinct"]["value"]
+
+
+def test_a_raw_log_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    text = done("savings", *RAW, *RANKER)
+    assert text.startswith("Savings of a lake made of events-*.parquet, lake version 0\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+WRONG = {
+    "savings lake --tenant nowhere.toml": "nowhere.toml",
+    "savings nowhere --tenant ranker.toml": "no lake at nowhere",
+    "savings lake --tenant ranker.toml --at 9": "lake versions are",
+    "savings lake --tenant ranker.toml --tenant ranker.toml": "same name",
+    "savings --events nowhere.parquet --requests requests.parquet --tenant ranker.toml": (
+        "nowhere.parquet"
+    ),
+    "savings --events events-0.parquet --requests nowhere.csv --tenant ranker.toml": "nowhere.csv",
+    "savings --events requests.parquet --requests requests.parquet --tenant ranker.toml": (
+        "event_ts"
+    ),
+    "savings --events events-0.parquet --requests events-0.parquet --tenant ranker.toml": (
+        "request_ts"
+    ),
+    "savings --events events-0.parquet --requests requests.parquet --tenant ranker.toml "
+    "--user-id member": "member",
+    "savings --events ranker.toml --requests requests.parquet --tenant ranker.toml": "ranker.toml",
+    "savings --events events-0.parquet --requests none.csv --tenant ranker.toml": "no value",
+    "savings --events events-0.parquet --requests none.parquet --tenant ranker.toml": (
+        "none.parquet: no request"
+    ),
+    "savings --events broken.parquet --requests requests.parquet --tenant ranker.toml": (
+        "broken.parquet"
+    ),
+    "savings --events events-0.parquet --requests requests.parquet --tenant other.toml": (
+        "no_such_trait"
+    ),
+    "savings lake --tenant ranker.toml --html ranker.toml": "ranker.toml exists",
+    "savings lake --tenant ranker.toml --html lake/page.html": "inside the lake",
+    "savings lake --tenant ranker.toml --png lake": "lake is inside the lake",
+    "savings lake --tenant ranker.toml --html nowhere/page.html": "nowhere/page.html",
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_what_cannot_be_measured_is_told_in_one_line(place: Path, line: str) -> None:
+    (place / "none.csv").write_text("user_id,request_ts,label\n")
+    nobody = pq.read_table(place / "requests.parquet").slice(0, 0)
+    pq.write_table(nobody, place / "none.parquet")
+    (place / "broken.parquet").write_bytes(b"PAR1 not quite")
+    (place / "other.toml").write_text("name='o'\n[groups.g]\ntraits=['no_such_trait']\n")
+    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    result = run(*line.split())
+    assert (result.exit_code, result.stdout) == (1, ""), result.output
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert WRONG[line] in result.stderr
+    assert "uihlake-savings-" not in result.stderr, "a place that is gone helps nobody"
+    assert before == {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "savings lake",
+        "savings --tenant ranker.toml",
+        "savings --events events-0.parquet --tenant ranker.toml",
+        "savings --requests requests.parquet --tenant ranker.toml",
+        "savings lake --events events-0.parquet --requests requests.parquet --tenant ranker.toml",
+        "savings lake --tenant ranker.toml --per-day 0",
+        "savings lake --tenant ranker.toml --seed -1",
+    ],
+)
+def test_wrong_usage(line: str) -> None:
+    result = run(*line.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Usage: uihlake savings" in result.stderr
+
+
+def test_a_place_that_is_taken_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "taken.html").write_text("mine")
+    result = run("savings", "lake", *RANKER, "--keep", tmp_path / "fat", "--html",
+                 tmp_path / "taken.html", "--png", tmp_path / "slide.png")  # fmt: skip
+    assert result.exit_code == 1 and "taken.html exists" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.html"]
+    plain = run("savings", "lake", *RANKER, "--html", tmp_path / "taken.html", "--overwrite")
+    assert plain.exit_code == 0 and f"wrote {tmp_path / 'taken.html'}\n" in plain.stderr
+    assert (tmp_path / "taken.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_the_slide_is_a_picture_with_something_on_it(tmp_path: Path) -> None:
+    result = run("savings", "lake", *BOTH, "--png", tmp_path / "slide.png")
+    assert result.exit_code == 0, result.output
+    data = (tmp_path / "slide.png").read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    pixels = image.imread(io.BytesIO(data))[..., :3]
+    assert pixels.shape == (1080, 1920, 3)
+    colours = ("0072b2", "d55e00", "1f4d2b")
+    for half in (pixels[:, :960], pixels[:, 960:]):
+        for colour in colours:
+            wanted = np.array([*bytes.fromhex(colour)]) / 255
+            assert (np.abs(half - wanted) < 0.02).all(axis=2).sum() > 50, colour
+    rim = np.concatenate([pixels[:3], pixels[-3:]], axis=1)
+    assert (rim == 1).all(), "nothing is cut off above or below"
+    assert (pixels[:, [0, -1]] == 1).all(axis=2).mean() > 0.99
+    assert 0.02 < (pixels < 0.9).any(axis=2).mean() < 0.7
+
+
+def test_a_slide_without_matplotlib_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    result = run("savings", "lake", *RANKER, "--png", tmp_path / "slide.png")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "error: a slide needs matplotlib; pip install 'uih_lake[plots]', or take --html\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_is_in_every_form_of_the_report(tmp_path: Path) -> None:
+    plan = ("--per-day", "20", "--tenants", "3", "--length", "1024", "--price-per-tb", "23")
+    html = tmp_path / "page.html"
+    result = run("savings", "lake", *RANKER, *plan, "--html", html)
+    assert result.exit_code == 0, result.output
+    said = "20 requests a day each for 30 days"
+    assert said in " ".join(result.stdout.split()) and said in html.read_text("utf-8")
+    rows = result.stdout.partition("     price\n")[2].splitlines()
+    prices = [float(row.split()[-1]) for row in rows]
+    assert len(prices) == 5 and min(prices) > 0
+    report = told("savings", "lake", *RANKER, *plan)
+    assert report["plan"]["kept_as"]["request_order"]["price_at_rest"] > 0
