@@ -148,24 +148,28 @@ def test_a_stateful_data_loader_resumes(lake: Lake) -> None:
         "torchdata.stateful_dataloader", reason="torchdata is not installed"
     )
 
-    def made(count: int) -> Any:
+    def made(count: int, epoch: int) -> Any:
+        loader = Loader(lake, TENANT, 16, masks=True, share=True)
+        loader.set_epoch(epoch)
         return stateful.StatefulDataLoader(
-            Loader(lake, NUMBERS, 16),
+            loader,
             batch_size=None,
             num_workers=count,
             multiprocessing_context="spawn" if count else None,
         )
 
-    whole = [ids(batch) for batch in Loader(lake, NUMBERS, 16)]
-    for count in (0, 2):
-        first = made(count)
+    alone = Loader(lake, TENANT, 16, masks=True, share=True)
+    epochs = [[frozen(batch) for batch in alone] for _ in range(2)]
+    assert epochs[0] != epochs[1]
+    for count, epoch, stop in ((0, 0, 3), (0, 1, 5), (2, 0, 3), (2, 1, len(epochs[1]) - 1)):
+        first = made(count, epoch)
         iterator = iter(first)
-        taken = [ids(next(iterator)) for _ in range(3)]
+        taken = [frozen(next(iterator)) for _ in range(stop)]
         state = first.state_dict()
         del iterator
-        second = made(count)
+        second = made(count, epoch)
         second.load_state_dict(state)
-        assert taken + [ids(batch) for batch in second] == whole
+        assert taken + [frozen(batch) for batch in second] == epochs[epoch]
 
 
 def test_a_batch_is_a_batch(lake: Lake) -> None:
