@@ -14,12 +14,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from loader_lakes import TENANT, Rows, events, frozen, ids, requests, rows
 from oracle import GroupSpec, History, Pointer, micros, values
 
 from uih_lake import Group, Lake, Tenant
 from uih_lake.loader import Loader
+from uih_lake.loader.columns import columns
 
 PLAIN = Tenant(
     "plain",
@@ -131,6 +133,17 @@ def test_the_lakes_are_read_in_the_two_ways(tmp_path: Path) -> None:
         reads = [read for opened in loader._engine.buckets for read in opened.resolved.reads]
         assert len(reads) == 3 * len(loader._plan.scans)
         assert all(isinstance(read, tuple) != in_place for read in reads)  # one of SQL
+
+
+def test_a_column_of_a_file_is_copied_only_where_nulls_or_booleans_ask_for_it() -> None:
+    times = pa.timestamp("us", "UTC")
+    kinds = {"item": pa.int64(), "price": pa.float64(), "seen": times, "flag": pa.bool_()}
+    loaded = columns(list(kinds), pa.schema(kinds.items()), {}, False, {})
+    for column in loaded:
+        for listed, copied in (([1, 2, 3], False), ([1, None, 3], True)):
+            values = pa.array(listed).cast(kinds[column.name])
+            address = column.loaded(pa.chunked_array([values])).values.ctypes.data
+            assert (address != values.buffers()[1].address) == (copied or column.name == "flag")
 
 
 @pytest.mark.parametrize(
