@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from loader_lakes import NUMBERS, build, ids
 
 from uih_lake import Group, Lake, Tenant, UihError
-from uih_lake.gather.moves import Moves, Pieces, newest, pick, running
+from uih_lake.gather.moves import Moves, Pieces, newest, pick
 from uih_lake.gather.ring import Ring
 from uih_lake.gather.shared import merge
 from uih_lake.loader import Jagged, Loader, Nested, Shared
 from uih_lake.loader.deal import Share, steps
 from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.order import Window, shuffled, windows
-from uih_lake.resolve.cut import Ranges
+from uih_lake.resolve.ranges import Ranges, running
 
 
 def jagged(lists: list[list[int]]) -> Jagged:

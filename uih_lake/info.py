@@ -14,7 +14,7 @@ from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
 from uih_lake.pointers.examples import Examples
-from uih_lake.session import connect, fetch
+from uih_lake.session import cursor, fetch
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Info:
         """
         snapshot, examples = Snapshot.of(store, version), Examples.of(store)
         stored = {names.RECENT: store.recent, names.UIH: store.uih, names.EXAMPLES: store.examples}
-        with connect() as duck:
+        with cursor() as duck:
             counts = _counts(duck, snapshot)
             logged = _examples(duck, examples, snapshot.lake_version)
             tables = tuple(_table(duck, name, table) for name, table in stored.items())

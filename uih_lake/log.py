@@ -18,7 +18,7 @@ from uih_lake.lake.store import Store
 from uih_lake.pointers import examples
 from uih_lake.resolve.placed import nowhere
 from uih_lake.resolve.run import Resolver
-from uih_lake.session import connect
+from uih_lake.session import cursor
 
 _ROW = "_row"
 Progress = Callable[[int, int], None]
@@ -44,7 +44,7 @@ def log(
     numbered = names.EXAMPLE_ID not in requests.schema.names
     tables: list[pa.Table] = []
     done = 0
-    with connect() as duck:
+    with cursor() as duck:
         for batch in requests:
             if served is None:
                 bounds = _bounds(batch, live, snapshot)

@@ -20,7 +20,7 @@ from uih_lake.pointers.policy import PROOF, Judge
 from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Cut, Resolution, Resolver
-from uih_lake.session import connect, fetch
+from uih_lake.session import cursor, fetch
 from uih_lake.tenant import Tenant
 
 BATCH_VALUES = 4_000_000
@@ -122,7 +122,7 @@ class Rebuild:
     def batches(self, progress: Progress) -> Iterator[pa.RecordBatch]:
         """Record batches of :attr:`schema`; ordered by bucket, user, request time, example id."""
         buckets = self.selection.snapshot.buckets
-        with connect() as duck:
+        with cursor() as duck:
             resolver = Resolver(self.selection.snapshot, duck)
             for bucket, asked in self.selection.by_bucket(duck):
                 yield from self._bucket(resolver, asked, bucket)

@@ -12,7 +12,7 @@ from uih_lake.lake.snapshot import Snapshot
 from uih_lake.materialize import Sequences
 from uih_lake.resolve.plan import scans
 from uih_lake.resolve.run import Resolver
-from uih_lake.session import connect
+from uih_lake.session import cursor
 from uih_lake.tenant import Tenant
 
 
@@ -39,7 +39,7 @@ def serve(snapshot: Snapshot, user_ids: pa.Array, request_ts: pa.Array, tenant: 
     first, last = int(buckets.min()), int(buckets.max())
     asked = _asked(snapshot, user_ids, request_ts)
     plan = scans(tenant, schema.public_events(snapshot.stored))
-    with connect() as duck:
+    with cursor() as duck:
         found = Resolver(snapshot, duck).resolve(
             plan, asked, first, None if first == last else last
         )

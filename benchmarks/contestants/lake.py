@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.batch import TRAITS, Batch, tally
 from benchmarks.contestants.base import Contestant
 from benchmarks.workload import Bench, tenant
 from uih_lake import names
+from uih_lake.lake.erase import Tombstones
+from uih_lake.lake.snapshot import Snapshot
+from uih_lake.lake.store import Store
 from uih_lake.loader import Loader
+from uih_lake.materialize import Selection
+from uih_lake.pointers.examples import Examples
+from uih_lake.pointers.policy import Counts, Judge
+from uih_lake.resolve.placed import placed
+from uih_lake.resolve.plan import scans
+from uih_lake.resolve.ranges import touched
+from uih_lake.session import cursor
 
 
 def contestants(bench: Bench, length: int) -> list[Contestant]:
     """The loader as it comes, with shared history laid out once, and in its second epoch and on.
 
-    Pointers know their place, so what is needed of the history are the traits.
+    Pointers know their place, so what is needed of the history are the traits, in the row groups
+    that sequences lie in.
     """
     history, examples = files(bench, names.UIH), files(bench, names.EXAMPLES)
-    read = column_bytes(history, set(TRAITS)) + column_bytes(examples)
-    decoded = column_bytes(history, set(TRAITS), decoded=True)
+    groups = needed(bench, length)
+    read = column_bytes(history, set(TRAITS), groups) + column_bytes(examples)
+    decoded = column_bytes(history, set(TRAITS), groups, decoded=True)
     paths = (*history, *examples)
     ways: dict[str, Callable[[Bench, int], Iterator[Batch]]] = {
         "uih": copying,
@@ -104,14 +117,35 @@ def files(bench: Bench, table: str) -> tuple[Path, ...]:
     return tuple(sorted((bench.lake_path / table).rglob("*.parquet")))
 
 
+def needed(bench: Bench, length: int) -> dict[Path, list[int]]:
+    """The row groups of each file of the history that hold events of the tenant's sequences."""
+    store = Store.open(str(bench.lake_path))
+    snapshot, examples = Snapshot.of(store), Examples.of(store)
+    judge = Judge(Tombstones.of(store), store.retained_from, "raise", Counts())
+    plan = scans(tenant(length), bench.lake().event_schema)
+    found: dict[Path, list[int]] = {}
+    with cursor() as duck:
+        for bucket, asked in Selection(snapshot, examples, judge).by_bucket(duck):
+            ranges = placed(snapshot, plan, asked, bucket)
+            edges = snapshot.row_groups(bucket, TRAITS)
+            assert ranges is not None and edges is not None
+            (path,) = snapshot.runs[bucket]
+            found[Path(path)] = touched(ranges.values(), np.array(edges)).tolist()
+    return found
+
+
 def column_bytes(
-    paths: tuple[Path, ...], columns: set[str] | None = None, *, decoded: bool = False
+    paths: tuple[Path, ...],
+    columns: set[str] | None = None,
+    groups: Mapping[Path, Sequence[int]] | None = None,
+    *,
+    decoded: bool = False,
 ) -> int:
-    """Bytes of column chunks, as stored or decoded; of all columns, or those named."""
+    """Bytes of column chunks, as stored or decoded; of all columns and row groups, or of some."""
     total = 0
     for path in paths:
         meta = pq.read_metadata(path)
-        for group in range(meta.num_row_groups):
+        for group in range(meta.num_row_groups) if groups is None else groups.get(path, ()):
             for number in range(meta.num_columns):
                 chunk = meta.row_group(group).column(number)
                 if columns is None or chunk.path_in_schema.split(".")[0] in columns:

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uih_lake.gather.moves import gather, running
-from uih_lake.resolve.cut import Ranges
+from uih_lake.gather.moves import gather
+from uih_lake.resolve.ranges import Ranges, running
 
 
 def lists(column: pa.Array, ranges: Ranges) -> pa.ListArray:

@@ -16,9 +16,7 @@ import numpy.typing as npt
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from uih_lake.resolve.cut import Ranges
-
-Int64 = npt.NDArray[np.int64]
+from uih_lake.resolve.ranges import Int64, Ranges, running
 
 _kernel = numba.njit(cache=True, nogil=True)
 
@@ -58,13 +56,6 @@ class Pieces:
         edges = self.moves.places[self.offsets]
         lengths: Int64 = np.diff(edges)
         return lengths
-
-
-def running(counts: Int64) -> Int64:
-    """Running total of ``counts`` from 0 on; one element more."""
-    total = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=total[1:])
-    return total
 
 
 def pick(runs: Sequence[Ranges], run: Int64, example: Int64) -> Pieces:

@@ -108,7 +108,7 @@ def _chunk(batch: pa.RecordBatch, number: int, buckets: int) -> pa.Table:
     """The stored columns of chunk ``number`` of an append, as the mutable tier orders them."""
     if batch.num_rows > MAX_CHUNK_ROWS:
         raise ValueError(f"a chunk has at most {MAX_CHUNK_ROWS} rows")
-    with session.connect() as duck:
+    with session.cursor() as duck:
         table = in_order(duck, _with_keys(batch, buckets))
     ties = pa.array(_ties(table) + (number << _TIE_BITS))
     table = table.set_column(table.schema.get_field_index(names.TIE), names.TIE, ties)

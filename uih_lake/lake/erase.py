@@ -24,7 +24,7 @@ from uih_lake.lake.seal import tidy
 from uih_lake.lake.sqltypes import listed
 from uih_lake.lake.store import ERASED_ROWS, RETAINED, SALT, Store
 from uih_lake.lake.tables import File, Table, optimistic
-from uih_lake.session import connect, fetch
+from uih_lake.session import cursor, fetch
 
 
 def user_hash(salt: str, user: int | str) -> str:
@@ -35,7 +35,7 @@ def user_hash(salt: str, user: int | str) -> str:
 
 def forget(store: Store, users: pa.Array) -> dict[str, int]:
     """Erase ``users`` from both tiers and the examples; returns the rows erased per table."""
-    with lease.maintenance(store.root), connect() as duck:
+    with lease.maintenance(store.root), cursor() as duck:
         store.refresh()
         _check_type(store, users)
         duck.register("gone", pa.table({names.USER_ID: users}))
@@ -55,7 +55,7 @@ def retain(store: Store, cutoff: int) -> dict[str, int]:
 
     From the first commit on no reader sees them; a cutoff never moves back.
     """
-    with lease.maintenance(store.root), connect() as duck:
+    with lease.maintenance(store.root), cursor() as duck:
         store.refresh()
         first = max(cutoff, store.retained_from)
         if first > store.retained_from:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -55,13 +55,15 @@ class Pages:
         """
         self.check(paths, ())
 
-    def read(self, path: str, columns: list[str]) -> pa.Table:
+    def read(self, path: str, columns: list[str], groups: Sequence[int] | None = None) -> pa.Table:
         """The given columns of one file, checked in passing; on the calling thread alone.
 
-        Raises :class:`CorruptionError`.
+        Of all its row groups, or of those that are named. Raises :class:`CorruptionError`.
         """
         self.check([path], [])
         with _told(path), _open(path) as file:
+            if groups is not None:
+                return file.read_row_groups(groups, columns=columns, use_threads=False)
             table = file.read(columns=columns, use_threads=False)
         with _told(path), self._lock:
             self._passed.setdefault(_key(path), set()).update(columns)

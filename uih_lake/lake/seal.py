@@ -1,4 +1,4 @@
-"""Seal and compact: from the mutable tier into sorted runs, and from several runs into one.
+"""Seal and compact: from the mutable tier into runs, in bands by age, and several runs into one.
 
 Both write files first and make them true with one commit to ``uih``. A seal's commit carries the
 lake version it reaches, which tells every reader what to take from where; removing the sealed files
@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from uih_lake import hashing, names, session
 from uih_lake.lake import lease, parquet
-from uih_lake.lake.order import in_order
+from uih_lake.lake.bands import bands
+from uih_lake.lake.order import places_of
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import SEALED, Store
 from uih_lake.lake.tables import File, optimistic
@@ -36,8 +37,8 @@ def seal(store: Store, progress: Progress) -> int:
             files: list[File] = []
             with store.uih.discarding(files):
                 with parquet.Writing(store.uih.root, files) as writing:
-                    for bucket, run in _runs(_tail(snapshot), progress):
-                        writing.write(run, {names.BUCKET: bucket})
+                    for bucket, run, cuts in _runs(_tail(snapshot), progress):
+                        writing.write(run, {names.BUCKET: bucket}, cuts)
                 optimistic(lambda: _commit_seal(store, files, snapshot), "seal")
         optimistic(lambda: tidy(store), "seal")
         return store.uih.version
@@ -63,38 +64,45 @@ def tidy(store: Store) -> None:
         store.recent.commit(remove=sealed)
 
 
-def _runs(snapshot: Snapshot, progress: Progress) -> Iterator[tuple[int, pa.Table]]:
-    """The events of a snapshot, one sorted run per bucket that has any."""
-    with session.connect() as duck:
+Run = tuple[int, pa.Table, list[int]]
+"""A bucket, its events as a file holds them, and the rows at which a row group ends."""
+
+
+def _runs(snapshot: Snapshot, progress: Progress) -> Iterator[Run]:
+    """The events of a snapshot, one run per bucket that has any."""
+    with session.cursor() as duck:
         for first, last in snapshot.passes(_PASS_ROWS):
-            yield from _split(duck, snapshot, first, last)
+            yield from _laid_out(duck, snapshot, first, last)
             progress(last + 1, snapshot.buckets)
 
 
-def _split(
+def _laid_out(
     duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, first: int, last: int
-) -> Iterator[tuple[int, pa.Table]]:
-    events = _sorted(duck, snapshot, first, last)
-    buckets = events.column(names.BUCKET).to_numpy()
-    events = events.drop_columns([names.BUCKET])
-    edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
-    for start, stop in pairwise(edges):
-        if start < stop:
-            yield int(buckets[start]), events.slice(start, stop - start)
-
-
-def _sorted(duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, first: int, last: int) -> pa.Table:
-    """All events of some buckets in order, with their bucket; the files' pages are checked."""
+) -> Iterator[Run]:
+    """The runs of some buckets, in bands; the pages of the files they come from are checked."""
     snapshot.check(first, last)
     events = session.fetch(duck, snapshot.history(first, last)).select(snapshot.stored.names)
-    users = events.column(names.USER_ID).combine_chunks()
-    buckets = pa.array(hashing.bucket_of(users, snapshot.buckets))
-    return in_order(duck, events.append_column(names.BUCKET, buckets))
+    events = events.combine_chunks()
+    buckets = pa.array(hashing.bucket_of(_users(events), snapshot.buckets))
+    keyed = events.append_column(names.BUCKET, buckets)
+    places = places_of(duck, keyed)
+    keys = keyed.select([names.BUCKET, names.USER_ID, names.EVENT_TS]).take(places)
+    ordered = keys.column(names.BUCKET).to_numpy()
+    edges = [0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(ordered)]
+    for start, stop in pairwise(edges):
+        if start < stop:
+            order, cuts = bands(keys.slice(start, stop - start))
+            mine = places.slice(start, stop - start).take(pa.array(order))
+            yield int(ordered[start]), events.take(mine).combine_chunks(), cuts
+
+
+def _users(events: pa.Table) -> pa.Array:
+    return events.column(names.USER_ID).combine_chunks()
 
 
 def compact(store: Store, progress: Progress) -> int:
     """Merge the runs of every bucket that has several into one; returns the generation."""
-    with lease.maintenance(store.root), session.connect() as duck:
+    with lease.maintenance(store.root), session.cursor() as duck:
         store.refresh()
         sealed = replace(Snapshot.of(store), recent=(), recent_rows=0)
         scattered = [bucket for bucket, paths in sealed.runs.items() if len(paths) > 1]
@@ -108,8 +116,8 @@ def _compact_bucket(
     store: Store, duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, bucket: int
 ) -> None:
     old = set(snapshot.runs[bucket])
-    run = _sorted(duck, snapshot, bucket, bucket).drop_columns([names.BUCKET])
-    new = parquet.write(store.uih.root, run, {names.BUCKET: bucket})
+    ((_, run, cuts),) = _laid_out(duck, snapshot, bucket, bucket)
+    new = parquet.write(store.uih.root, run, {names.BUCKET: bucket}, cuts)
 
     def commit() -> None:
         present = [f for f in store.uih.files() if store.uih.path(f) in old]

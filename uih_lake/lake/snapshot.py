@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 import duckdb
@@ -117,17 +118,30 @@ class Snapshot:
             return None
         return int(Path(paths[0]).stem.rpartition("-")[2][:15], 16)
 
+    def row_groups(self, bucket: int, columns: Sequence[str]) -> list[int] | None:
+        """The row after each row group of a bucket that is one file, from which it can be read.
+
+        None where the file does not hold all of the public ``columns`` as they are.
+        """
+        (path,) = self.runs[bucket]
+        footer = pq.read_metadata(path)
+        if not set(columns) <= set(footer.schema.to_arrow_schema().names):
+            return None
+        sizes = (footer.row_group(group).num_rows for group in range(footer.num_row_groups))
+        return list(accumulate(sizes))
+
+    def rows_of(self, bucket: int, columns: Sequence[str], groups: Sequence[int]) -> pa.Table:
+        """Public columns of some row groups of a bucket's one file; its pages are checked."""
+        (path,) = self.runs[bucket]
+        return self.pages.read(path, list(columns), groups)
+
     def whole(
         self, duck: duckdb.DuckDBPyConnection, bucket: int, columns: Sequence[str]
     ) -> pa.Table:
         """Public columns of every row of a bucket that is one file, in the order of the file.
 
-        Columns that the file holds as they are come straight from it, checked in passing; what is
-        derived, or came to the lake after the file, through SQL.
+        Also those that are derived, or came to the lake after the file.
         """
-        (path,) = self.runs[bucket]
-        if set(columns) <= set(pq.read_schema(path).names):
-            return self.pages.read(path, list(columns))
         self.check(bucket, bucket)
         events = replace(self, retained_from=schema.MIN_TIME).events(bucket, bucket)
         statement = sqlfile.fill("lake/whole", events=events, columns=sqlfile.columns(columns))

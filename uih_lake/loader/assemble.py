@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from uih_lake.gather.moves import Int64, Moves, copy, running
+from uih_lake.gather.moves import Moves, copy
 from uih_lake.gather.ring import ALIGNMENT, Lease, Ring
 from uih_lake.loader.batch import Batch
 from uih_lake.loader.block import Block, Elements, Layout
@@ -21,6 +21,7 @@ from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.jagged import Jagged, Nested, Shared, Values
 from uih_lake.loader.plan import Plan
+from uih_lake.resolve.ranges import Int64, running
 
 PART_BYTES = 2 << 20
 """A thread copies about this much of a batch at a time."""

@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from uih_lake.gather.moves import Int64, Moves, Pieces, address, newest, pick, running
+from uih_lake.gather.moves import Moves, Pieces, address, newest, pick
 from uih_lake.gather.shared import merge
 from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.deal import Step
 from uih_lake.loader.lengths import StochasticLength
 from uih_lake.loader.plan import Cutting, Plan
 from uih_lake.loader.source import Opened
+from uih_lake.resolve.ranges import Int64, running
 
 
 @dataclass(frozen=True)

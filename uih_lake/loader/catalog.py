@@ -11,7 +11,7 @@ from uih_lake import names, sqlfile
 from uih_lake.loader.order import Counts, Order
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
-from uih_lake.session import connect, fetch
+from uih_lake.session import cursor, fetch
 
 
 def counts(selection: Selection, order: Order, span_us: int) -> Counts:
@@ -28,7 +28,7 @@ def counts(selection: Selection, order: Order, span_us: int) -> Counts:
     found: dict[int, dict[int, int]] = {}
     if not selection.examples.files:
         return found
-    with connect() as duck:
+    with cursor() as duck:
         for row in fetch(duck, statement, parameters).to_pylist():
             found.setdefault(row["slot"], {})[row["bucket"]] = row["examples"]
     return found

@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import UihError
-from uih_lake.gather.moves import running
 from uih_lake.loader.dictionary import SMALL, Dictionary
+from uih_lake.resolve.ranges import running
 
 Array = npt.NDArray[Any]
 Fill = bool | int | float | str

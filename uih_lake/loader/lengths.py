@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from uih_lake.errors import UihError
-from uih_lake.gather.moves import Int64
+from uih_lake.resolve.ranges import Int64
 
 
 @dataclass(frozen=True)

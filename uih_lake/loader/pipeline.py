@@ -26,7 +26,7 @@ from uih_lake.loader.order import Window
 from uih_lake.loader.planner import Planner
 from uih_lake.loader.shelf import Shelf
 from uih_lake.loader.source import Opened, Source
-from uih_lake.session import connect
+from uih_lake.session import cursor
 
 Session = duckdb.DuckDBPyConnection
 Task = Callable[[Session], None]
@@ -165,7 +165,7 @@ class Pipeline:
 
     def _work(self) -> None:
         try:
-            with connect(threads=1) as session:
+            with cursor(threads=1) as session:
                 self._work_with(session)
         except BaseException as error:
             with self._changed:

@@ -14,7 +14,7 @@ from uih_lake.loader.columns import Column, Fill, columns
 from uih_lake.loader.dictionary import Dictionary, distinct
 from uih_lake.materialize import Selection
 from uih_lake.resolve.plan import Scan, scans
-from uih_lake.session import connect
+from uih_lake.session import cursor
 from uih_lake.tenant import Group, Tenant
 
 Words = dict[str, dict[str, Dictionary]]
@@ -107,7 +107,7 @@ def words_of(
     snapshot, examples = selection.snapshot, selection.examples
     events = schema.public_events(snapshot.stored)
     found: Words = {"events": {}, "context": {}}
-    with connect() as duck:
+    with cursor() as duck:
         for place, wanted, types, rows, version in (
             ("events", traits_of(tenants), events, snapshot.events(), names.LAKE_VERSION),
             ("context", context_of(tenants), examples.public, examples.sql, names.LOG_VERSION),

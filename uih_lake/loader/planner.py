@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from uih_lake.errors import LakeError
-from uih_lake.gather.moves import Int64
 from uih_lake.loader import order
 from uih_lake.loader.block import Block, Chosen, lay_out
 from uih_lake.loader.deal import Share, Step, steps
@@ -16,6 +15,7 @@ from uih_lake.loader.lengths import StochasticLength
 from uih_lake.loader.order import Order, Window
 from uih_lake.loader.plan import Plan
 from uih_lake.loader.source import Opened, Resolved
+from uih_lake.resolve.ranges import Int64
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names
-from uih_lake.gather.moves import Int64
 from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.plan import Plan, statement
 from uih_lake.materialize import Selection
-from uih_lake.resolve.cut import Ranges
 from uih_lake.resolve.placed import placed
 from uih_lake.resolve.plan import Bounds, Scan
+from uih_lake.resolve.ranges import Int64, Ranges, packed, touched
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import fetch
 
@@ -32,8 +31,8 @@ RESOLVED_BYTES = 256 << 20
 """Resolved ranges kept for later epochs."""
 
 
-Read = tuple[str, dict[str, Any]]
-"""A statement and its parameters."""
+Read = tuple[str, dict[str, Any]] | list[int] | None
+"""A statement and its parameters, or row groups of the bucket's file (None: all of it)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +41,7 @@ class Resolved:
 
     ``passed`` is False for an example the policy drops, ``visible`` the number of events visible to
     each, ``user`` a number per user, ``ranges`` per sequence the rows of the scan it is cut from,
-    ``reads`` per scan the statement that reads its columns, or None for the whole file.
+    ``reads`` per scan what those rows are read by.
     """
 
     bucket: int
@@ -55,7 +54,7 @@ class Resolved:
     passed: npt.NDArray[np.bool_]
     context: tuple[Stored, ...]
     ranges: dict[str, Ranges]
-    reads: tuple[Read | None, ...]
+    reads: tuple[Read, ...]
 
     def __len__(self) -> int:
         return len(self.request_ts)
@@ -124,18 +123,20 @@ class Source:
         resolver = Resolver(self.selection.snapshot, duck)
         asked = self._examples(duck, bucket)
         ranges, proof = placed(self.selection.snapshot, self.plan.scans, asked, bucket), asked
-        in_place = ranges is not None  # in the file they were cut from, which is proof enough
-        if ranges is None:
+        reads: list[Read]
+        if ranges is not None:  # in the file they were cut from, which is proof enough
+            reads = [self._needed(scan, ranges, bucket) for scan in self.plan.scans]
+        else:
             keys_only = [replace(scan, traits=()) for scan in self.plan.scans]
             found = resolver.resolve(keys_only, asked, bucket)
             ranges = {name: r for cut in found.cuts for name, r in cut.ranges.items()}
             proof = found.proof
+            reads = [
+                self._statement(resolver, scan, columns, asked, bucket)
+                for scan, columns in zip(self.plan.scans, self.plan.columns, strict=True)
+            ]
         with self._lock:
             passed = self.selection.judge.passed(asked, proof)
-        reads: list[Read | None] = [
-            None if in_place else self._statement(resolver, scan, columns, asked, bucket)
-            for scan, columns in zip(self.plan.scans, self.plan.columns, strict=True)
-        ]
         user_id = _whole(asked, names.USER_ID)
         return Resolved(
             bucket,
@@ -150,6 +151,17 @@ class Source:
             ranges=ranges,
             reads=tuple(reads),
         )
+
+    def _needed(self, scan: Scan, ranges: dict[str, Ranges], bucket: int) -> Read:
+        """The row groups with rows of the scan's ranges, which then count the rows of those."""
+        ends = self.selection.snapshot.row_groups(bucket, scan.traits)
+        if ends is None:
+            return None
+        edges, mine = np.array(ends, np.int64), [name for name, _ in scan.groups]
+        groups = touched((ranges[name] for name in mine), edges)
+        ranges |= {name: packed(ranges[name], edges, groups) for name in mine}
+        read: list[int] = groups.tolist()
+        return read
 
     def _statement(
         self,
@@ -173,8 +185,12 @@ class Source:
         """The columns of one scan."""
         bucket, scan = resolved.bucket, self.plan.scans[place]
         read, columns = resolved.reads[place], self.plan.columns[place]
-        if read is None:
-            rows = self.selection.snapshot.whole(duck, bucket, scan.traits)
+        if read is None or isinstance(read, list):
+            snapshot = self.selection.snapshot
+            if read is None:
+                rows = snapshot.whole(duck, bucket, scan.traits)
+            else:
+                rows = snapshot.rows_of(bucket, scan.traits, read)
             return tuple(column.loaded(rows.column(column.name)) for column in columns)
         self.selection.snapshot.check(bucket, bucket, scan.traits)
         rows = fetch(duck, *read)

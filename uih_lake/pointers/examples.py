@@ -18,7 +18,7 @@ from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import LOGGED, Store
 from uih_lake.lake.tables import File, optimistic
 from uih_lake.schema import UNBOUNDED
-from uih_lake.session import connect, fetch
+from uih_lake.session import cursor, fetch
 
 NEXT_ID = "uih_lake.next_example_id"
 """Counter of ``examples``: the id given to the next example that brings none."""
@@ -154,7 +154,7 @@ def _refuse_taken(store: Store, files: Sequence[File]) -> None:
     store.pages.check(logged.paths, [names.EXAMPLE_ID])
     new = listed(store.examples.path(f) for f in files)
     statement = sqlfile.fill("pointers/taken", new=new, logged=logged.sql)
-    with connect() as duck:
+    with cursor() as duck:
         taken = fetch(duck, statement).to_pylist()
     if taken:
         ids = ", ".join(repr(row[names.EXAMPLE_ID]) for row in taken)

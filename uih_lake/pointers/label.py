@@ -13,7 +13,7 @@ from uih_lake.lake import lease, parquet
 from uih_lake.lake.sqltypes import listed
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import File, optimistic
-from uih_lake.session import connect, fetch
+from uih_lake.session import cursor, fetch
 
 
 def label(store: Store, labels: pa.Table) -> int:
@@ -23,7 +23,7 @@ def label(store: Store, labels: pa.Table) -> int:
     twice, :class:`SchemaError` where a column has another type or is not the context's.
     """
     _check(store.examples.schema, labels)
-    with lease.maintenance(store.root), connect() as duck:
+    with lease.maintenance(store.root), cursor() as duck:
         duck.register("labels", labels)
         return optimistic(lambda: _relabel(store, duck, labels.schema), "label")
 

@@ -13,10 +13,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from uih_lake.resolve.ranges import Int64, Ranges
+
 BLOCK = 256
 """Rows per block of the visibility maxima, and events per stripe of the ASOF index."""
 
-Int64 = npt.NDArray[np.int64]
 UInt64 = npt.NDArray[np.uint64]
 
 _kernel = numba.njit(cache=True, nogil=True)
@@ -46,38 +47,6 @@ class Ends:
     first: Int64
     start: Int64
     stop: Int64
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """Row ranges per example: example ``i`` is the fragments ``offsets[i]`` to ``offsets[i+1]``.
-
-    ``starts`` and ``stops`` are rows of the run, ascending within an example; ``lengths`` is the
-    number of events of each example. All int64.
-    """
-
-    offsets: Int64
-    starts: Int64
-    stops: Int64
-    lengths: Int64
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def only(self, kept: npt.NDArray[np.bool_]) -> Ranges:
-        """The ranges of the examples that are ``kept``, one bool each."""
-        counts = np.diff(self.offsets)
-        fragments = np.repeat(kept, counts)
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[kept])])
-        return Ranges(offsets, self.starts[fragments], self.stops[fragments], self.lengths[kept])
-
-    def slice(self, start: int, stop: int) -> Ranges:
-        """The ranges of the examples ``start`` to ``stop``."""
-        offsets = self.offsets[start : stop + 1]
-        low, high = int(offsets[0]), int(offsets[-1])
-        return Ranges(
-            offsets - low, self.starts[low:high], self.stops[low:high], self.lengths[start:stop]
-        )
 
 
 def cut(

@@ -1,11 +1,12 @@
 """Pointers that know their place: resolved when they were cut, with no join and no key read again.
 
 A pointer cut from a sealed bucket remembers which file it was cut from (``_run``), the row after
-its last event (``_end``) and the rows in between that were not visible to it (``_gaps``: first row
-and row after the last, pair by pair). Files never change: while the bucket still is that one file,
-the newest N events are N rows before ``_end``, and the file's page checksums stand for the digest.
-A seal, a compaction or an erasure makes another file; pointers into the old one are then resolved
-by the ASOF join as ever.
+its last event (``_end``) and the rows in between that are not its own (``_gaps``: first row and row
+after the last, pair by pair): events that were not visible to it, and whatever lies between the
+bands of the file (:mod:`uih_lake.lake.bands`). Files never change: while the bucket still is that
+one file, the newest N events are N rows before ``_end``, and the file's page checksums stand for
+the digest. A seal, a compaction or an erasure makes another file; pointers into the old one are
+then resolved by the ASOF join as ever.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import pyarrow.compute as pc
 
 from uih_lake import names, schema
 from uih_lake.lake.snapshot import Snapshot
-from uih_lake.resolve.cut import Ranges
 from uih_lake.resolve.plan import Scan
+from uih_lake.resolve.ranges import Ranges, running
 
 PLACE = (names.RUN, names.END, names.GAPS)
 """Columns that hold the place of a pointer."""
@@ -59,26 +60,23 @@ def placed(
     }
 
 
-def place(whole: Ranges, rows: npt.NDArray[np.int64], run: int) -> pa.Table:
+def place(whole: Ranges, run: int) -> pa.Table:
     """Columns ``_run, _end, _gaps`` of pointers whose visible events are the ranges ``whole``.
 
-    ``rows`` is the row in the file ``run`` of each row the ranges count. A pointer that sees
-    nothing ends at row 0.
+    The ranges are rows of the file ``run``. A pointer that sees nothing ends at row 0.
     """
     count = len(whole)
     last = np.maximum(whole.offsets[1:] - 1, 0)
     some = np.diff(whole.offsets) > 0
     ends = np.zeros(count, np.int64)
-    ends[some] = rows[whole.stops[last[some]] - 1] + 1
+    ends[some] = whole.stops[last[some]]
     # Between the fragments of an example lie its gaps; there is one less of them.
     inner = np.ones(len(whole.starts), bool)
     inner[whole.offsets[:-1][some]] = False
     before = np.flatnonzero(inner)
     pairs = np.empty(2 * len(before), np.int64)
-    pairs[0::2] = rows[whole.stops[before - 1] - 1] + 1
-    pairs[1::2] = rows[whole.starts[before]]
-    gaps = np.zeros(count + 1, np.int32)
-    np.cumsum(2 * np.maximum(np.diff(whole.offsets) - 1, 0), out=gaps[1:])
+    pairs[0::2], pairs[1::2] = whole.stops[before - 1], whole.starts[before]
+    gaps = running(2 * np.maximum(np.diff(whole.offsets) - 1, 0)).astype(np.int32)
     lists = pa.ListArray.from_arrays(pa.array(gaps), pa.array(pairs))
     return pa.table([pa.array(np.full(count, run)), pa.array(ends), lists], names=list(PLACE))
 

@@ -16,13 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names, sqlfile
+from uih_lake.lake import bands
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve import cut
-from uih_lake.resolve.cut import Ends, Keys, Proofs, Ranges
+from uih_lake.resolve.cut import Ends, Keys, Proofs
 from uih_lake.resolve.digest import running_digest
 from uih_lake.resolve.ends import ends
 from uih_lake.resolve.placed import nowhere, place
 from uih_lake.resolve.plan import Bounds, Scan
+from uih_lake.resolve.ranges import Ranges, carried
 from uih_lake.schema import UNBOUNDED
 from uih_lake.session import fetch
 from uih_lake.tenant import Group
@@ -34,7 +36,7 @@ _HIDDEN = (names.DELAY, names.TIE, names.FINGERPRINT, names.FILE_ROW)
 
 EVERYTHING = Scan(None, (), ())
 """The scan that proves a pointer: every event, no trait."""
-_UNLIMITED = Scan(None, (), (("", Group(traits=(names.EVENT_TS,))),))
+_UNLIMITED = Group(traits=(names.EVENT_TS,))
 
 
 @dataclass(frozen=True)
@@ -106,22 +108,31 @@ class Resolver:
         else:
             more = (names.FINGERPRINT, names.FILE_ROW)
             run = self._run(EVERYTHING, pointers, bucket, None, more)
-            whole = run.cut(_UNLIMITED).ranges[""]
-            proof, places = run.proof(), place(whole, _ints(run.rows, names.FILE_ROW), file)
+            whole = carried(run.ranges(_UNLIMITED), _ints(run.by_user, names.FILE_ROW))
+            proof, places = run.proof(), place(whole, file)
         columns = [*proof.columns, *places.columns]
         return pa.Table.from_arrays(columns, names=[*proof.column_names, *places.column_names])
 
     def _run(
         self, scan: Scan, pointers: pa.Table, bucket: int, last: int | None, more: Sequence[str]
     ) -> _Run:
-        """The rows of ``scan``: key columns, its traits, and ``more``; one chunk per column."""
+        """The rows of ``scan``: key columns, its traits, and ``more``; one chunk per column.
+
+        They come as the file has them, in bands, or in order where there is more than one file.
+        """
         bounds, traits = Bounds.of(pointers), [*scan.traits, *more]
         since, until = bounds.reach(scan)
         parameters = {"since": since, "until": until, "newest": int(bounds.lake_version.max())}
         statement = self.statement(scan, traits, pointers.column(names.USER_ID), bucket, last)
         self._snapshot.check(bucket, bucket if last is None else last, self._read(scan, traits))
         rows = fetch(self._duck, statement, parameters).combine_chunks()
-        return _Run(rows, bounds, _keys(rows), ends(self._duck, rows, pointers))
+        order = bands.by_user(rows.column(names.USER_ID).combine_chunks())
+        by_user = rows.select([*_KEYS, *more])
+        if order is not None:
+            by_user = by_user.take(pa.array(order)).combine_chunks()
+        return _Run(
+            rows, order, by_user, bounds, _keys(by_user), ends(self._duck, by_user, pointers)
+        )
 
     def _read(self, scan: Scan, traits: Sequence[str]) -> list[str]:
         """Stored columns a scan reads: keys, traits, and whatever its condition may speak of."""
@@ -153,25 +164,35 @@ class Resolver:
 
 @dataclass(frozen=True)
 class _Run:
-    """The rows of a scan in order, and where pointers end in them."""
+    """The rows of a scan, and where pointers end in them.
+
+    ``rows`` are as scanned; ``by_user`` has their keys by user and time, and its row ``i`` is row
+    ``order[i]`` of them (None: row ``i``).
+    """
 
     rows: pa.Table
+    order: npt.NDArray[np.int64] | None
+    by_user: pa.Table
     bounds: Bounds
     keys: Keys
     ends: Ends
 
     def cut(self, scan: Scan) -> Cut:
-        """The ranges of every group of ``scan``."""
-        bounds = self.bounds
-        ranges = {}
-        for name, group in scan.groups:
-            since = bounds.request_ts - (group.window_us or UNBOUNDED)
-            before = bounds.request_ts - group.lag_us
-            longest = group.max_len or UNBOUNDED
-            ranges[name] = cut.cut(
-                self.keys, self.ends, before, since, bounds.as_of_ts, bounds.lake_version, longest
-            )
+        """The ranges of every group of ``scan`` in its rows."""
+        ranges = {name: self.ranges(group) for name, group in scan.groups}
+        if self.order is not None:
+            ranges = {name: carried(found, self.order) for name, found in ranges.items()}
         return Cut(self.rows, ranges)
+
+    def ranges(self, group: Group) -> Ranges:
+        """The ranges of one group, by user and time."""
+        bounds = self.bounds
+        since = bounds.request_ts - (group.window_us or UNBOUNDED)
+        before = bounds.request_ts - group.lag_us
+        longest = group.max_len or UNBOUNDED
+        return cut.cut(
+            self.keys, self.ends, before, since, bounds.as_of_ts, bounds.lake_version, longest
+        )
 
     def proof(self) -> pa.Table:
         """Length, ends and digest of everything visible to each pointer."""
@@ -180,13 +201,13 @@ class _Run:
             keys.event_ts,
             keys.arrival_ts - keys.event_ts,
             keys.lake_version,
-            _ints(self.rows, names.TIE),
-            self.rows.column(names.FINGERPRINT).to_numpy(),
+            _ints(self.by_user, names.TIE),
+            self.by_user.column(names.FINGERPRINT).to_numpy(),
         )
         proofs = cut.prove(
             keys, self.ends, totals, bounds.request_ts, bounds.as_of_ts, bounds.lake_version
         )
-        return _proof_columns(self.rows, proofs)
+        return _proof_columns(self.by_user, proofs)
 
 
 def _users_condition(users: pa.ChunkedArray) -> str:

@@ -1,0 +1,86 @@
+"""Bands: a sealed file keeps the newest events apart from what only long histories need.
+
+The newest quarter of a file's events is one band. What came before it is banded by how many events
+lie between an event and the newest quarter, user by user: up to 256, up to 1,024, up to 4,096, and
+the rest. Bands stand in the file oldest first, each sorted by user and time, and row groups end
+where they do. A user's events are thus still in order, in a few pieces; and who wants the newest
+256 events of everybody reads a third of the file (simulated and then measured on 25 M events with
+requests in the last sixth of their time; all of it, had each user's events stayed together).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from uih_lake import names
+
+Int64 = npt.NDArray[np.int64]
+
+RECENT_SHARE = 0.25
+"""Share of a file's events, by time, that is its newest band."""
+RANKS = (256, 1024, 4096)
+"""Events before the newest band, per user, at which an older band begins."""
+MOST = len(RANKS) + 2
+"""Bands a file may have."""
+LEAST_ROWS = 128 * 1024
+"""A file of fewer rows has no bands: it is one row group."""
+NEAR = 16 * 1024
+"""A band of fewer rows shares a row group with the next one."""
+
+
+def bands(events: pa.Table) -> tuple[Int64, list[int]]:
+    """How to lay out ``events``, which are sorted by user and time: a permutation, and its cuts.
+
+    Row ``i`` of the file is row ``order[i]`` of ``events``; ``cuts`` are the rows of the file at
+    which a band ends that is worth a row group of its own.
+    """
+    rows = events.num_rows
+    if rows < LEAST_ROWS:
+        return np.arange(rows), []
+    times = events.column(names.EVENT_TS).combine_chunks().view(pa.int64()).to_numpy()
+    place = int(rows * (1 - RECENT_SHARE))
+    old = times < np.partition(times, place)[place]
+    heads, stops = _users(events.column(names.USER_ID).combine_chunks())
+    olds = np.concatenate([np.zeros(1, np.int64), np.cumsum(old)])
+    newest_old = np.repeat(heads + olds[stops] - olds[heads], stops - heads)  # row behind it
+    rank = newest_old - np.arange(rows) - 1
+    band = np.where(old, 1 + np.searchsorted(RANKS, rank, "right"), 0).astype(np.int8)
+    order = np.argsort(-band, kind="stable")  # oldest first; within a band as before
+    sizes = np.bincount(band, minlength=len(RANKS) + 2)[::-1]
+    return order, _apart(np.cumsum(sizes)[:-1].tolist(), rows)
+
+
+def by_user(users: pa.Array) -> Int64 | None:
+    """The permutation that brings the rows of a banded file together by user.
+
+    ``users`` are the ids of the file's rows, or of some of them, in the order of the file. Row
+    ``order[i]`` comes ``i``-th. None where the rows are in order already.
+    """
+    encoded = pc.run_end_encode(users, run_end_type=pa.int64())
+    values, stops = encoded.values, encoded.run_ends.to_numpy()
+    if len(pc.unique(values)) == len(values):
+        return None
+    starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])
+    sort = pc.sort_indices(values).to_numpy().astype(np.int64)  # stable: older pieces stay first
+    lengths = (stops - starts)[sort]
+    ends = np.cumsum(lengths)
+    order: Int64 = np.repeat(starts[sort] - (ends - lengths), lengths) + np.arange(len(users))
+    return order
+
+
+def _users(users: pa.Array) -> tuple[Int64, Int64]:
+    """First row of each user, and the row behind the last."""
+    stops = pc.run_end_encode(users, run_end_type=pa.int64()).run_ends.to_numpy()
+    return np.concatenate([np.zeros(1, np.int64), stops[:-1]]), stops
+
+
+def _apart(edges: list[int], rows: int) -> list[int]:
+    """The edges that are far enough from the one before and from the end."""
+    kept: list[int] = []
+    for edge in edges:
+        if edge - (kept[-1] if kept else 0) >= NEAR and rows - edge >= NEAR:
+            kept.append(edge)
+    return kept

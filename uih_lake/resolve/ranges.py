@@ -1,0 +1,88 @@
+"""Row ranges: what a resolved pointer comes to, whatever the rows are counted in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Row ranges per example: example ``i`` is the fragments ``offsets[i]`` to ``offsets[i+1]``.
+
+    ``starts`` and ``stops`` are rows of the run, ascending within an example; ``lengths`` is the
+    number of events of each example. All int64.
+    """
+
+    offsets: Int64
+    starts: Int64
+    stops: Int64
+    lengths: Int64
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Ranges:
+        """The ranges of the examples that are ``kept``, one bool each."""
+        counts = np.diff(self.offsets)
+        fragments = np.repeat(kept, counts)
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[kept])])
+        return Ranges(offsets, self.starts[fragments], self.stops[fragments], self.lengths[kept])
+
+    def slice(self, start: int, stop: int) -> Ranges:
+        """The ranges of the examples ``start`` to ``stop``."""
+        offsets = self.offsets[start : stop + 1]
+        low, high = int(offsets[0]), int(offsets[-1])
+        return Ranges(
+            offsets - low, self.starts[low:high], self.stops[low:high], self.lengths[start:stop]
+        )
+
+
+def running(counts: Int64) -> Int64:
+    """Running total of ``counts`` from 0 on; one element more."""
+    total = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=total[1:])
+    return total
+
+
+def carried(ranges: Ranges, rows: Int64) -> Ranges:
+    """The same events counted in other rows: what was row ``i`` is row ``rows[i]``.
+
+    The order of an example's events stays; a fragment is cut where its rows are not consecutive.
+    """
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    low = np.searchsorted(breaks, ranges.starts, "right")
+    counts = np.searchsorted(breaks, ranges.stops, "left") - low  # breaks inside each fragment
+    pieces = running(counts + 1)
+    starts, stops = np.repeat(ranges.starts, counts + 1), np.repeat(ranges.stops, counts + 1)
+    inner = np.ones(len(starts), bool)
+    inner[pieces[:-1]] = False
+    cuts = breaks[np.repeat(low - running(counts)[:-1], counts) + np.arange(counts.sum())]
+    starts[inner] = cuts
+    stops[np.flatnonzero(inner) - 1] = cuts
+    begin = rows[starts] if len(starts) else starts
+    return Ranges(pieces[ranges.offsets], begin, begin + (stops - starts), ranges.lengths)
+
+
+def touched(found: Iterable[Ranges], edges: Int64) -> Int64:
+    """The blocks that hold a row of any of the ranges; block ``b`` ends before row ``edges[b]``."""
+    steps = np.zeros(len(edges) + 1, np.int64)
+    for ranges in found:
+        first = np.searchsorted(edges, ranges.starts, "right")
+        last = np.searchsorted(edges, ranges.stops - 1, "right")
+        steps += np.bincount(first, minlength=len(steps))
+        steps -= np.bincount(last + 1, minlength=len(steps))
+    return np.flatnonzero(np.cumsum(steps))
+
+
+def packed(ranges: Ranges, edges: Int64, blocks: Int64) -> Ranges:
+    """The same rows, counted where only ``blocks`` are left; those hold all of the ranges."""
+    gone = np.diff(edges, prepend=0)
+    gone[blocks] = 0
+    shift = running(gone)[np.searchsorted(edges, ranges.starts, "right")]
+    return Ranges(ranges.offsets, ranges.starts - shift, ranges.stops - shift, ranges.lengths)
