@@ -327,6 +327,20 @@ def test_tenants(ask: Ask) -> None:
     assert found[1] == ("ranker", "every", ["n"], None, None, None, 0)
 
 
+def test_the_script_may_be_loaded_anywhere(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(world.lake.path).parent)
+    script = done("sql", "lake", "--script", "--at", "1")
+    monkeypatch.chdir(tmp_path)
+    plain = duckdb.connect()
+    plain.execute(script)
+    seen = [e for e in world.history.events if e.lake_version <= 1]
+    assert plain.execute("SELECT count(*), sum(n) FROM events").fetchall() == [
+        (len(seen), sum(e.traits["n"] for e in seen))
+    ]
+
+
 def test_a_plain_session_is_locked_by_the_script(world: World) -> None:
     ask = world.asked["plain DuckDB"]
     for sql in (

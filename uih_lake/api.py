@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -317,9 +318,11 @@ class Lake:
     def sql_script(self, *, tenants: Sequence[Tenant] = ()) -> str:
         """The views and macros of :meth:`sql` as text for a DuckDB session of any kind.
 
-        They show the lake as it is now, and lock the session to the files of the lake.
+        They show the lake as it is now, and lock the session to the files of the lake, which it
+        names in full, so that the session may be started in any directory.
         """
-        return self._surface(tenants).script()
+        store = Store.open(os.path.abspath(self.path))
+        return adhoc.Surface.of(store, self._version, tenants).script()
 
     def _surface(self, tenants: Sequence[Tenant]) -> adhoc.Surface:
         self._store.refresh()
