@@ -65,10 +65,11 @@ def by_user(users: pa.Array) -> Int64 | None:
         return None
     starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])
     sort = pc.sort_indices(values).to_numpy().astype(np.int64)  # stable: older pieces stay first
-    lengths = (stops - starts)[sort]
-    ends = np.cumsum(lengths)
-    order: Int64 = np.repeat(starts[sort] - (ends - lengths), lengths) + np.arange(len(users))
-    return order
+    starts, stops = starts[sort], stops[sort]
+    order: Int64 = np.ones(len(users), np.int64)  # steps: from a row to the next, or to a piece
+    order[0] = starts[0]
+    order[np.cumsum(stops - starts)[:-1]] = starts[1:] - stops[:-1] + 1
+    return np.cumsum(order, out=order)
 
 
 def _users(users: pa.Array) -> tuple[Int64, Int64]:
