@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,10 +22,15 @@ import pyarrow.parquet as pq
 from uih_lake.savings.population import Histories, Population
 
 SLAB: Final = 8
-"""Row groups that are rebuilt at once."""
+"""Row groups of the smaller kind that are rebuilt at once, on disk."""
 _COPIES_FOR_ONE: Final = 32
 """Copies of an event that compress to about as much as one event, where they lie side by side."""
-_SMALL_PAGE, _LARGE_PAGE = 2**20, 2**24
+_LARGER: Final = 5
+"""How much larger row groups are where users come again within one."""
+LEVEL: Final = 9
+"""Level of zstd. 12 takes two to three times as long for 1 to 5% less, 15 ten to thirty times."""
+PAGE: Final = 2**24
+"""Bytes of a page, which is what a codec sees at once: a whole column of a row group, or nearly."""
 _DICTIONARY, _PLAIN, _COMPACT = "dictionary", "plain", "compact"
 
 Int64 = npt.NDArray[np.int64]
@@ -38,8 +43,8 @@ class Layout(StrEnum):
     CLUSTERED = "clustered_by_user"
 
 
-ROW_GROUP_BYTES: Final = 48 * 2**20
-"""Weight of a row group, bytes in memory: large enough that larger ones hardly write smaller."""
+ROW_GROUP_BYTES: Final = 40 * 2**20
+"""Weight of a row group, bytes in memory, where larger ones hardly write smaller."""
 SAMPLE: Final = {Layout.REQUEST_ORDER: 6, Layout.CLUSTERED: 8}
 """Row groups of a sample. Of no more than these there is no sample: all are written."""
 
@@ -49,27 +54,34 @@ class Blocks:
     """The row groups of a layout: block ``i`` is ``order[edges[i]:edges[i + 1]]``.
 
     ``order`` has places of the clustered order; ``size`` is about what each block takes on disk, up
-    to a factor. int64.
+    to a factor. int64. ``at_once`` is how many are rebuilt together.
     """
 
     order: Int64
     edges: Int64
     size: Int64
+    at_once: int
 
     @classmethod
     def of(cls, population: Population, layout: Layout, row_group_bytes: int) -> Blocks:
-        """Cut a layout whenever another ``row_group_bytes`` are full."""
+        """Cut a layout whenever another ``row_group_bytes`` are full.
+
+        Row groups are larger where one copy of everybody's newest row fits into one: there a user
+        comes again within a page, and the longer the page, the fewer copies start it anew.
+        """
+        copies = int(population.weight[population.last].sum())
+        larger = _LARGER if copies <= row_group_bytes else 1
         order = np.arange(len(population))
         if layout is Layout.REQUEST_ORDER:
             order = np.argsort(population.request_ts, kind="stable")
         total = np.cumsum(population.weight[order])
-        cuts = np.flatnonzero(np.diff(total // row_group_bytes)) + 1
+        cuts = np.flatnonzero(np.diff(total // (larger * row_group_bytes))) + 1
         edges = np.concatenate([[0], cuts, [len(order)]]).astype(np.int64)
         size = population.weight[order]
         if layout is Layout.CLUSTERED:
             size = population.fresh + population.weight // _COPIES_FOR_ONE
         ends = np.concatenate([[0], np.cumsum(size)])[edges]
-        return cls(order, edges, np.diff(ends))
+        return cls(order, edges, np.diff(ends), max(1, SLAB // larger))
 
     def __len__(self) -> int:
         return len(self.size)
@@ -89,24 +101,22 @@ class Settings:
 
     @classmethod
     def best(cls, trial: pa.Table) -> Settings:
-        """The settings that write ``trial`` smallest: the encoding by column, then page and level.
+        """The settings that write every column of ``trial`` smallest.
 
         ``trial`` is a whole row group: an index into a dictionary of 256 values is a byte, in which
         zstd finds repetition, and one into 257 is not.
         """
-        first = cls(*_FIRST, {})
-        sizes = {
-            encoding: replace(first, encodings=dict.fromkeys(paths(trial.schema), encoding)).sizes(
-                trial
-            )
-            for encoding in (_PLAIN, _DICTIONARY, _COMPACT)
+        columns = paths(trial.schema)
+        tried = [
+            cls(LEVEL, PAGE, dict.fromkeys(columns, how)) for how in (_PLAIN, _DICTIONARY, _COMPACT)
+        ]
+        with ThreadPoolExecutor(2) as pool:
+            sizes = [*pool.map(lambda settings: settings.sizes(trial), tried)]
+        best = {
+            path: min(zip(sizes, tried, strict=True), key=lambda x: x[0][path])[1]
+            for path in columns
         }
-        chosen = {
-            path: min(sizes, key=lambda encoding: sizes[encoding][path])
-            for path in paths(trial.schema)
-        }
-        tried = [cls(level, page, chosen) for level, page in _PAGES_AND_LEVELS]
-        return min(tried, key=lambda settings: sum(settings.sizes(trial).values()))
+        return cls(LEVEL, PAGE, {path: settings.encodings[path] for path, settings in best.items()})
 
     def sizes(self, table: pa.Table) -> dict[str, int]:
         """Compressed bytes of each column of ``table``, written as one row group."""
@@ -141,10 +151,6 @@ class Settings:
         return {"compression": "zstd", **asdict(self)}
 
 
-_FIRST = (9, _LARGE_PAGE)
-_PAGES_AND_LEVELS = (_FIRST, (9, _SMALL_PAGE))
-
-
 def paths(schema: pa.Schema) -> dict[str, pa.DataType]:
     """Path in a Parquet schema -> type, of each column of values."""
     found = {}
@@ -172,13 +178,11 @@ def _compact(kind: pa.DataType) -> str | None:
 def tables(
     histories: Histories, population: Population, blocks: Blocks, chosen: Int64
 ) -> Iterator[pa.Table]:
-    """The rows of the ``chosen`` blocks, a table each; :data:`SLAB` of them are rebuilt at once."""
-    for first, last in pairwise([*range(0, len(chosen), SLAB), len(chosen)]):
-        places = [blocks.places(block) for block in chosen[first:last].tolist()]
-        slab, start = histories.rows(population, np.concatenate(places)), 0
-        for each in places:
-            yield slab.slice(start, len(each))
-            start += len(each)
+    """The rows of the ``chosen`` blocks, a table each; few of them wait on disk."""
+    for first in range(0, len(chosen), blocks.at_once):
+        slab = chosen[first : first + blocks.at_once].tolist()
+        for waiting in histories.rows(population, [blocks.places(block) for block in slab]):
+            yield waiting.table()
 
 
 def write(
@@ -188,3 +192,4 @@ def write(
     with settings.writer(path, schema) as writer:
         for table in row_groups:
             writer.write_table(table, max(1, table.num_rows))
+            del table  # before the next one is there

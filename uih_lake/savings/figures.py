@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -52,17 +52,20 @@ class Figure:
 
 @dataclass(frozen=True)
 class Asker:
-    """Runs statements in a session and keeps the text they ran as."""
+    """Runs statements in a session, each once, and keeps the text they ran as."""
 
     session: duckdb.DuckDBPyConnection
     run_in: str
+    _known: dict[str, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
 
     def rows(self, name: str, **parameters: Any) -> tuple[list[dict[str, Any]], str]:
         """The rows of ``sql/<name>.sql``, and the text that gave them."""
         sql = spelled(sqlfile.statement(name), parameters)
-        read: Callable[[str], duckdb.DuckDBPyRelation] = self.session.sql
-        found = adhoc.ask(self.session, sql) if self.run_in == LAKE else read(sql)
-        return found.to_arrow_table().to_pylist(), sql
+        if sql not in self._known:
+            read: Callable[[str], duckdb.DuckDBPyRelation] = self.session.sql
+            found = adhoc.ask(self.session, sql) if self.run_in == LAKE else read(sql)
+            self._known[sql] = found.to_arrow_table().to_pylist()
+        return self._known[sql], sql
 
     def figure(self, name: str, column: str, **parameters: Any) -> Figure:
         """One column of the single row of a statement."""

@@ -13,7 +13,7 @@ from uih_lake import adhoc, schema, sqlfile
 from uih_lake.errors import InputError, TenantError
 from uih_lake.lake.store import Store
 from uih_lake.savings import tenants as wanted
-from uih_lake.savings.fat import ROW_GROUP_BYTES, Layout
+from uih_lake.savings.fat import ROW_GROUP_BYTES
 from uih_lake.savings.figures import ENGINE, FILES, LAKE, Asker, Figure, spelled
 from uih_lake.savings.footprint import Epoch, Footprint
 from uih_lake.savings.model import (
@@ -171,7 +171,7 @@ class Measurement:
             self.row_group_bytes,
             self.files,
         )
-        return {layout.value: maker.make(layout, self.progress) for layout in Layout}
+        return maker.make(self.progress)
 
     def _union(self, tenants: Sequence[Tenant]) -> UnionFacts:
         whole = wanted.union(tenants)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from itertools import pairwise
+from queue import SimpleQueue
+from tempfile import NamedTemporaryFile
+from typing import IO, Any, Final, TypeVar
 
 import duckdb
 import numpy as np
@@ -20,12 +25,18 @@ from uih_lake.lake.store import Store
 from uih_lake.materialize import Rebuild, Selection, Sequences
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import Counts, Judge
-from uih_lake.resolve.cut import Ranges
+from uih_lake.resolve.plan import Scan
+from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Cut, Resolver
 from uih_lake.session import connect, fetch
 from uih_lake.tenant import Tenant
 
 Int64 = npt.NDArray[np.int64]
+T = TypeVar("T")
+_Windows = tuple[pa.Table, dict[str, Ranges]]
+"""The examples of a bucket, and the ranges of their sequences by group."""
+AT_ONCE: Final = 2
+"""Buckets that are in memory at once."""
 Progress = Callable[[int, int], None]
 _DAY_US = 86_400_000_000
 _STRING_BYTES = 16
@@ -56,6 +67,26 @@ class Population:
     def __len__(self) -> int:
         return len(self.weight)
 
+    @cached_property
+    def last(self) -> Int64:
+        """The newest example of each user."""
+        return np.flatnonzero(np.diff(self.user, append=-1))
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A table that waits in a ``file``, to be taken from it in ``order`` (None: as it is)."""
+
+    file: IO[bytes]
+    order: Int64 | None
+
+    def table(self) -> pa.Table:
+        """Read it, in one piece; once, for the file is gone then."""
+        # Read through Arrow: what Python reads is never given back by the allocator.
+        with self.file, pa.OSFile(self.file.name) as source:
+            table = pa.ipc.open_stream(source).read_all().combine_chunks()
+        return table if self.order is None else table.take(pa.array(self.order)).combine_chunks()
+
 
 @dataclass(frozen=True)
 class Histories:
@@ -80,46 +111,98 @@ class Histories:
 
     def count(self, progress: Progress) -> Population:
         """Count windows; reads the keys of events and what conditions need, no trait besides."""
-        selection = self.rebuild.selection
         plan = [replace(scan, traits=()) for scan in self.rebuild.plan]
+
+        def windows(resolver: _Cutter, bucket: int) -> _Windows:
+            asked = resolver.asked(bucket)
+            cuts = resolver.cuts(plan, asked, bucket) if asked.num_rows else []
+            return asked, {name: found for each in cuts for name, found in each.ranges.items()}
+
         tally = _Tally(self._groups, self._widths())
+        buckets = range(self.rebuild.selection.snapshot.buckets)
         with connect() as duck:
-            resolver = Resolver(selection.snapshot, duck)
-            for bucket in range(selection.snapshot.buckets):
-                asked = selection.asked(duck, bucket)
-                if asked.num_rows:
-                    cuts = resolver.resolve(plan, asked, bucket).cuts
-                    tally.add(duck, asked, cuts)
-                tally.sizes.append(asked.num_rows)
-                progress(bucket + 1, selection.snapshot.buckets)
+            for done, (asked, ranges) in enumerate(self._each(windows, buckets)):
+                tally.add(duck, asked, ranges)
+                progress(done + 1, len(buckets))
         return tally.population()
 
-    def rows(self, population: Population, places: Int64) -> pa.Table:
-        """Fat rows of the examples at ``places`` of the clustered order, in the order given."""
-        selection = self.rebuild.selection
-        parts: list[pa.RecordBatch] = []
-        ascending = np.sort(places)
-        edges = np.searchsorted(ascending, population.starts)
-        with connect() as duck:
-            resolver = Resolver(selection.snapshot, duck)
-            for bucket in np.flatnonzero(np.diff(edges)).tolist():
-                inside = ascending[edges[bucket] : edges[bucket + 1]] - population.starts[bucket]
-                asked = selection.asked(duck, bucket).take(pa.array(inside)).combine_chunks()
-                parts += self._bucket(resolver, asked, bucket)
-        table = pa.Table.from_batches(parts, self.schema).combine_chunks()
-        if np.array_equal(ascending, places):
-            return table
-        return table.take(pa.array(np.searchsorted(ascending, places))).combine_chunks()
+    def _each(self, work: Callable[[_Cutter, int], T], buckets: Iterable[int]) -> Iterator[T]:
+        """What ``work`` makes of each bucket, in their order; :data:`AT_ONCE` are worked on."""
+        idle: SimpleQueue[_Cutter] = SimpleQueue()
 
-    def _bucket(self, resolver: Resolver, asked: pa.Table, bucket: int) -> Iterator[pa.RecordBatch]:
-        found = resolver.resolve(self.rebuild.plan, asked, bucket)
-        sequences = Sequences.of(self.rebuild.plan, found)
+        def worked(bucket: int) -> T:
+            resolver = idle.get()
+            try:
+                return work(resolver, bucket)
+            finally:
+                idle.put(resolver)
+
+        with ExitStack() as stack:
+            for _ in range(AT_ONCE):
+                # A session of one thread gives its rows in one piece, which saves a copy.
+                duck = stack.enter_context(connect(threads=1))
+                idle.put(_Cutter(self.rebuild.selection, duck))
+            yield from stack.enter_context(ThreadPoolExecutor(AT_ONCE)).map(worked, buckets)
+
+    def rows(self, population: Population, wanted: Sequence[Int64]) -> list[Waiting]:
+        """Fat rows of examples, a table for each array of places of the clustered order.
+
+        Rows come in the order of the places. A bucket is read once for all of ``wanted``; what it
+        gives waits on disk.
+        """
+        ascending = [np.sort(places) for places in wanted]
+        files: list[IO[bytes]] = [NamedTemporaryFile() for _ in wanted]  # noqa: SIM115
+        self._spill(population, ascending, files)
+        return [
+            Waiting(file, None if np.array_equal(order, places) else np.searchsorted(order, places))
+            for file, places, order in zip(files, wanted, ascending, strict=True)
+        ]
+
+    def _spill(
+        self, population: Population, wanted: Sequence[Int64], files: Sequence[IO[bytes]]
+    ) -> None:
+        """Write the fat rows at ``wanted`` places, ascending, to a file each."""
+        edges = [np.searchsorted(places, population.starts) for places in wanted]
+
+        def batches(resolver: _Cutter, bucket: int) -> list[tuple[int, pa.RecordBatch]]:
+            inside = [
+                places[edge[bucket] : edge[bucket + 1]] - population.starts[bucket]
+                for places, edge in zip(wanted, edges, strict=True)
+            ]
+            return [*self._bucket(resolver, bucket, inside)]
+
+        touched = np.flatnonzero(sum(np.diff(edge) for edge in edges))
+        with ExitStack() as stack:
+            sinks = [stack.enter_context(pa.OSFile(file.name, "wb")) for file in files]
+            writers = [stack.enter_context(pa.ipc.new_stream(s, self.schema)) for s in sinks]
+            for found in self._each(batches, touched.tolist()):
+                for place, batch in found:
+                    writers[place].write_batch(batch)
+
+    def _bucket(
+        self, resolver: _Cutter, bucket: int, inside: Sequence[Int64]
+    ) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The rows of one bucket at the places ``inside`` it, each batch with which of those."""
+        plan = self.rebuild.plan
+        asked = resolver.asked(bucket).take(pa.array(np.concatenate(inside))).combine_chunks()
+        cuts = resolver.cuts(plan, asked, bucket)
+        sequences = Sequences([*zip(plan, cuts, strict=True)])
+        edges = np.concatenate([[0], np.cumsum([len(each) for each in inside])]).tolist()
         for start, stop in sequences.slices(asked.num_rows):
-            flat = asked.slice(start, stop - start).select(self.rebuild.selection.columns)
-            structs = sequences.structs(start, stop)
-            arrays = [*flat.combine_chunks().to_batches()[0].columns]
-            arrays += [structs[name] for name in self._groups]
-            yield pa.record_batch(arrays, names=self.schema.names).cast(self.schema)
+            batch = self._batch(asked, sequences, start, stop)
+            for place, (first, last) in enumerate(pairwise(edges)):
+                if first < stop and start < last:
+                    low, high = max(first, start), min(last, stop)
+                    yield place, batch.slice(low - start, high - low)
+
+    def _batch(
+        self, asked: pa.Table, sequences: Sequences, start: int, stop: int
+    ) -> pa.RecordBatch:
+        flat = asked.slice(start, stop - start).select(self.rebuild.selection.columns)
+        structs = sequences.structs(start, stop)
+        arrays = [*flat.combine_chunks().to_batches()[0].columns]
+        arrays += [structs[name] for name in self._groups]
+        return pa.record_batch(arrays, names=self.schema.names).cast(self.schema)
 
     def _widths(self) -> dict[str, int]:
         """Bytes of an event of each group; under the name '' those of a row without events."""
@@ -132,6 +215,22 @@ class Histories:
         return widths | {"": lists + sum(_width(field.type) for field in flat)}
 
 
+class _Cutter(Resolver):
+    """Cuts without a proof: half of what is read proves pointers, which is not asked here."""
+
+    def __init__(self, selection: Selection, duck: duckdb.DuckDBPyConnection) -> None:
+        super().__init__(selection.snapshot, duck)
+        self._selection = selection
+
+    def asked(self, bucket: int) -> pa.Table:
+        """The examples of a bucket."""
+        return self._selection.asked(self._duck, bucket)
+
+    def cuts(self, plan: Sequence[Scan], pointers: pa.Table, bucket: int) -> list[Cut]:
+        """Every scan of ``plan`` cut for ``pointers``, all of them in ``bucket``."""
+        return [self._run(scan, pointers, bucket, None, ()).cut(scan) for scan in plan]
+
+
 @dataclass
 class _Tally:
     """Adds up buckets."""
@@ -140,17 +239,21 @@ class _Tally:
     widths: Mapping[str, int]
 
     def __post_init__(self) -> None:
-        self.sizes: list[int] = []
+        self._sizes: list[int] = []
         self._columns: list[tuple[Int64, Int64, Int64, Int64]] = []
         self._users = self._newest = 0
         self._referenced: dict[str, int] = dict.fromkeys(self.groups, 0)
         self._distinct: dict[str, int] = dict.fromkeys(self.groups, 0)
         self._daily: dict[int, tuple[int, int]] = defaultdict(lambda: (0, 0))
 
-    def add(self, duck: duckdb.DuckDBPyConnection, asked: pa.Table, cuts: list[Cut]) -> None:
-        """Add a bucket: its examples, and the ranges of their sequences."""
+    def add(
+        self, duck: duckdb.DuckDBPyConnection, asked: pa.Table, ranges: Mapping[str, Ranges]
+    ) -> None:
+        """Add a bucket: its examples, and the ranges of their sequences by group."""
+        self._sizes.append(asked.num_rows)
+        if not asked.num_rows:
+            return
         request = asked.column(names.REQUEST_TS).cast(pa.int64()).to_numpy()
-        ranges = {name: found for each in cuts for name, found in each.ranges.items()}
         days = request // _DAY_US
         fragments = [_fragments(place, ranges[g], days) for place, g in enumerate(self.groups)]
         duck.register("fragments", pa.concat_tables(fragments))
@@ -194,7 +297,7 @@ class _Tally:
             weight=weight,
             fresh=fresh,
             user=user,
-            starts=np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64),
+            starts=np.concatenate([[0], np.cumsum(self._sizes)]).astype(np.int64),
             referenced=self._referenced,
             distinct=self._distinct,
             newest=self._newest,

@@ -30,7 +30,6 @@ def text(report: Report) -> str:
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
-
 def percent(share: float) -> str:
     """A share: ``0.74%``, ``27.4%``, ``182%``, ``31x`` from tenfold on."""
     if share == float("inf"):

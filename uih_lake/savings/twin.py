@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ _T95 = {4: 2.776, 6: 2.447}
 """Two-sided 95% points of Student's t, by degrees of freedom: row groups sampled, less two."""
 _FRAME = 12
 """Bytes of a Parquet file around row groups and footer: two magic words and a length."""
+_LONE = 4
+"""What a row group is divided by for rows that have no event in common: a page of them will do."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,22 @@ class Rates:
         return rows * self.row + distinct * self.first + (referenced - distinct) * self.again
 
 
+@dataclass
+class _Draft:
+    """A twin about to be written: its ``chosen`` row groups, whose ``rows`` can be taken once.
+
+    ``trial`` is the row group that ``settings`` are tried on.
+    """
+
+    layout: Layout
+    blocks: Blocks
+    chosen: Int64
+    sampled: bool
+    trial: int
+    rows: Iterator[pa.Table]
+    settings: Settings = field(init=False)
+
+
 @dataclass(frozen=True)
 class Maker:
     """Writes the twins of one tenant below ``place``."""
@@ -109,36 +129,60 @@ class Maker:
     row_group_bytes: int
     asker: Asker
 
-    def make(self, layout: Layout, progress: Progress) -> Twin:
-        """Write the whole twin, or a seeded sample of its row groups."""
+    def make(self, progress: Progress) -> dict[str, Twin]:
+        """Write the whole twin, or a seeded sample of its row groups, in each layout."""
+
+        drafts = [self._draft(layout) for layout in Layout]
+        self._sample([draft for draft in drafts if draft.sampled])
+        for draft in drafts:
+            self._try(draft)
+        with ThreadPoolExecutor(1 if self.exact else len(drafts)) as pool:
+            made = [*pool.map(lambda draft: self._written(draft, progress), drafts)]
+        return {twin.layout.value: replace(twin, rates=self._rates(twin)) for twin in made}
+
+    def _draft(self, layout: Layout) -> _Draft:
+        """Choose row groups."""
         blocks = Blocks.of(self.population, layout, self.row_group_bytes)
         random = np.random.default_rng(self.seed)
         size = min(fat.SAMPLE[layout], len(blocks))
         sample = np.sort(random.choice(len(blocks), size, replace=False))
         sampled = not self.exact and len(sample) < len(blocks)
         chosen = sample if sampled else np.arange(len(blocks))
-        some = list(self._tables(blocks, sample if sampled else sample[:1]))
-        settings = Settings.best(some[0])
-        path = self.place / f"{self.histories.rebuild.tenant.name}-{layout}.parquet"
-        rows = some if sampled else self._told(blocks, chosen, progress)
-        fat.write(path, self.histories.schema, rows, settings)
-        scale = self._scale(path, settings, blocks, chosen) if sampled else None
-        twin = Twin(path, layout, settings, scale, Rates(0, 0, 0), self.asker)
-        return replace(twin, rates=self._rates(twin))
+        return _Draft(layout, blocks, chosen, sampled, int(sample[0]), self._tables(blocks, chosen))
+
+    def _sample(self, drafts: list[_Draft]) -> None:
+        """Rebuild what was sampled, of both layouts in one pass."""
+        places = [draft.blocks.places(n) for draft in drafts for n in draft.chosen.tolist()]
+        waiting = iter(self.histories.rows(self.population, places))
+        for draft in drafts:
+            own = [*islice(waiting, len(draft.chosen))]
+            draft.rows = (each.table() for each in own)
+
+    def _try(self, draft: _Draft) -> None:
+        """Choose settings by what they do to a row group; the same one where all are written."""
+        first = int(draft.chosen[0]) == draft.trial
+        rows = draft.rows if first else self._tables(draft.blocks, np.array([draft.trial]))
+        trial = next(rows)
+        draft.settings = Settings.best(trial)
+        if first:
+            draft.rows = chain([trial], rows)
+
+    def _written(self, draft: _Draft, progress: Progress) -> Twin:
+        """The twin, its rates left out."""
+        path = self.place / f"{self.histories.rebuild.tenant.name}-{draft.layout}.parquet"
+        rows = _told(draft.rows, len(draft.chosen), progress)
+        fat.write(path, self.histories.schema, rows, draft.settings)
+        scale = self._scale(path, draft) if draft.sampled else None
+        return Twin(path, draft.layout, draft.settings, scale, Rates(0, 0, 0), self.asker)
 
     def _tables(self, blocks: Blocks, chosen: Int64) -> Iterator[pa.Table]:
         return fat.tables(self.histories, self.population, blocks, chosen)
 
-    def _told(self, blocks: Blocks, chosen: Int64, progress: Progress) -> Iterator[pa.Table]:
-        """The rows of blocks, telling how far it got."""
-        for done, table in enumerate(self._tables(blocks, chosen)):
-            progress(done, len(chosen))
-            yield table
-
-    def _scale(self, path: Path, settings: Settings, blocks: Blocks, chosen: Int64) -> Scale:
+    def _scale(self, path: Path, draft: _Draft) -> Scale:
         """The footer grows by the same for each row group."""
+        blocks, chosen = draft.blocks, draft.chosen
         empty = pa.BufferOutputStream()
-        settings.writer(empty, self.histories.schema).close()
+        draft.settings.writer(empty, self.histories.schema).close()
         schema_bytes = len(empty.getvalue()) - _FRAME
         footer = pq.read_metadata(path)
         per_group = (footer.serialized_size - schema_bytes) / len(chosen)
@@ -178,11 +222,19 @@ class Maker:
 
     @cached_property
     def _lone(self) -> pa.Table:
-        """The newest row of each user, of as few buckets as fill a row group; those are random."""
-        newest = np.flatnonzero(np.diff(self.population.user, append=-1))
+        """The newest row of some users, of as few buckets as it takes; those are random."""
+        newest = self.population.last
         total = np.cumsum(self.population.weight[newest])
-        few = newest[: max(1, int(np.searchsorted(total, self.row_group_bytes)))]
-        return self.histories.rows(self.population, few)
+        few = newest[: max(1, int(np.searchsorted(total, self.row_group_bytes // _LONE)))]
+        return self.histories.rows(self.population, [few])[0].table()
+
+
+def _told(rows: Iterator[pa.Table], total: int, progress: Progress) -> Iterator[pa.Table]:
+    """The tables, telling how far it got."""
+    for done, table in enumerate(rows):
+        yield table
+        del table  # before the next one is there
+        progress(done + 1, total)
 
 
 def _events(table: pa.Table, groups: list[str]) -> int:
