@@ -12,45 +12,50 @@ from uih_lake.cli.results import Format
 from uih_lake.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import duckdb
+
+Query = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="SQL",
+        help="One SELECT statement; - reads it from stdin. Without one, a shell on a terminal.",
+    ),
+]
+Form = Annotated[
+    Format | None,
+    typer.Option("--format", help="By default a table on a terminal and csv in a pipe or file."),
+]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", "-o", metavar="FILE", help="Write here instead of to stdout."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace FILE where it exists.")]
+MaxRows = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Rows of a table; other formats have them all.")
+]
+Tenants = Annotated[
+    list[str],
+    typer.Option("--tenant", metavar="FILE", help="A tenant to show in the view tenants."),
+]
+Script = Annotated[
+    bool,
+    typer.Option("--script", help="Print the views and macros for a DuckDB session of your own."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 
 
 def sql(
     terminal: Terminal,
     lake: options.Lake,
-    query: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="SQL",
-            help="One SELECT statement; - reads it from stdin. Without one, a shell on a terminal.",
-        ),
-    ] = None,
-    format: Annotated[
-        Format | None,
-        typer.Option(help="By default a table on a terminal and csv in a pipe or file."),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write here instead of to stdout."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace FILE where it exists.")
-    ] = False,
-    max_rows: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Rows of a table; other formats have them all.")
-    ] = 100,
-    tenants: Annotated[
-        list[str],
-        typer.Option("--tenant", metavar="FILE", help="A tenant to show in the view tenants."),
-    ] = [],  # noqa: B006  typer copies it
-    script: Annotated[
-        bool,
-        typer.Option(
-            "--script", help="Print the views and macros for a DuckDB session of your own."
-        ),
-    ] = False,
+    query: Query = None,
+    format: Form = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    max_rows: MaxRows = 100,
+    tenants: Tenants = [],  # noqa: B006  typer copies it
+    script: Script = False,
     at: options.At = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask in SQL: one read-only statement over the lake, or a shell.
 
@@ -67,14 +72,7 @@ def sql(
 
     Exit codes: 0 done, 1 a statement that is refused or fails, 2 wrong usage.
     """
-    if as_json:
-        format = Format.json
-    if format is None:
-        format = Format.table if out is None and sys.stdout.isatty() else Format.csv
-    if format is Format.parquet and out is None:
-        raise typer.BadParameter("parquet needs a file to go to: -o FILE", param_hint="--format")
-    if format is Format.table and out is not None:
-        raise typer.BadParameter("a table goes to a terminal, not to FILE", param_hint="--format")
+    form = _format(Format.json if as_json else format, out)
     if query is None and not script and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise typer.BadParameter("give a statement, or - to read one", param_hint="SQL")
 
@@ -83,27 +81,44 @@ def sql(
     opened, named = Lake.open(lake, version=at), [Tenant.load(path) for path in tenants]
     if script:
         print(opened.sql_script(tenants=named), end="")
-        return
-    if query is None:
+    elif query is None:
         from uih_lake.cli.shell import Shell
 
-        Shell(terminal, opened, named, format, max_rows).run()
-        return
-    relation = opened.sql(sys.stdin.read() if query == "-" else query, tenants=named)
+        Shell(terminal, opened, named, form, max_rows).run()
+    else:
+        relation = opened.sql(sys.stdin.read() if query == "-" else query, tenants=named)
+        if out is None:
+            _show(relation, form, terminal, max_rows)
+        else:
+            _to_file(relation, form, out, overwrite, lake)
+
+
+def _format(asked: Format | None, out: str | None) -> Format:
+    """The form of the rows; raises where it cannot go where it shall."""
+    if asked is None:
+        return Format.table if out is None and sys.stdout.isatty() else Format.csv
+    if asked is Format.parquet and out is None:
+        raise typer.BadParameter("parquet needs a file to go to: -o FILE", param_hint="--format")
+    if asked is Format.table and out is not None:
+        raise typer.BadParameter("a table goes to a terminal, not to FILE", param_hint="--format")
+    return asked
+
+
+def _show(
+    relation: duckdb.DuckDBPyRelation, format: Format, terminal: Terminal, max_rows: int
+) -> None:
     with results.failures_told():
         reader = relation.to_arrow_reader()
-        if format is Format.table and out is None:
+        if format is Format.table:
             results.write_table(reader, terminal, max_rows)
-        elif out is None:
-            results.WRITERS[format](reader, sys.stdout.buffer)
         else:
-            _to_file(reader, format, out, overwrite, lake)
+            results.WRITERS[format](reader, sys.stdout.buffer)
 
 
 def _to_file(
-    reader: pa.RecordBatchReader, format: Format, out: str, overwrite: bool, lake: str
+    relation: duckdb.DuckDBPyRelation, format: Format, out: str, overwrite: bool, lake: str
 ) -> None:
     from uih_lake import output
 
-    with output.writing(out, overwrite=overwrite, lake=lake) as file:
-        results.WRITERS[format](reader, file)
+    with results.failures_told(), output.writing(out, overwrite=overwrite, lake=lake) as file:
+        results.WRITERS[format](relation.to_arrow_reader(), file)
