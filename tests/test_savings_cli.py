@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,13 +223,25 @@ def test_a_slide_without_matplotlib_is_refused_at_once(
 
 def test_a_plan_is_in_every_form_of_the_report(tmp_path: Path) -> None:
     plan = ("--per-day", "20", "--tenants", "3", "--length", "1024", "--price-per-tb", "23")
-    html = tmp_path / "page.html"
-    result = run("savings", "lake", *RANKER, *plan, "--html", html)
+    page = tmp_path / "page.html"
+    result = run("savings", "lake", *RANKER, *plan, "--html", page)
     assert result.exit_code == 0, result.output
     said = "20 requests a day each for 30 days"
-    assert said in " ".join(result.stdout.split()) and said in html.read_text("utf-8")
+    assert said in " ".join(result.stdout.split()) and said in page.read_text("utf-8")
     rows = result.stdout.partition("     price\n")[2].splitlines()
     prices = [float(row.split()[-1]) for row in rows]
     assert len(prices) == 5 and min(prices) > 0
     report = told("savings", "lake", *RANKER, *plan)
     assert report["plan"]["kept_as"]["request_order"]["price_at_rest"] > 0
+
+
+def test_a_page_has_a_heading_of_any_length(place: Path, tmp_path: Path) -> None:
+    name = tmp_path / f"{'a long name ' * 12}<&>.parquet"
+    name.write_bytes((place / "events-0.parquet").read_bytes())
+    files = ("--events", name, "--requests", "requests.parquet")
+    result = run("savings", *files, *RANKER, "--html", tmp_path / "page.html")
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "page.html").read_text("utf-8")
+    told = html.escape(f"Savings of a lake made of {name}, lake version 0")
+    assert f"<h1>{told}</h1>" in text and f"<title>{told}</title>" in text
+    assert max(map(len, result.stdout.splitlines())) <= 80

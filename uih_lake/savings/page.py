@@ -13,13 +13,12 @@ from uih_lake.savings.charts import Axis, Bar, Line
 from uih_lake.savings.figures import Figure
 from uih_lake.savings.report import Report, TenantFacts
 from uih_lake.savings.style import STYLE
-from uih_lake.savings.text import LAYOUTS, overview, percent, verdicts
+from uih_lake.savings.text import LAYOUTS, heading, overview, percent, verdicts
 
 _LAKE, _SERIES = 0, {layout: place for place, layout in enumerate(LAYOUTS, 1)}
-_SHARES = Axis(
-    "bytes of uih_lake, % of fat rows",
-    [(0.01, "1%"), (0.1, "10%"), (1, "100%"), (10, "10x"), (100, "100x")],
-)
+_DECADES = {0.0001: "0.01%", 0.001: "0.1%", 0.01: "1%", 0.1: "10%", 1.0: "100%"} | {
+    float(10**n): f"{10**n:,}x" for n in range(1, 7)
+}
 _DATES = 6
 """Dates along an axis, at most: so many have room beside each other."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,10 +26,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def page(report: Report) -> str:
     """A self-contained HTML page."""
-    title, *told = overview(report)
+    name = escape(heading(report))
     body = [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="faint">{escape(" ".join(told))}</p>',
+        f"<h1>{name}</h1>",
+        f'<p class="faint">{escape(overview(report))}</p>',
         *(part for facts in report.tenants for part in _tenant(report, facts)),
         *_together(report),
         *_plan(report),
@@ -41,7 +40,7 @@ def page(report: Report) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n'
+        f'<link rel="icon" href="data:,">\n<title>{name}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n{chr(10).join(body)}\n</body>\n</html>\n"
     )
 
@@ -121,8 +120,18 @@ def _lengths(facts: TenantFacts) -> Iterator[str]:
     )
     across = Axis("newest events in a sequence", ticks)
     rule = (1.0, "break-even, 100%")
-    yield charts.lines("Savings against sequence length", drawn, across, _SHARES, rule)
+    up = _decades([y for line in drawn for _, y in line.points])
+    yield charts.lines("Savings against sequence length", drawn, across, up, rule)
     yield _table(("against fat rows", "length", "events referenced", "at rest", "read"), rows)
+
+
+def _decades(shares: Sequence[float]) -> Axis:
+    """Powers of ten around all shares, and one on either side of break-even."""
+    low, high = min([*shares, 0.1]), max([*shares, 10])
+    below = [at for at in _DECADES if at <= low] or [min(_DECADES)]
+    above = [at for at in _DECADES if at >= high] or [max(_DECADES)]
+    ticks = [(at, name) for at, name in _DECADES.items() if max(below) <= at <= min(above)]
+    return Axis("bytes of uih_lake, % of fat rows", ticks)
 
 
 def _map(facts: TenantFacts, layout: str) -> Iterator[str]:

@@ -22,7 +22,8 @@ _HEAD_2 = f"{'':26}{'':12}{'request order':>21}{'by user':>21}"
 
 def text(report: Report) -> str:
     """The whole report."""
-    blocks = [overview(report), *(_tenant(report, facts) for facts in report.tenants)]
+    head = [*_wrapped(heading(report)), *_wrapped(overview(report))]
+    blocks = [head, *(_tenant(report, facts) for facts in report.tenants)]
     if report.union is not None:
         blocks.append(_together(report, report.union))
     if report.plan is not None:
@@ -39,21 +40,23 @@ def percent(share: float) -> str:
     return f"{share:.2%}" if share < 0.01 else f"{share:.1%}" if share < 1 else f"{share:.0%}"
 
 
-def overview(report: Report) -> list[str]:
-    """What was compared, the title first."""
+def heading(report: Report) -> str:
+    """What the report is about."""
+    return f"Savings of {report.lake}, lake version {report.lake_version}"
+
+
+def overview(report: Report) -> str:
+    """What was compared, and how."""
     how = (
         "Fat rows were written in full and measured."
         if report.mode == "exact"
         else "Fat rows are estimated from a written sample; ± is with 95% confidence."
     )
     rows, users = report.rows.value, max(report.users.value, 1)
-    return [
-        *_wrapped(f"Savings of {report.lake}, lake version {report.lake_version}"),
-        *_wrapped(
-            f"{report.events.value:,} events of {report.event_users.value:,} users; "
-            f"{rows:,} examples of {users:,} users, {rows / users:,.1f} each. {how}"
-        ),
-    ]
+    return (
+        f"{report.events.value:,} events of {report.event_users.value:,} users; "
+        f"{rows:,} examples of {users:,} users, {rows / users:,.1f} each. {how}"
+    )
 
 
 def _tenant(report: Report, facts: TenantFacts) -> list[str]:
