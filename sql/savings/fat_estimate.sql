@@ -7,8 +7,9 @@
 -- inputs: $file; a DuckDB session that may read it
 -- parameters: $file, its path; $columns, list of columns, those of a struct as 'group, trait';
 --   $weights, list, of each sampled row group; $total, weight of all row groups; $groups, how many
---   they are; $uncompressed, whether to estimate uncompressed bytes
--- output: bytes, standard_error (double)
+--   they are; $uncompressed, whether to estimate uncompressed bytes; $extra, bytes that are known and
+--   come on top; $t, standard errors to either side
+-- output: bytes; low and high, its bounds (double)
 -- order: none, a single row
 WITH sampled AS (
     SELECT
@@ -26,7 +27,13 @@ left_out AS (
     FROM sampled
 )
 SELECT
-    any_value(per_weight) * $total AS bytes,
-    $total * sqrt((1 - count(*) / $groups) * (count(*) - 1) * var_pop(without_it))
-        AS standard_error
-FROM left_out
+    per_weight * $total + $extra AS bytes,
+    bytes - $t * standard_error AS low,
+    bytes + $t * standard_error AS high
+FROM (
+    SELECT
+        any_value(per_weight) AS per_weight,
+        $total * sqrt((1 - count(*) / $groups) * (count(*) - 1) * var_pop(without_it))
+            AS standard_error
+    FROM left_out
+)

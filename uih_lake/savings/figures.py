@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import duckdb
@@ -42,12 +42,6 @@ class Figure:
     def as_dict(self) -> dict[str, Any]:
         """The figure as plain values; bounds only where there are some."""
         return {key: value for key, value in asdict(self).items() if value is not None}
-
-    def plus(self, more: float) -> Figure:
-        """The figure with a known number added to it and its bounds."""
-        low = None if self.low is None else self.low + more
-        high = None if self.high is None else self.high + more
-        return replace(self, value=self.value + more, low=low, high=high)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Twin:
         """Bytes of the file; ``every`` is the list of its columns."""
         if self.scale is None:
             return self.asker.figure("savings/fat_file", "bytes", file=str(self.path))
-        return self._estimate(every, False).plus(self.scale.extra)
+        return self._estimate(every, False, self.scale.extra)
 
     def read(self, columns: Sequence[str], *, uncompressed: bool = False) -> Figure:
         """Bytes of some columns, as stored or after decompression."""
@@ -68,7 +68,7 @@ class Twin:
             return self.asker.figure("savings/fat_columns", column, **parameters)
         return self._estimate(columns, uncompressed)
 
-    def _estimate(self, columns: Sequence[str], uncompressed: bool) -> Figure:
+    def _estimate(self, columns: Sequence[str], uncompressed: bool, extra: int = 0) -> Figure:
         assert self.scale is not None
         (row,), sql = self.asker.rows(
             "savings/fat_estimate",
@@ -78,10 +78,10 @@ class Twin:
             total=self.scale.total,
             groups=self.scale.row_groups,
             uncompressed=uncompressed,
+            extra=extra,
+            t=_T95[len(self.scale.weights) - 2],
         )
-        margin = row["standard_error"] * _T95[len(self.scale.weights) - 2]
-        value = row["bytes"]
-        return Figure(value, "savings/fat_estimate", sql, FILES, value - margin, value + margin)
+        return Figure(row["bytes"], "savings/fat_estimate", sql, FILES, row["low"], row["high"])
 
 
 @dataclass(frozen=True)
