@@ -16,6 +16,8 @@ LAYOUTS: Final = {
     "request_order": "in request order",
     "clustered_by_user": "clustered by user",
 }
+_TIMES: Final = 10
+"""From so many times the bytes on, a share is told as a multiple."""
 _HEAD = f"{'':26}{'uih_lake':>12}{'fat rows in':>21}{'fat rows clustered':>21}"
 _HEAD_2 = f"{'':26}{'':12}{'request order':>21}{'by user':>21}"
 
@@ -35,7 +37,7 @@ def percent(share: float) -> str:
     """A share: ``0.74%``, ``27.4%``, ``182%``, ``31x`` from tenfold on."""
     if share == float("inf"):
         return "more"
-    if share >= 10:
+    if share >= _TIMES:
         return f"{share:,.0f}x"
     return f"{share:.2%}" if share < 0.01 else f"{share:.1%}" if share < 1 else f"{share:.0%}"
 
@@ -47,9 +49,10 @@ def heading(report: Report) -> str:
 
 def overview(report: Report) -> str:
     """What was compared, and how."""
+    measured = all(fat.exact for facts in report.tenants for fat in facts.fat.values())
     how = (
         "Fat rows were written in full and measured."
-        if report.mode == "exact"
+        if measured
         else "Fat rows are estimated from a written sample; ± is with 95% confidence."
     )
     rows, users = report.rows.value, max(report.users.value, 1)
@@ -130,7 +133,8 @@ def _verdict(what: str, share: float, at_least: int | None) -> str:
     if share < 1:
         told = f"{what} it pays, {percent(share)} of the bytes are left"
     else:
-        told = f"{what} it does NOT pay, it takes {percent(share)} of the bytes"
+        of = "the" if share >= _TIMES else "of the"
+        told = f"{what} it does NOT pay, it takes {percent(share)} {of} bytes"
     if at_least is None:
         return f"{told}, and more requests per user would not change that"
     return f"{told} (it pays from {_requests(at_least)} per user on)"
@@ -207,6 +211,8 @@ def _plan(plan: Mapping[str, object]) -> list[str]:
 
 def _price(value: float) -> str:
     """Two decimals, or two digits of what is less than that shows."""
+    if 0 < value < 0.0001:
+        return "< 0.0001"
     return f"{value:,.2f}" if value >= 0.1 or not value else f"{value:.2g}"
 
 
