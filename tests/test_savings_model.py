@@ -45,6 +45,18 @@ def test_break_even_is_the_first_number_of_requests_that_pays(
     assert break_even(Cost(once, per_row), FAT, DEMAND) == least
 
 
+def test_break_even_agrees_with_the_log_where_its_requests_are_no_whole_number() -> None:
+    """5.1 requests each: 5 are too few by a little, and the report cannot say from 6 on."""
+    demand = Demand(rows=51, users=10, referenced=510, distinct=300, newest=100)
+    fat = FAT.bytes(demand.rows, demand.referenced, demand.distinct)
+    at_5 = demand.at(5)
+    fat_at_5 = FAT.bytes(at_5.rows, at_5.referenced, at_5.distinct)
+    once = (fat - 4 * 51 + fat_at_5 - 4 * 50) / 2
+    lake = Cost(once, 4)
+    assert share(lake, FAT, demand) < 1 < share(lake, FAT, at_5)
+    assert break_even(lake, FAT, demand) == 5
+
+
 def test_nothing_asked_for_never_pays() -> None:
     assert break_even(Cost(0, 0), FAT, Demand(0, 0, 0, 0, 0)) is None
     assert break_even(Cost(0, 0), FAT, Demand(5, 5, 0, 0, 0)) is None

@@ -166,7 +166,9 @@ def test_on_online_retail(tmp_path: Path) -> None:
     )
     traits = ["StockCode", "event_ts", "Quantity", "UnitPrice"]
     tenant = Tenant(name="basket", groups={"lines": Group(traits=traits, max_len=512)})
-    verdict = judged(lake, tenant).tenants[0].verdict
+    report = judged(lake, tenant)
+    check_break_even(report)
+    verdict = report.tenants[0].verdict
     assert not verdict["request_order"].pays_at_rest  # five requests a user, and half the traits
     assert not verdict["clustered_by_user"].pays_at_rest
 

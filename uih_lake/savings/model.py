@@ -70,15 +70,20 @@ def share(lake: Cost, fat: Rates, demand: Demand) -> float:
 
 
 def break_even(lake: Cost, fat: Rates, demand: Demand) -> int | None:
-    """From how many requests per user the lake takes fewer bytes; None: never."""
+    """From how many requests per user the lake takes fewer bytes; None: never.
+
+    A whole number that agrees with the log at hand: 5 where it pays at 5.1 and not yet at 5.0.
+    """
     if not demand.rows or not demand.referenced:
         return None
+    known = int(demand.per_user) if share(lake, fat, demand) < 1 else None
     before = 0
     for candidate in _growing():
         if share(lake, fat, demand.at(candidate)) < 1:
-            return _first_below(lake, fat, demand, before, candidate)
+            found = _first_below(lake, fat, demand, before, candidate)
+            return found if known is None else min(found, known)
         before = candidate
-    return None
+    return known
 
 
 def _growing() -> Iterator[int]:

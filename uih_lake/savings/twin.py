@@ -136,8 +136,11 @@ class Maker:
         self._sample([draft for draft in drafts if draft.sampled])
         for draft in drafts:
             self._try(draft)
-        with ThreadPoolExecutor(1 if self.exact else len(drafts)) as pool:
-            made = [*pool.map(lambda draft: self._written(draft, progress), drafts)]
+        if self.exact:
+            made = [self._written(draft, progress) for draft in drafts]
+        else:
+            with ThreadPoolExecutor(len(drafts)) as pool:
+                made = [*pool.map(lambda draft: self._written(draft, progress), drafts)]
         return {twin.layout.value: replace(twin, rates=self._rates(twin)) for twin in made}
 
     def _draft(self, layout: Layout) -> _Draft:
