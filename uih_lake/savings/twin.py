@@ -131,7 +131,6 @@ class Maker:
 
     def make(self, progress: Progress) -> dict[str, Twin]:
         """Write the whole twin, or a seeded sample of its row groups, in each layout."""
-
         drafts = [self._draft(layout) for layout in Layout]
         self._sample([draft for draft in drafts if draft.sampled])
         for draft in drafts:
