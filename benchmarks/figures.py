@@ -30,10 +30,11 @@ from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import Counts, Judge
+from uih_lake.resolve.ahead import ahead
 from uih_lake.resolve.placed import placed
 from uih_lake.resolve.plan import scans
 from uih_lake.resolve.run import Resolver
-from uih_lake.session import connect
+from uih_lake.session import cursor
 
 HOT_EVENTS = 1_000_000
 _OTHERS = 1_000
@@ -74,15 +75,18 @@ def resolving(bench: Bench, rounds: int) -> dict[str, float]:
     selection = Selection(snapshot, examples, judge)
     plan = scans(tenant(_MEMORY_LENGTH), bench.lake().event_schema)
     keys_only = [replace(scan, traits=()) for scan in plan]
-    with connect() as duck:
-        resolver = Resolver(snapshot, duck)
+    with cursor() as duck:
         asked = [selection.asked(duck, bucket) for bucket in range(snapshot.buckets)]
 
+        def proven(bucket: int, some: pa.Table) -> tuple[pa.Table, pa.Table]:
+            with cursor(threads=1) as mine:
+                return some, Resolver(snapshot, mine).resolve(keys_only, some, bucket).proof
+
         def join() -> None:
-            for bucket, some in enumerate(asked):
-                if some.num_rows:
-                    proof = resolver.resolve(keys_only, some, bucket).proof
-                    assert judge.passed(some, proof).all()
+            for some, proof in ahead(
+                partial(proven, *each) for each in enumerate(asked) if each[1].num_rows
+            ):
+                assert judge.passed(some, proof).all()
 
         def look_up() -> None:
             for bucket, some in enumerate(asked):
@@ -123,7 +127,7 @@ def _bucket(bench: Bench, length: int) -> tuple[list[Array], list[Moves]]:
     snapshot, examples = Snapshot.of(store), Examples.of(store)
     judge = Judge(Tombstones.of(store), store.retained_from, "raise", Counts())
     plan = scans(tenant(length), bench.lake().event_schema)
-    with connect() as duck:
+    with cursor() as duck:
         selection = Selection(snapshot, examples, judge)
         asked = max(
             ((selection.asked(duck, b), b) for b in range(snapshot.buckets)),

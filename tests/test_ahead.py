@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
-from uih_lake.materialize import ahead
+from uih_lake.resolve.ahead import AT_ONCE, ahead
 
 
-def test_what_is_resolved_ahead_comes_in_order_with_its_errors_and_leaves_no_thread() -> None:
-    closed = []
+def threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name.startswith("uih-resolve")]
 
-    def items(last: int) -> Generator[int, None, None]:
-        try:
-            yield from range(last)
-            raise LookupError("after the last")
-        finally:
-            closed.append(last)
+
+def test_items_come_in_order_and_an_error_in_its_place() -> None:
+    def fail() -> int:
+        raise LookupError("the fourth")
 
     found = []
-    with pytest.raises(LookupError, match="after the last"):
-        for item in ahead(items(3)):
+    with pytest.raises(LookupError, match="the fourth"):
+        for item in ahead([*(partial(int, n) for n in range(3)), fail, partial(int, 4)]):
             found.append(item)
     assert found == [0, 1, 2]
-    stopped = ahead(items(9))
-    assert next(stopped) == 0
-    stopped.close()
-    assert closed == [3, 9]
-    assert not [t for t in threading.enumerate() if t.name.startswith("uih-resolve")]
+    assert not threads()
+
+
+def test_later_jobs_run_while_one_is_used_and_not_many_more_than_that() -> None:
+    begun: list[int] = []
+    last = threading.Event()
+
+    def job(number: int) -> int:
+        begun.append(number)
+        if number == 1:
+            last.set()
+        return number
+
+    def jobs() -> Iterator[Callable[[], int]]:
+        for number in range(100):
+            yield partial(job, number)
+
+    items = ahead(jobs())
+    assert next(items) == 0
+    assert last.wait(60), "the second job runs although nobody asked for its item"
+    items.close()
+    assert len(begun) <= AT_ONCE + 1
+    assert not threads()
+
+
+def test_no_jobs_no_items() -> None:
+    assert list(ahead([])) == []

@@ -173,3 +173,21 @@ def test_a_short_tenant_opens_the_newest_rows_and_a_long_one_everything(
 
     assert rows_read(5) < 0.5 * total
     assert rows_read(10_000) == total
+
+
+def test_meters_tell_of_what_is_mapped(tmp_path: Path, narrow: None) -> None:
+    lake = filled(tmp_path / "lake", compacted=True)
+    lake.log(SHAPE.requests_table())
+
+    def read(longest: int, *traits: str) -> int:
+        loader = Loader(lake, Tenant("t", {"g": Group(traits, longest)}), 64, threads=1)
+        list(loader)
+        before = loader.meters.bytes_read
+        list(loader)  # pointers are resolved: nothing is read but columns, which are mapped
+        return loader.meters.bytes_read - before
+
+    stored = lake.sql(
+        "SELECT sum(bytes) FROM column_chunks WHERE tier = 'uih' AND column_name = 'item_id'"
+    ).fetchall()[0][0]
+    assert 0 <= read(10_000, "item_id") - stored < 50_000
+    assert read(5, "item_id") < read(10_000, "item_id")

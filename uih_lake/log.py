@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from itertools import pairwise
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +17,7 @@ from uih_lake.ingest import Batches
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.pointers import examples
+from uih_lake.resolve.ahead import ahead
 from uih_lake.resolve.placed import nowhere
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import cursor
@@ -44,15 +46,14 @@ def log(
     numbered = names.EXAMPLE_ID not in requests.schema.names
     tables: list[pa.Table] = []
     done = 0
-    with cursor() as duck:
-        for batch in requests:
-            if served is None:
-                bounds = _bounds(batch, live, snapshot)
-            else:
-                bounds = _pinned(batch, served, done, snapshot.lake_version)
-            table = _with(batch, {**bounds, **_places(batch, snapshot, done)})
-            tables.append(_point(snapshot, duck, table, done, progress))
-            done += batch.num_rows
+    for batch in requests:
+        if served is None:
+            bounds = _bounds(batch, live, snapshot)
+        else:
+            bounds = _pinned(batch, served, done, snapshot.lake_version)
+        table = _with(batch, {**bounds, **_places(batch, snapshot, done)})
+        tables.append(_point(snapshot, table, done, progress))
+        done += batch.num_rows
     if served is not None and served.num_rows != done:
         raise InputError(
             f"{served.num_rows} pointers for {done} requests", hint="give one pointer per request"
@@ -64,13 +65,7 @@ def log(
     return _as_given(tables, first if numbered else 0)
 
 
-def _point(
-    snapshot: Snapshot,
-    duck: duckdb.DuckDBPyConnection,
-    table: pa.Table,
-    first_row: int,
-    progress: Progress,
-) -> pa.Table:
+def _point(snapshot: Snapshot, table: pa.Table, first_row: int, progress: Progress) -> pa.Table:
     """The requests with their pointers, sorted by bucket, user and time; ``_row`` as given."""
     order = (names.BUCKET, names.USER_ID, names.REQUEST_TS, _ROW)
     table = table.sort_by([(name, "ascending") for name in order])
@@ -78,17 +73,24 @@ def _point(
         return _arranged(table)
     buckets = table.column(names.BUCKET).to_numpy()
     edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), table.num_rows]
-    resolver = Resolver(snapshot, duck)
+    jobs = (
+        partial(_pointed, snapshot, table.slice(start, stop - start), int(buckets[start]))
+        for start, stop in pairwise(edges)
+    )
     parts = []
-    for start, stop in pairwise(edges):
-        pointers = table.slice(start, stop - start)
-        proof = resolver.point(pointers, int(buckets[start]))
-        parts.append(proof)
-        progress(first_row + stop, first_row + table.num_rows)
+    with closing(ahead(jobs)) as pointed:
+        for part, stop in zip(pointed, edges[1:], strict=True):
+            parts.append(part)
+            progress(first_row + stop, first_row + table.num_rows)
     proofs = pa.concat_tables(parts)
     for name in proofs.column_names:
         table = table.append_column(name, proofs.column(name))
     return _arranged(table)
+
+
+def _pointed(snapshot: Snapshot, requests: pa.Table, bucket: int) -> pa.Table:
+    with cursor(threads=1) as duck:
+        return Resolver(snapshot, duck).point(requests, bucket)
 
 
 def _bounds(batch: pa.RecordBatch, live: bool, snapshot: Snapshot) -> dict[str, pa.Array]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
-from typing import TypeVar
 
 import duckdb
 import numpy as np
@@ -20,6 +18,7 @@ from uih_lake.gather.lists import lists
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import PROOF, Judge
+from uih_lake.resolve.ahead import ahead
 from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Cut, Resolution, Resolver
@@ -35,7 +34,6 @@ EXAMPLES_AT_ONCE = 500_000
 _KEYS = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS)
 _POINTER = (names.AS_OF_TS, names.LAKE_VERSION)
 Progress = Callable[[int, int], None]
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -126,18 +124,19 @@ class Rebuild:
     def batches(self, progress: Progress) -> Iterator[pa.RecordBatch]:
         """Record batches of :attr:`schema`; ordered by bucket, user, request time, example id."""
         buckets = self.selection.snapshot.buckets
-        with closing(ahead(self._resolved())) as resolved:
-            for bucket, asked, found in resolved:
-                yield from self._gathered(asked, found)
-                progress(bucket + 1, buckets)
+        with cursor() as duck:
+            asked = self.selection.by_bucket(duck)
+            with closing(ahead(partial(self._resolved, *each) for each in asked)) as resolved:
+                for bucket, examples, found in resolved:
+                    yield from self._gathered(examples, found)
+                    progress(bucket + 1, buckets)
         progress(buckets, buckets)
 
-    def _resolved(self) -> Generator[tuple[int, pa.Table, Resolution], None, None]:
-        """Every bucket that has examples, those, and what their pointers come to."""
-        with cursor() as duck:
+    def _resolved(self, bucket: int, asked: pa.Table) -> tuple[int, pa.Table, Resolution]:
+        """A bucket, its examples, and what their pointers come to."""
+        with cursor(threads=1) as duck:
             resolver = Resolver(self.selection.snapshot, duck)
-            for bucket, asked in self.selection.by_bucket(duck):
-                yield bucket, asked, resolver.resolve(self.plan, asked, bucket)
+            return bucket, asked, resolver.resolve(self.plan, asked, bucket)
 
     def _gathered(self, asked: pa.Table, found: Resolution) -> Iterator[pa.RecordBatch]:
         passed = self.selection.judge.passed(asked, found.proof)
@@ -150,21 +149,6 @@ class Rebuild:
             arrays = [*flat.combine_chunks().to_batches()[0].columns]
             arrays += [groups[name] for name in self.tenant.groups]
             yield pa.record_batch(arrays, names=self.schema.names).cast(self.schema)
-
-
-def ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
-    """The same items, each made on a thread while the one before it is used.
-
-    The thread is gone, and ``items`` is closed, when this generator is.
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="uih-resolve") as pool, closing(items):
-        made = pool.submit(next, items, None)
-        while (item := made.result()) is not None:
-            made = pool.submit(next, items, None)
-            try:
-                yield item
-            finally:
-                wait([made])  # a generator cannot be closed while it runs
 
 
 @dataclass(frozen=True)

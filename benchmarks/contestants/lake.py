@@ -127,10 +127,11 @@ def needed(bench: Bench, length: int) -> dict[Path, list[int]]:
     with cursor() as duck:
         for bucket, asked in Selection(snapshot, examples, judge).by_bucket(duck):
             ranges = placed(snapshot, plan, asked, bucket)
-            edges = snapshot.row_groups(bucket, TRAITS)
+            edges = snapshot.row_groups(bucket, list(TRAITS))
             assert ranges is not None and edges is not None
             (path,) = snapshot.runs[bucket]
-            found[Path(path)] = touched(ranges.values(), np.array(edges)).tolist()
+            stops = np.array([stop for stop, _ in edges])
+            found[Path(path)] = touched(ranges.values(), stops).tolist()
     return found
 
 

@@ -118,17 +118,21 @@ class Snapshot:
             return None
         return int(Path(paths[0]).stem.rpartition("-")[2][:15], 16)
 
-    def row_groups(self, bucket: int, columns: Sequence[str]) -> list[int] | None:
-        """The row after each row group of a bucket that is one file, from which it can be read.
+    def row_groups(self, bucket: int, columns: Sequence[str]) -> list[tuple[int, int]] | None:
+        """The row groups of a bucket that is one file: the row after each, and its stored bytes.
 
-        None where the file does not hold all of the public ``columns`` as they are.
+        The bytes are those of the public ``columns``. None where the file does not hold all of them
+        as they are.
         """
         (path,) = self.runs[bucket]
         footer = pq.read_metadata(path)
         if not set(columns) <= set(footer.schema.to_arrow_schema().names):
             return None
-        sizes = (footer.row_group(group).num_rows for group in range(footer.num_row_groups))
-        return list(accumulate(sizes))
+        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+        stops = accumulate(group.num_rows for group in groups)
+        return [
+            (stop, _stored_bytes(group, columns)) for stop, group in zip(stops, groups, strict=True)
+        ]
 
     def rows_of(self, bucket: int, columns: Sequence[str], groups: Sequence[int]) -> pa.Table:
         """Public columns of some row groups of a bucket's one file; its pages are checked."""
@@ -176,6 +180,12 @@ class Snapshot:
         step = max(1, self.buckets * rows // max(total, 1))
         for first in range(0, self.buckets, step):
             yield first, min(first + step, self.buckets) - 1
+
+
+def _stored_bytes(group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
+    chunks = (group.column(number) for number in range(group.num_columns))
+    mine = (chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns)
+    return sum(chunk.total_compressed_size for chunk in mine)
 
 
 def _user_type(store: Store, otherwise: pa.DataType | None) -> pa.DataType:

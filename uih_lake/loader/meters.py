@@ -18,8 +18,9 @@ class Meters:
     ``waited_s`` is how long the consumer waited for a batch (starvation), ``idle_s`` how long the
     ``threads`` producers waited for something to do, summed over them (waste). ``bytes_read`` is
     what the process asked the system for while buckets were opened (the engine reads on threads of
-    its own), 0 where the system does not tell; ``bytes_moved`` what was copied into batches.
-    ``queue_depth`` is the number of batches ready at this moment.
+    its own), nothing where the system does not tell, and the column chunks it read through a memory
+    map; ``bytes_moved`` is what was copied into batches. ``queue_depth`` is the number of batches
+    ready at this moment.
     """
 
     batches: int = 0
@@ -45,6 +46,11 @@ class Meters:
             now = _bytes_read()
             self.bytes_read += now - self._seen
             self._seen = now
+
+    def mapped(self, size: int) -> None:
+        """Note what was read through a memory map, of which the system does not tell."""
+        with self._lock:
+            self.bytes_read += size
 
     def idle(self, seconds: float) -> None:
         """Note the time one producer waited."""

@@ -197,6 +197,7 @@ class Pipeline:
                     self._changed.notify_all()
                     return task
                 self._changed.wait()
+            self._source.meters.idle(time.perf_counter() - begin)
         return None
 
     def _may_be_long(self) -> bool:

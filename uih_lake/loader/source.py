@@ -31,7 +31,15 @@ RESOLVED_BYTES = 256 << 20
 """Resolved ranges kept for later epochs."""
 
 
-Read = tuple[str, dict[str, Any]] | list[int] | None
+@dataclass(frozen=True)
+class Groups:
+    """Row groups of the file a bucket consists of, and the bytes of the columns to read of them."""
+
+    numbers: list[int]
+    nbytes: int
+
+
+Read = tuple[str, dict[str, Any]] | Groups | None
 """A statement and its parameters, or row groups of the bucket's file (None: all of it)."""
 
 
@@ -154,14 +162,13 @@ class Source:
 
     def _needed(self, scan: Scan, ranges: dict[str, Ranges], bucket: int) -> Read:
         """The row groups with rows of the scan's ranges, which then count the rows of those."""
-        ends = self.selection.snapshot.row_groups(bucket, scan.traits)
-        if ends is None:
+        found = self.selection.snapshot.row_groups(bucket, scan.traits)
+        if found is None:
             return None
-        edges, mine = np.array(ends, np.int64), [name for name, _ in scan.groups]
+        edges, mine = np.array([stop for stop, _ in found]), [name for name, _ in scan.groups]
         groups = touched((ranges[name] for name in mine), edges)
         ranges |= {name: packed(ranges[name], edges, groups) for name in mine}
-        read: list[int] = groups.tolist()
-        return read
+        return Groups(groups.tolist(), sum(found[number][1] for number in groups))
 
     def _statement(
         self,
@@ -185,12 +192,13 @@ class Source:
         """The columns of one scan."""
         bucket, scan = resolved.bucket, self.plan.scans[place]
         read, columns = resolved.reads[place], self.plan.columns[place]
-        if read is None or isinstance(read, list):
+        if read is None or isinstance(read, Groups):
             snapshot = self.selection.snapshot
             if read is None:
                 rows = snapshot.whole(duck, bucket, scan.traits)
             else:
-                rows = snapshot.rows_of(bucket, scan.traits, read)
+                rows = snapshot.rows_of(bucket, scan.traits, read.numbers)
+                self.meters.mapped(read.nbytes)
             return tuple(column.loaded(rows.column(column.name)) for column in columns)
         self.selection.snapshot.check(bucket, bucket, scan.traits)
         rows = fetch(duck, *read)

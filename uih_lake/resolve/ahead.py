@@ -1,0 +1,35 @@
+"""Buckets are resolved ahead, on as many threads as there are cores, and used in their order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+AT_ONCE = 4
+"""Buckets that are resolved at once at most, whatever the number of cores: each takes memory."""
+
+
+def ahead(jobs: Iterable[Callable[[], Item]]) -> Generator[Item, None, None]:
+    """What the jobs return, in their order; the next ones run while the caller uses one.
+
+    ``jobs`` is iterated on the calling thread. What a job raises is raised in its place. No thread
+    is left when the generator is through or closed.
+    """
+    threads = min(len(os.sched_getaffinity(0)), AT_ONCE)
+    pending: deque[Future[Item]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="uih-resolve") as pool:
+        try:
+            for job in jobs:
+                pending.append(pool.submit(job))
+                if len(pending) > threads:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for unused in pending:
+                unused.cancel()
