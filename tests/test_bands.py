@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from uih_lake import Group, Lake, Loader, Tenant, schema
@@ -48,6 +48,7 @@ def sorted_log(counts: list[int], times: list[int]) -> pa.Table:
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=8), st.lists(st.integers(0, 50)))
+@example([1, 1], [5, 0])  # a band each
 def test_bands_are_what_their_definition_says(counts: list[int], times: list[int]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bands, "LEAST_ROWS", 0)

@@ -57,14 +57,14 @@ def by_user(users: pa.Array) -> Int64 | None:
     """The permutation that brings the rows of a banded file together by user.
 
     ``users`` are the ids of the file's rows, or of some of them, in the order of the file. Row
-    ``order[i]`` comes ``i``-th. None where the rows are in order already.
+    ``order[i]`` comes ``i``-th, users in order. None where they are in order already.
     """
     encoded = pc.run_end_encode(users, run_end_type=pa.int64())
     values, stops = encoded.values, encoded.run_ends.to_numpy()
-    if len(pc.unique(values)) == len(values):
-        return None
     starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])
-    sort = pc.sort_indices(values).to_numpy().astype(np.int64)  # stable: older pieces stay first
+    sort = pc.sort_indices(values).to_numpy()  # stable: older pieces stay first
+    if np.array_equal(sort, np.arange(len(sort))):
+        return None
     starts, stops = starts[sort], stops[sort]
     order: Int64 = np.ones(len(users), np.int64)  # steps: from a row to the next, or to a piece
     order[0] = starts[0]
