@@ -93,6 +93,10 @@ class Resolver:
             cuts.append(run.cut(scan))
         return Resolution(self.prove(pointers, bucket, last) if proof is None else proof, cuts)
 
+    def cuts(self, plan: Sequence[Scan], pointers: pa.Table, bucket: int) -> list[Cut]:
+        """Every scan of ``plan`` cut and nothing proven, which halves what is read."""
+        return [self._run(scan, pointers, bucket, None, ()).cut(scan) for scan in plan]
+
     def prove(self, pointers: pa.Table, bucket: int, last: int | None = None) -> pa.Table:
         """``start_ts, end_ts, length, digest`` of everything visible to each pointer."""
         return self._run(EVERYTHING, pointers, bucket, last, (names.FINGERPRINT,)).proof()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
-from queue import SimpleQueue
 from tempfile import NamedTemporaryFile
-from typing import IO, Any, Final, TypeVar
+from typing import IO, Any
 
 import duckdb
 import numpy as np
@@ -25,18 +23,16 @@ from uih_lake.lake.store import Store
 from uih_lake.materialize import Rebuild, Selection, Sequences
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import Counts, Judge
+from uih_lake.resolve.ahead import ahead
 from uih_lake.resolve.plan import Scan
 from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Cut, Resolver
-from uih_lake.session import connect, fetch
+from uih_lake.session import cursor, fetch
 from uih_lake.tenant import Tenant
 
 Int64 = npt.NDArray[np.int64]
-T = TypeVar("T")
 _Windows = tuple[pa.Table, dict[str, Ranges]]
 """The examples of a bucket, and the ranges of their sequences by group."""
-AT_ONCE: Final = 2
-"""Buckets that are in memory at once."""
 Progress = Callable[[int, int], None]
 _DAY_US = 86_400_000_000
 _STRING_BYTES = 16
@@ -113,36 +109,34 @@ class Histories:
         """Count windows; reads the keys of events and what conditions need, no trait besides."""
         plan = [replace(scan, traits=()) for scan in self.rebuild.plan]
 
-        def windows(resolver: _Cutter, bucket: int) -> _Windows:
-            asked = resolver.asked(bucket)
-            cuts = resolver.cuts(plan, asked, bucket) if asked.num_rows else []
+        def windows(bucket: int) -> _Windows:
+            with cursor(threads=1) as duck:
+                asked, cuts = self._cut(duck, plan, bucket)
             return asked, {name: found for each in cuts for name, found in each.ranges.items()}
 
         tally = _Tally(self._groups, self._widths())
         buckets = range(self.rebuild.selection.snapshot.buckets)
-        with connect() as duck:
-            for done, (asked, ranges) in enumerate(self._each(windows, buckets)):
+        with cursor() as duck, closing(ahead(partial(windows, b) for b in buckets)) as found:
+            for done, (asked, ranges) in enumerate(found):
                 tally.add(duck, asked, ranges)
                 progress(done + 1, len(buckets))
         return tally.population()
 
-    def _each(self, work: Callable[[_Cutter, int], T], buckets: Iterable[int]) -> Iterator[T]:
-        """What ``work`` makes of each bucket, in their order; :data:`AT_ONCE` are worked on."""
-        idle: SimpleQueue[_Cutter] = SimpleQueue()
-
-        def worked(bucket: int) -> T:
-            resolver = idle.get()
-            try:
-                return work(resolver, bucket)
-            finally:
-                idle.put(resolver)
-
-        with ExitStack() as stack:
-            for _ in range(AT_ONCE):
-                # A session of one thread gives its rows in one piece, which saves a copy.
-                duck = stack.enter_context(connect(threads=1))
-                idle.put(_Cutter(self.rebuild.selection, duck))
-            yield from stack.enter_context(ThreadPoolExecutor(AT_ONCE)).map(worked, buckets)
+    def _cut(
+        self,
+        duck: duckdb.DuckDBPyConnection,
+        plan: Sequence[Scan],
+        bucket: int,
+        places: Int64 | None = None,
+    ) -> tuple[pa.Table, list[Cut]]:
+        """The examples of a bucket, or those at ``places``, and every scan of ``plan`` cut."""
+        selection = self.rebuild.selection
+        asked = selection.asked(duck, bucket)
+        if places is not None:
+            asked = asked.take(pa.array(places)).combine_chunks()
+        if not asked.num_rows:
+            return asked, []
+        return asked, Resolver(selection.snapshot, duck).cuts(plan, asked, bucket)
 
     def rows(self, population: Population, wanted: Sequence[Int64]) -> list[Waiting]:
         """Fat rows of examples, a table for each array of places of the clustered order.
@@ -164,28 +158,29 @@ class Histories:
         """Write the fat rows at ``wanted`` places, ascending, to a file each."""
         edges = [np.searchsorted(places, population.starts) for places in wanted]
 
-        def batches(resolver: _Cutter, bucket: int) -> list[tuple[int, pa.RecordBatch]]:
+        def batches(bucket: int) -> list[tuple[int, pa.RecordBatch]]:
             inside = [
                 places[edge[bucket] : edge[bucket + 1]] - population.starts[bucket]
                 for places, edge in zip(wanted, edges, strict=True)
             ]
-            return [*self._bucket(resolver, bucket, inside)]
+            with cursor(threads=1) as duck:
+                return [*self._bucket(duck, bucket, inside)]
 
         touched = np.flatnonzero(sum(np.diff(edge) for edge in edges))
         with ExitStack() as stack:
             sinks = [stack.enter_context(pa.OSFile(file.name, "wb")) for file in files]
             writers = [stack.enter_context(pa.ipc.new_stream(s, self.schema)) for s in sinks]
-            for found in self._each(batches, touched.tolist()):
+            jobs = (partial(batches, bucket) for bucket in touched.tolist())
+            for found in stack.enter_context(closing(ahead(jobs))):
                 for place, batch in found:
                     writers[place].write_batch(batch)
 
     def _bucket(
-        self, resolver: _Cutter, bucket: int, inside: Sequence[Int64]
+        self, duck: duckdb.DuckDBPyConnection, bucket: int, inside: Sequence[Int64]
     ) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The rows of one bucket at the places ``inside`` it, each batch with which of those."""
         plan = self.rebuild.plan
-        asked = resolver.asked(bucket).take(pa.array(np.concatenate(inside))).combine_chunks()
-        cuts = resolver.cuts(plan, asked, bucket)
+        asked, cuts = self._cut(duck, plan, bucket, np.concatenate(inside))
         sequences = Sequences([*zip(plan, cuts, strict=True)])
         edges = np.concatenate([[0], np.cumsum([len(each) for each in inside])]).tolist()
         for start, stop in sequences.slices(asked.num_rows):
@@ -213,22 +208,6 @@ class Histories:
         flat = (f for f in self.schema if f.name not in widths)
         lists = 4 * sum(self.schema.field(name).type.num_fields for name in self._groups)
         return widths | {"": lists + sum(_width(field.type) for field in flat)}
-
-
-class _Cutter(Resolver):
-    """Cuts without a proof: half of what is read proves pointers, which is not asked here."""
-
-    def __init__(self, selection: Selection, duck: duckdb.DuckDBPyConnection) -> None:
-        super().__init__(selection.snapshot, duck)
-        self._selection = selection
-
-    def asked(self, bucket: int) -> pa.Table:
-        """The examples of a bucket."""
-        return self._selection.asked(self._duck, bucket)
-
-    def cuts(self, plan: Sequence[Scan], pointers: pa.Table, bucket: int) -> list[Cut]:
-        """Every scan of ``plan`` cut for ``pointers``, all of them in ``bucket``."""
-        return [self._run(scan, pointers, bucket, None, ()).cut(scan) for scan in plan]
 
 
 @dataclass
