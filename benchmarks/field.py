@@ -157,9 +157,7 @@ def _best(speeds: dict[Choice, float]) -> list[Choice]:
     return found[:_FINALISTS]
 
 
-def _tuned(
-    bench: Bench, length: int, chosen: Int64, choice: Choice
-) -> dict[Choice, float]:
+def _tuned(bench: Bench, length: int, chosen: Int64, choice: Choice) -> dict[Choice, float]:
     """The same file with other row groups."""
     mean = float(bench.sequences(length, chosen)[1].mean())
     plain = fatrows.group_rows(mean)

@@ -176,4 +176,3 @@ def test_golden_hashes_are_the_ones_of_the_code() -> None:
         users = pa.array([int(text) if kind == "int64" else text])
         found = [int(hashing.bucket_of(users, n)[0]) for n in (64, 1000)]
         assert found == [int(of_64), int(of_1000)], text
-

@@ -104,13 +104,17 @@ def by_polars(asked: Asked) -> Iterator[Batch]:
     log = _polars_log(asked.bench)
     found = asked.requests()
     wanted = pl.DataFrame({"user": found["user"], "at": found["request_ts"]})
-    joined = wanted.with_row_index("place").sort("at").join_asof(
-        log,
-        left_on="at",
-        right_on="event_ts",
-        by="user",
-        allow_exact_matches=False,
-        check_sortedness=False,
+    joined = (
+        wanted.with_row_index("place")
+        .sort("at")
+        .join_asof(
+            log,
+            left_on="at",
+            right_on="event_ts",
+            by="user",
+            allow_exact_matches=False,
+            check_sortedness=False,
+        )
     )
     rows = joined.sort("place")["row"].fill_null(-1).to_numpy()
     yield from _sliced(asked, found, rows)
