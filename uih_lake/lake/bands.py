@@ -53,6 +53,15 @@ def bands(events: pa.Table) -> tuple[Int64, list[int]]:
     return order, _apart(np.cumsum(sizes)[:-1].tolist(), rows)
 
 
+def laid_out(events: pa.Table) -> tuple[pa.Table, list[int]]:
+    """What is left of a file in bands of its own, and the rows at which a row group ends."""
+    places = by_user(events.column(names.USER_ID).combine_chunks())
+    if places is not None:
+        events = events.take(pa.array(places)).combine_chunks()
+    order, cuts = bands(events)
+    return events.take(pa.array(order)).combine_chunks(), cuts
+
+
 def by_user(users: pa.Array) -> Int64 | None:
     """The permutation that brings the rows of a banded file together by user.
 
