@@ -262,10 +262,11 @@ class Life(RuleBasedStateMachine):
         )
 
 
-def live(sequences: int) -> None:
-    """Run this many sequences of 30 steps."""
+def live(sequences: int, *, same: bool = False) -> None:
+    """Run this many sequences of 30 steps, the ``same`` ones every time or others."""
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Life, settings=settings(max_examples=sequences, stateful_step_count=30)
+        Life,
+        settings=settings(max_examples=sequences, stateful_step_count=30, derandomize=same),
     )
 
 
@@ -285,5 +286,5 @@ def test_every_pointer_survives_whatever_happens_for_long(part: int) -> None:
 def test_the_lives_reach_the_hard_cases() -> None:
     """A machine that takes easy steps proves little: count what it does in a few sequences."""
     steps.clear()
-    live(4)
+    live(8, same=True)  # which steps few sequences take by chance says nothing of the machine
     assert min(steps[name] for name in ("append", "log", "seal", "retain", "forget")) >= 3, steps
