@@ -55,7 +55,8 @@ def test_bands_are_what_their_definition_says(counts: list[int], times: list[int
         patch.setattr(bands, "NEAR", 1)
         patch.setattr(bands, "RANKS", (4, 16))
         log = sorted_log(counts, times)
-        order, cuts = bands.bands(log)
+        layout = bands.bands(log)
+    order, cuts = layout.order, layout.cuts
     times_of = log["event_ts"].cast("int64").to_pylist()
     rows = list(zip(log["user_id"].to_pylist(), times_of, strict=True))
     since = sorted(when for _, when in rows)[int(len(rows) * 0.75)]
@@ -70,6 +71,7 @@ def test_bands_are_what_their_definition_says(counts: list[int], times: list[int
     expected = sorted(range(len(rows)), key=lambda row: (-band(row), row))
     assert order.tolist() == expected
     found = [band(row) for row in expected]
+    assert layout.newest == sum(map(bool, found))
     edges = [place for place in range(1, len(found)) if found[place] != found[place - 1]]
     assert set(cuts) <= {0, *edges, len(found)} and set(edges) <= set(cuts)
     back = bands.by_user(log["user_id"].combine_chunks().take(pa.array(order)))

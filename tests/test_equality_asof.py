@@ -21,7 +21,7 @@ from uih_lake import Group, Lake, Tenant, names, schema
 from uih_lake.gather.lists import lists
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
-from uih_lake.resolve.cut import BLOCK
+from uih_lake.resolve.ends import STRIPE
 from uih_lake.resolve.plan import scans
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import connect
@@ -46,7 +46,7 @@ DEFAULT = 64
 
 def appended() -> list[list[dict[str, Any]]]:
     """Three appends: ties of 700 events on 100 and on 200, some of them late; user 4 has none."""
-    assert TIE > 2 * BLOCK, "a tie must cross two ends of a stripe"
+    assert TIE > 2 * STRIPE, "a tie must cross two ends of a stripe"
     number = iter(range(10**6))
 
     def rows(user: int, time: int, count: int, late: int = 0) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uih_lake import hashing
-from uih_lake.resolve.digest import running_digest
+from uih_lake.lake.digest import running_digest
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)

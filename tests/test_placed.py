@@ -52,8 +52,8 @@ def compare(path: Path, groups: dict[str, Group] = GROUPS) -> list[bool]:
             ranges = placed(snapshot, plan, asked, bucket) if asked.num_rows else None
             found.append(ranges is not None)
             if ranges is not None:
-                resolved = resolver.resolve(plan, asked, bucket)
-                same_rows(snapshot, duck, plan, resolved.cuts, ranges, bucket)
+                resolved = resolver.cuts(plan, asked, bucket)
+                same_rows(snapshot, duck, plan, resolved, ranges, bucket)
     return found
 
 

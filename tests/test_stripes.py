@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uih_lake import schema
-from uih_lake.resolve.cut import BLOCK
-from uih_lake.resolve.ends import stripes
+from uih_lake.resolve.ends import STRIPE, stripes
 
 
 def run(users: list[int | str], kind: pa.DataType) -> pa.Table:
@@ -25,12 +24,12 @@ def run(users: list[int | str], kind: pa.DataType) -> pa.Table:
 
 
 def expected(users: list[int | str]) -> list[tuple[object, int, int, int, int, int]]:
-    """Plain Python: a new stripe at each user's first event and every BLOCK events after it."""
+    """Plain Python: a new stripe at each user's first event and every STRIPE events after it."""
     found = []
     for row, user in enumerate(users):
         first = users.index(user)
-        if (row - first) % BLOCK == 0:
-            stop = min(row + BLOCK, first + users.count(user))
+        if (row - first) % STRIPE == 0:
+            stop = min(row + STRIPE, first + users.count(user))
             found.append((user, 1000 + row, (row % 5) * 2**36 + row % 3, first, row, stop))
     return found
 
@@ -42,14 +41,14 @@ def found(users: list[int | str], kind: pa.DataType) -> list[tuple[object, ...]]
     return [tuple(row.values()) for row in index.to_pylist()]
 
 
-@pytest.mark.parametrize("count", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
+@pytest.mark.parametrize("count", [1, STRIPE - 1, STRIPE, STRIPE + 1, 3 * STRIPE])
 def test_a_user_is_cut_every_block_from_its_first_event(count: int) -> None:
     users = [1] * 7 + [2] * count + [3]
     assert found(users, pa.int64()) == expected(users)
 
 
 def test_users_are_strings_too_and_a_run_may_be_empty() -> None:
-    users = ["a"] * 3 + ["b"] * (BLOCK + 2)
+    users = ["a"] * 3 + ["b"] * (STRIPE + 2)
     assert found(users, pa.string()) == expected(users)
     assert found([], pa.int64()) == []
 

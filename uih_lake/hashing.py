@@ -9,7 +9,7 @@ Nothing here rests on Python's or DuckDB's own ``hash``. Three hashes are define
   order of columns does not matter and a null adds nothing, so a trait added later leaves the
   fingerprint of older events as it was.
 * **digest** of a history: the sum modulo 2^64 of a hash of each event, computed by
-  :func:`uih_lake.resolve.digest.running_digest`. Event time, delay, lake version, tie and
+  :func:`uih_lake.lake.digest.running_digest`. Event time, delay, lake version, tie and
   fingerprint go in, so another event, another order among equal times or another content gives
   another digest; and being a sum it can be kept as a running total.
 

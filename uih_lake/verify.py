@@ -20,6 +20,7 @@ from uih_lake import hashing, names, schema, sqlfile
 from uih_lake.errors import CorruptionError
 from uih_lake.lake import bands, heads
 from uih_lake.lake.integrity import Pages
+from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.resolve.run import Resolver
@@ -96,6 +97,7 @@ _CHECKS = {
     "keys": "no event is there twice, in one tier or over both",
     "buckets": "every user is in the bucket of its hash",
     "versions": "lake versions lie between 0 and the newest; sealed ones are in uih",
+    "prefixes": "what a footer says of older events is what they add up to",
     "contents": "every event's traits have its fingerprint",
     "pointers": "every pointer finds the history it was cut from",
     "future": "no pointer reaches its request's time or a later lake version",
@@ -135,6 +137,7 @@ class _Audit:
                 self._order(path, events, _SEALED_ORDER)
                 self._users(path, events, np.full(events.num_rows, bucket))
                 self._versions(path, events)
+                self._prefixes(path, events)
                 self._contents(path, events)
         if self._damaged.isdisjoint(snapshot.paths(bucket, bucket)):
             self._keys(duck, bucket)
@@ -198,6 +201,13 @@ class _Audit:
         self.checks["versions"].looked_at += 1
         if events.num_rows and (oldest < 0 or newest > max(snapshot.lake_version, snapshot.sealed)):
             self.checks["versions"].found(1, f"{path} has lake versions {oldest} to {newest}")
+
+    def _prefixes(self, path: str, events: pa.Table) -> None:
+        known = Prefixes.of_file(path)
+        if known is not None:
+            wrong = Prefixes.of(events, known.newest) != known
+            self.checks["prefixes"].looked_at += 1
+            self.checks["prefixes"].found(int(wrong), f"{path} has other sums of older events")
 
     def _contents(self, path: str, events: pa.Table) -> None:
         stored = schema.traits_of(self._selection.snapshot.stored)

@@ -10,12 +10,15 @@ requests in the last sixth of their time; all of it, had each user's events stay
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names
+from uih_lake.lake import prefixes
 
 Int64 = npt.NDArray[np.int64]
 
@@ -31,15 +34,43 @@ NEAR = 16 * 1024
 """A band of fewer rows shares a row group with the next one."""
 
 
-def bands(events: pa.Table) -> tuple[Int64, list[int]]:
-    """How to lay out ``events``, which are sorted by user and time: a permutation, and its cuts.
+@dataclass(frozen=True)
+class Layout:
+    """How a file holds events that are sorted by user and time.
 
-    Row ``i`` of the file is row ``order[i]`` of ``events``; ``cuts`` are the rows of the file at
-    which a band ends that is worth a row group of its own.
+    Its row ``i`` is row ``order[i]`` of the events; ``cuts`` are its rows at which a band ends that
+    is worth a row group of its own; the ``newest`` band begins at that row (None: no bands).
     """
+
+    order: Int64
+    cuts: list[int]
+    newest: int | None
+
+    def run(self, events: pa.Table) -> Run:
+        """The file of ``events``, which are in its order already, one chunk per column."""
+        notes = {}
+        if self.newest:
+            notes[prefixes.KEY] = prefixes.Prefixes.of(events, self.newest).encoded()
+        return Run(events, self.cuts, notes)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A file before it is written.
+
+    Its events, the rows at which a row group ends (None: wherever), and the notes in its footer.
+    """
+
+    events: pa.Table
+    cuts: list[int] | None
+    notes: dict[str, str]
+
+
+def bands(events: pa.Table) -> Layout:
+    """How to lay out ``events``, which are sorted by user and time."""
     rows = events.num_rows
     if rows < LEAST_ROWS:
-        return np.arange(rows), []
+        return Layout(np.arange(rows), [], None)
     times = events.column(names.EVENT_TS).combine_chunks().view(pa.int64()).to_numpy()
     place = int(rows * (1 - RECENT_SHARE))
     old = times < np.partition(times, place)[place]
@@ -49,17 +80,17 @@ def bands(events: pa.Table) -> tuple[Int64, list[int]]:
     rank = newest_old - np.arange(rows) - 1
     band = np.where(old, 1 + np.searchsorted(RANKS, rank, "right"), 0).astype(np.int8)
     order = np.argsort(-band, kind="stable")  # oldest first; within a band as before
-    sizes = np.bincount(band, minlength=len(RANKS) + 2)[::-1]
-    return order, _apart(np.cumsum(sizes)[:-1].tolist(), rows)
+    edges = np.cumsum(np.bincount(band, minlength=len(RANKS) + 2)[::-1])[:-1].tolist()
+    return Layout(order, _apart(edges, rows), edges[-1])
 
 
-def laid_out(events: pa.Table) -> tuple[pa.Table, list[int]]:
-    """What is left of a file in bands of its own, and the rows at which a row group ends."""
+def laid_out(events: pa.Table) -> Run:
+    """What is left of a file, in bands of its own."""
     places = by_user(events.column(names.USER_ID).combine_chunks())
     if places is not None:
         events = events.take(pa.array(places)).combine_chunks()
-    order, cuts = bands(events)
-    return events.take(pa.array(order)).combine_chunks(), cuts
+    layout = bands(events)
+    return layout.run(events.take(pa.array(layout.order)).combine_chunks())
 
 
 def by_user(users: pa.Array) -> Int64 | None:

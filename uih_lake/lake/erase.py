@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from uih_lake import hashing, names, sqlfile
 from uih_lake.errors import InputError
 from uih_lake.lake import lease, parquet
-from uih_lake.lake.bands import laid_out
+from uih_lake.lake.bands import Run, laid_out
 from uih_lake.lake.parquet import bucket_cuts
 from uih_lake.lake.seal import tidy
 from uih_lake.lake.sqltypes import listed
@@ -110,10 +110,10 @@ def _erase(
                 store.pages.check([table.path(file)])
                 rest = _rest(table, duck, file, gone)
                 if rest.num_rows:
-                    cuts = bucket_cuts(rest)
-                    if table is store.uih:
-                        rest, cuts = laid_out(rest)
-                    new.append(parquet.write(table.root, rest, dict(file.partition), cuts))
+                    sealed = table is store.uih
+                    run = laid_out(rest) if sealed else Run(rest, bucket_cuts(rest), {})
+                    where = table.root, run.events, dict(file.partition)
+                    new.append(parquet.write(*where, run.cuts, run.notes))
             rows = sum(hit.values())
             if rows:
                 erased = rows + (table.counter(ERASED_ROWS) or 0)

@@ -62,9 +62,11 @@ class Pages:
         """
         self.check([path], [])
         with _told(path), _open(path) as file:
-            if groups is not None:
-                return file.read_row_groups(groups, columns=columns, use_threads=False)
-            table = file.read(columns=columns, use_threads=False)
+            every = range(file.num_row_groups)
+            with _blamed(file, every if groups is None else groups, columns, path):
+                if groups is not None:
+                    return file.read_row_groups(groups, columns=columns, use_threads=False)
+                table = file.read(columns=columns, use_threads=False)
         with _told(path), self._lock:
             self._passed.setdefault(_key(path), set()).update(columns)
         return table
@@ -126,12 +128,22 @@ def _read(file: pq.ParquetFile, columns: list[str], path: str) -> None:
     if not columns:
         return
     for group in range(file.num_row_groups):
-        try:
+        with _blamed(file, [group], columns, path):
             file.read_row_group(group, columns=columns)
-        except (OSError, pa.ArrowException):
+
+
+@contextmanager
+def _blamed(
+    file: pq.ParquetFile, groups: Iterable[int], columns: Sequence[str], path: str
+) -> Iterator[None]:
+    """Where reading fails, tell which of the columns it was, and in which row group."""
+    try:
+        yield
+    except (OSError, pa.ArrowException):
+        for group in groups:
             for column in columns:
                 _read_chunk(file, group, column, path)
-            raise
+        raise
 
 
 def _read_chunk(file: pq.ParquetFile, group: int, column: str, path: str) -> None:

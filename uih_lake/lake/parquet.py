@@ -1,22 +1,25 @@
 """How data files are written: encodings per column, row groups, checksums.
 
 The encodings are chosen by what a column is, measured against the writer's defaults (13 against 21
-bytes per event, and twice the scan speed): deltas for times, dictionaries where values repeat, byte
-streams for floats, all under zstd. Row groups are the unit DuckDB can skip, so they are kept near
-:data:`ROW_GROUP_ROWS` and, in the mutable tier, end at bucket boundaries.
+bytes per event, and twice the scan speed): byte streams for times, and for other numbers deltas,
+byte streams or a dictionary, whichever makes a sample smaller. Numbers are compressed with LZ4,
+which is read at 1.1 to 2.1 times the speed of zstd and, after these encodings, leaves hardly more
+bytes; strings, flags and what is zero nearly everywhere with zstd. Row groups are the unit DuckDB
+can skip, so they are kept near :data:`ROW_GROUP_ROWS` and, in the mutable tier, end at bucket
+boundaries.
 """
 
 from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uih_lake import names
@@ -26,36 +29,38 @@ from uih_lake.lake.tables import File
 ROW_GROUP_ROWS = 128 * 1024
 _BUCKET_ROWS = 16 * 1024  # below this, a row group spans several buckets
 _SAMPLE_ROWS = 16 * 1024
-_DICTIONARY_SHARE = 0.5  # at most this share of a sample may be distinct
 _ZERO_NEARLY_EVERYWHERE = (names.DELAY, names.TIE)  # plain: zstd folds the zeros
 
 
 def write(
-    root: str, table: pa.Table, partition: dict[str, int], cuts: Sequence[int] | None = None
+    root: str,
+    table: pa.Table,
+    partition: dict[str, int],
+    cuts: Sequence[int] | None = None,
+    notes: Mapping[str, str] | None = None,
 ) -> File:
     """Write ``table`` as one Parquet file below ``root`` and return it, not yet committed.
 
     ``cuts`` are ascending row numbers at which a row group ends; by default one ends every
-    :data:`ROW_GROUP_ROWS` rows. A file that cannot be finished is removed.
+    :data:`ROW_GROUP_ROWS` rows. ``notes`` go into the footer. A file that cannot be finished is
+    removed.
     """
     name = "-".join(f"{key.strip('_')}{value}" for key, value in partition.items())
     random = uuid.uuid4().hex
     path = Path(root, f"{name}-{random}")  # till the hash of its footer is known
-    dictionary, encodings = _encodings(table)
     stops = [*(cuts or range(ROW_GROUP_ROWS, table.num_rows, ROW_GROUP_ROWS)), table.num_rows]
     try:
         with pq.ParquetWriter(
             path,
             table.schema,
-            compression="zstd",
-            use_dictionary=dictionary,
-            column_encoding=encodings,
             write_page_checksum=True,
+            **_forms(table),
         ) as writer:
             start = 0
             for stop in stops:
                 writer.write_table(table.slice(start, stop - start), ROW_GROUP_ROWS)
                 start = stop
+            writer.add_key_value_metadata(dict(notes or {}))
         file = path.rename(Path(root, f"{name}-{footer_hash(path)}-{random}.parquet"))
     except BaseException:
         path.unlink(missing_ok=True)
@@ -86,10 +91,15 @@ class Writing:
             self._thread.shutdown()
 
     def write(
-        self, table: pa.Table, partition: dict[str, int], cuts: Sequence[int] | None = None
+        self,
+        table: pa.Table,
+        partition: dict[str, int],
+        cuts: Sequence[int] | None = None,
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         """Have ``table`` written as by :func:`write`."""
-        self._pending.append(self._thread.submit(write, self._root, table, partition, cuts))
+        job = self._thread.submit(write, self._root, table, partition, cuts, notes)
+        self._pending.append(job)
         self._collect(1)
 
     def _collect(self, waiting: int) -> None:
@@ -112,29 +122,37 @@ def bucket_cuts(table: pa.Table) -> list[int] | None:
     return cuts
 
 
-def _encodings(table: pa.Table) -> tuple[list[str], dict[str, str]]:
-    """Columns to write with a dictionary, and the encoding of each other column."""
+def _forms(table: pa.Table) -> dict[str, Any]:
+    """Writer options: how each column is encoded and compressed."""
     dictionary: list[str] = []
     encodings: dict[str, str] = {}
+    codecs: dict[str, str] = {}
     for field in table.schema:
-        kind = field.type
-        if pa.types.is_boolean(kind) or pa.types.is_list(kind):
-            continue
-        if pa.types.is_string(kind) or _repeats(table, field):
-            dictionary.append(field.name)
-        elif pa.types.is_floating(kind):
-            encodings[field.name] = "BYTE_STREAM_SPLIT"
-        elif field.name not in _ZERO_NEARLY_EVERYWHERE:
-            encodings[field.name] = "DELTA_BINARY_PACKED"
-    return dictionary, encodings
+        name, kind = field.name, field.type
+        number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        codecs[f"{name}.list.element" if pa.types.is_list(kind) else name] = "zstd"
+        if pa.types.is_timestamp(kind) or name == names.FINGERPRINT:
+            encodings[name], codecs[name] = "BYTE_STREAM_SPLIT", "lz4"
+        elif name in (names.USER_ID, names.LAKE_VERSION) or pa.types.is_string(kind):
+            dictionary.append(name)
+        elif number and name.startswith("_"):
+            encodings[name] = "PLAIN" if name in _ZERO_NEARLY_EVERYWHERE else "DELTA_BINARY_PACKED"
+        elif number:
+            codecs[name] = "lz4"
+            packed = "BYTE_STREAM_SPLIT" if pa.types.is_floating(kind) else "DELTA_BINARY_PACKED"
+            if _size(table, name, {}) < _size(table, name, {name: packed}):
+                dictionary.append(name)
+            else:
+                encodings[name] = packed
+    return {"use_dictionary": dictionary, "column_encoding": encodings, "compression": codecs}
 
 
-def _repeats(table: pa.Table, field: pa.Field) -> bool:
-    """Whether values repeat so much that a dictionary pays."""
-    if field.name in (names.USER_ID, names.LAKE_VERSION):
-        return True
-    if field.name.startswith("_") or pa.types.is_timestamp(field.type):
-        return False
+def _size(table: pa.Table, name: str, encoding: dict[str, str]) -> int:
+    """Bytes of a sample of a column in an encoding; in a dictionary where none is given."""
     middle = max(0, (table.num_rows - _SAMPLE_ROWS) // 2)
-    sample = table.column(field.name).slice(middle, _SAMPLE_ROWS)
-    return bool(pc.count_distinct(sample).as_py() < _DICTIONARY_SHARE * max(len(sample), 1))
+    sample, sink = table.select([name]).slice(middle, _SAMPLE_ROWS), pa.BufferOutputStream()
+    dictionary = [] if encoding else [name]
+    pq.write_table(
+        sample, sink, compression="lz4", use_dictionary=dictionary, column_encoding=encoding
+    )
+    return int(sink.tell())

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from uih_lake import hashing, names, session
 from uih_lake.lake import lease, parquet
-from uih_lake.lake.bands import bands
+from uih_lake.lake.bands import Run, bands
 from uih_lake.lake.order import places_of
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import SEALED, Store
@@ -37,8 +37,8 @@ def seal(store: Store, progress: Progress) -> int:
             files: list[File] = []
             with store.uih.discarding(files):
                 with parquet.Writing(store.uih.root, files) as writing:
-                    for bucket, run, cuts in _runs(_tail(snapshot), progress):
-                        writing.write(run, {names.BUCKET: bucket}, cuts)
+                    for bucket, run in _runs(_tail(snapshot), progress):
+                        writing.write(run.events, {names.BUCKET: bucket}, run.cuts, run.notes)
                 optimistic(lambda: _commit_seal(store, files, snapshot), "seal")
         optimistic(lambda: tidy(store), "seal")
         return store.uih.version
@@ -64,11 +64,7 @@ def tidy(store: Store) -> None:
         store.recent.commit(remove=sealed)
 
 
-Run = tuple[int, pa.Table, list[int]]
-"""A bucket, its events as a file holds them, and the rows at which a row group ends."""
-
-
-def _runs(snapshot: Snapshot, progress: Progress) -> Iterator[Run]:
+def _runs(snapshot: Snapshot, progress: Progress) -> Iterator[tuple[int, Run]]:
     """The events of a snapshot, one run per bucket that has any."""
     with session.cursor() as duck:
         for first, last in snapshot.passes(_PASS_ROWS):
@@ -78,7 +74,7 @@ def _runs(snapshot: Snapshot, progress: Progress) -> Iterator[Run]:
 
 def _laid_out(
     duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, first: int, last: int
-) -> Iterator[Run]:
+) -> Iterator[tuple[int, Run]]:
     """The runs of some buckets, in bands; the pages of the files they come from are checked."""
     snapshot.check(first, last)
     events = session.fetch(duck, snapshot.history(first, last)).select(snapshot.stored.names)
@@ -91,9 +87,9 @@ def _laid_out(
     edges = [0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(ordered)]
     for start, stop in pairwise(edges):
         if start < stop:
-            order, cuts = bands(keys.slice(start, stop - start))
-            mine = places.slice(start, stop - start).take(pa.array(order))
-            yield int(ordered[start]), events.take(mine).combine_chunks(), cuts
+            layout = bands(keys.slice(start, stop - start))
+            mine = places.slice(start, stop - start).take(pa.array(layout.order))
+            yield int(ordered[start]), layout.run(events.take(mine).combine_chunks())
 
 
 def _users(events: pa.Table) -> pa.Array:
@@ -116,8 +112,9 @@ def _compact_bucket(
     store: Store, duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, bucket: int
 ) -> None:
     old = set(snapshot.runs[bucket])
-    ((_, run, cuts),) = _laid_out(duck, snapshot, bucket, bucket)
-    new = parquet.write(store.uih.root, run, {names.BUCKET: bucket}, cuts)
+    ((_, run),) = _laid_out(duck, snapshot, bucket, bucket)
+    where = store.uih.root, run.events, {names.BUCKET: bucket}
+    new = parquet.write(*where, run.cuts, run.notes)
 
     def commit() -> None:
         present = [f for f in store.uih.files() if store.uih.path(f) in old]

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.lake.integrity import Pages
+from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import Store
 from uih_lake.session import fetch
@@ -117,6 +118,15 @@ class Snapshot:
         if self.recent or len(paths) != 1:
             return None
         return int(Path(paths[0]).stem.rpartition("-")[2][:15], 16)
+
+    def prefixes(self, bucket: int) -> Prefixes | None:
+        """The prefixes of a bucket that is one file; None where the file has none.
+
+        Raises :class:`CorruptionError` where its footer is not the one it was written with.
+        """
+        (path,) = self.runs[bucket]
+        self.pages.check_footers([path])
+        return Prefixes.of_file(path)
 
     def row_groups(self, bucket: int, columns: Sequence[str]) -> list[tuple[int, int]] | None:
         """The row groups of a bucket that is one file: the row after each, and its stored bytes.

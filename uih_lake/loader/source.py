@@ -21,22 +21,14 @@ from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.plan import Plan, statement
 from uih_lake.materialize import Selection
-from uih_lake.resolve.placed import placed
+from uih_lake.resolve.placed import Groups, needed, placed, rows_of
 from uih_lake.resolve.plan import Bounds, Scan
-from uih_lake.resolve.ranges import Int64, Ranges, packed, touched
+from uih_lake.resolve.ranges import Int64, Ranges
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import fetch
 
 RESOLVED_BYTES = 256 << 20
 """Resolved ranges kept for later epochs."""
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Row groups of the file a bucket consists of, and the bytes of the columns to read of them."""
-
-    numbers: list[int]
-    nbytes: int
 
 
 Read = tuple[str, dict[str, Any]] | Groups | None
@@ -130,19 +122,7 @@ class Source:
     def _resolve(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> Resolved:
         resolver = Resolver(self.selection.snapshot, duck)
         asked = self._examples(duck, bucket)
-        ranges, proof = placed(self.selection.snapshot, self.plan.scans, asked, bucket), asked
-        reads: list[Read]
-        if ranges is not None:  # in the file they were cut from, which is proof enough
-            reads = [self._needed(scan, ranges, bucket) for scan in self.plan.scans]
-        else:
-            keys_only = [replace(scan, traits=()) for scan in self.plan.scans]
-            found = resolver.resolve(keys_only, asked, bucket)
-            ranges = {name: r for cut in found.cuts for name, r in cut.ranges.items()}
-            proof = found.proof
-            reads = [
-                self._statement(resolver, scan, columns, asked, bucket)
-                for scan, columns in zip(self.plan.scans, self.plan.columns, strict=True)
-            ]
+        ranges, proof, reads = self._found(resolver, asked, bucket)
         with self._lock:
             passed = self.selection.judge.passed(asked, proof)
         user_id = _whole(asked, names.USER_ID)
@@ -160,15 +140,26 @@ class Source:
             reads=tuple(reads),
         )
 
-    def _needed(self, scan: Scan, ranges: dict[str, Ranges], bucket: int) -> Read:
-        """The row groups with rows of the scan's ranges, which then count the rows of those."""
-        found = self.selection.snapshot.row_groups(bucket, scan.traits)
-        if found is None:
-            return None
-        edges, mine = np.array([stop for stop, _ in found]), [name for name, _ in scan.groups]
-        groups = touched((ranges[name] for name in mine), edges)
-        ranges |= {name: packed(ranges[name], edges, groups) for name in mine}
-        return Groups(groups.tolist(), sum(found[number][1] for number in groups))
+    def _found(
+        self, resolver: Resolver, asked: pa.Table, bucket: int
+    ) -> tuple[dict[str, Ranges], pa.Table, list[Read]]:
+        """Ranges per sequence, what proves them, and how to read their rows per scan."""
+        snapshot, scans = self.selection.snapshot, self.plan.scans
+        # In the file they were cut from, whose pages are proof enough; or in another one.
+        ranges, proof = placed(snapshot, scans, asked, bucket), asked
+        located = resolver.locate(scans, asked, bucket) if ranges is None else None
+        if located is not None:
+            ranges, proof = located.ranges, located.proof
+        if ranges is not None:
+            each = [needed(snapshot, scan, ranges, bucket) for scan in scans]
+            return {n: r for _, mine in each for n, r in mine.items()}, proof, [g for g, _ in each]
+        found = resolver.resolve([replace(scan, traits=()) for scan in scans], asked, bucket)
+        ranges = {name: r for cut in found.cuts for name, r in cut.ranges.items()}
+        reads = [
+            self._statement(resolver, scan, columns, asked, bucket)
+            for scan, columns in zip(scans, self.plan.columns, strict=True)
+        ]
+        return ranges, found.proof, reads
 
     def _statement(
         self,
@@ -179,12 +170,9 @@ class Source:
         bucket: int,
     ) -> Read:
         """The scan that resolved ``asked`` once more, with columns to gather from."""
-        bounds = Bounds.of(asked)
-        since, until = bounds.reach(scan)
         rows = resolver.statement(scan, scan.traits, asked.column(names.USER_ID), bucket)
         sql, words = statement(rows, columns)
-        newest = int(bounds.lake_version.max())
-        return sql, {"since": since, "until": until, "newest": newest, **words}
+        return sql, {**Bounds.of(asked).reach(scan), **words}
 
     def _read(
         self, duck: duckdb.DuckDBPyConnection, resolved: Resolved, place: int
@@ -193,12 +181,8 @@ class Source:
         bucket, scan = resolved.bucket, self.plan.scans[place]
         read, columns = resolved.reads[place], self.plan.columns[place]
         if read is None or isinstance(read, Groups):
-            snapshot = self.selection.snapshot
-            if read is None:
-                rows = snapshot.whole(duck, bucket, scan.traits)
-            else:
-                rows = snapshot.rows_of(bucket, scan.traits, read.numbers)
-                self.meters.mapped(read.nbytes)
+            rows = rows_of(self.selection.snapshot, duck, scan, read, bucket)
+            self.meters.mapped(0 if read is None else read.nbytes)
             return tuple(column.loaded(rows.column(column.name)) for column in columns)
         self.selection.snapshot.check(bucket, bucket, scan.traits)
         rows = fetch(duck, *read)

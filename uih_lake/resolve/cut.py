@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from uih_lake.resolve.ranges import Int64, Ranges
 
-BLOCK = 256
-"""Rows per block of the visibility maxima, and events per stripe of the ASOF index."""
+BLOCK = 64
+"""Rows per block of the visibility maxima; the last block of a history holds what came later."""
 
 UInt64 = npt.NDArray[np.uint64]
 
@@ -61,8 +61,7 @@ def cut(
     """The newest ``max_len`` visible events with ``since <= event_ts < before`` of each pointer."""
     fragments = np.zeros(len(before) + 1, np.int64)
     lengths = np.zeros(len(before), np.int64)
-    nowhere = np.zeros(0, np.int64)
-    args = (
+    starts, stops = _walk(
         keys.event_ts,
         keys.arrival_ts,
         keys.lake_version,
@@ -76,62 +75,10 @@ def cut(
         as_of,
         pinned,
         max_len,
+        fragments,
+        lengths,
     )
-    _walk(*args, False, fragments, lengths, nowhere, nowhere)
-    np.cumsum(fragments, out=fragments)
-    starts = np.empty(fragments[-1], np.int64)
-    stops = np.empty(fragments[-1], np.int64)
-    _walk(*args, True, fragments, lengths, starts, stops)
     return Ranges(fragments, starts, stops, lengths)
-
-
-@dataclass(frozen=True)
-class Proofs:
-    """What a pointer says of its history, one element per pointer, int64 each.
-
-    ``length`` visible events, the rows ``head`` and ``tail`` of the first and last (-1 where there
-    is none), and the sum ``digest`` of their event digests as a signed integer.
-    """
-
-    length: Int64
-    head: Int64
-    tail: Int64
-    digest: Int64
-
-
-def prove(
-    keys: Keys, ends: Ends, totals: UInt64, before: Int64, as_of: Int64, pinned: Int64
-) -> Proofs:
-    """Length, ends and digest of everything visible to each pointer.
-
-    ``totals`` is the running digest of the run, one element more than events.
-    """
-    rows = len(before)
-    proofs = Proofs(
-        np.zeros(rows, np.int64),
-        np.full(rows, -1, np.int64),
-        np.full(rows, -1, np.int64),
-        np.zeros(rows, np.int64),
-    )
-    _sum(
-        keys.event_ts,
-        keys.arrival_ts,
-        keys.lake_version,
-        keys.newest_arrival,
-        keys.newest_version,
-        ends.first,
-        ends.start,
-        ends.stop,
-        before,
-        as_of,
-        pinned,
-        totals,
-        proofs.length,
-        proofs.head,
-        proofs.tail,
-        proofs.digest.view(np.uint64),
-    )
-    return proofs
 
 
 def _maxima(values: Int64) -> Int64:
@@ -157,78 +104,60 @@ def _place(times, low, high, time):  # type: ignore[no-untyped-def]
 def _walk(  # type: ignore[no-untyped-def]
     times, arrivals, versions, newest_arrival, newest_version,
     first, start, stop, before, since, as_of, pinned, max_len,
-    fill, fragments, lengths, starts, stops,
+    fragments, lengths,
 ):  # fmt: skip
-    """Walk each pointer from its end backwards; count fragments, or fill them in."""
+    """Walk each pointer from its end backwards; starts and stops of its fragments, in order."""
+    starts = np.empty(len(before) + BLOCK, np.int64)
+    stops = np.empty(len(starts), np.int64)
+    slot = 0
     for i in range(len(before)):
+        fragments[i + 1] = slot
         if start[i] < 0:
             continue
         # A lag can move the end to an earlier stripe than the one the request falls into.
         known = start[i] if times[start[i]] < before[i] else first[i]
         place = _place(times, known, stop[i], before[i])
-        low = _place(times, first[i], place, since[i])
+        low = first[i]
+        if times[low] < since[i]:
+            low = _place(times, low, place, since[i])
         left = max_len
-        slot = fragments[i + 1] if fill else 0
-        count = 0
         open_start = -1  # start of the fragment being extended backwards
         while place > low and left > 0:
+            if slot + BLOCK > len(starts):  # a block has at most as many fragments as rows
+                starts, stops = _grown(starts), _grown(stops)
             block = (place - 1) // BLOCK
             edge = max(block * BLOCK, low)
             if newest_arrival[block] <= as_of[i] and newest_version[block] <= pinned[i]:
                 take = min(place - edge, left)
                 if open_start != place:
-                    count += 1
-                    if fill:
-                        stops[slot - count] = place
+                    stops[slot] = place
+                    slot += 1
                 place -= take
                 left -= take
                 open_start = place
-                if fill:
-                    starts[slot - count] = place
+                starts[slot - 1] = place
             else:
                 while place > edge and left > 0:
                     place -= 1
                     if arrivals[place] <= as_of[i] and versions[place] <= pinned[i]:
                         if open_start != place + 1:
-                            count += 1
-                            if fill:
-                                stops[slot - count] = place + 1
+                            stops[slot] = place + 1
+                            slot += 1
                         open_start = place
                         left -= 1
-                        if fill:
-                            starts[slot - count] = place
-        if not fill:
-            fragments[i + 1] = count
-            lengths[i] = max_len - left
+                        starts[slot - 1] = place
+        low, high = fragments[i + 1], slot - 1
+        while low < high:  # they came backwards
+            starts[low], starts[high] = starts[high], starts[low]
+            stops[low], stops[high] = stops[high], stops[low]
+            low, high = low + 1, high - 1
+        fragments[i + 1] = slot
+        lengths[i] = max_len - left
+    return starts[:slot].copy(), stops[:slot].copy()
 
 
 @_kernel
-def _sum(  # type: ignore[no-untyped-def]
-    times, arrivals, versions, newest_arrival, newest_version,
-    first, start, stop, before, as_of, pinned, totals,
-    length, head, tail, digest,
-):  # fmt: skip
-    """Add up everything visible to each pointer."""
-    for i in range(len(before)):
-        if start[i] < 0:
-            continue
-        end = _place(times, start[i], stop[i], before[i])
-        place = first[i]
-        while place < end:
-            block = place // BLOCK
-            edge = min((block + 1) * BLOCK, end)
-            if newest_arrival[block] <= as_of[i] and newest_version[block] <= pinned[i]:
-                digest[i] += totals[edge] - totals[place]
-                length[i] += edge - place
-                if head[i] < 0:
-                    head[i] = place
-                tail[i] = edge - 1
-            else:
-                for row in range(place, edge):
-                    if arrivals[row] <= as_of[i] and versions[row] <= pinned[i]:
-                        digest[i] += totals[row + 1] - totals[row]
-                        length[i] += 1
-                        if head[i] < 0:
-                            head[i] = row
-                        tail[i] = row
-            place = edge
+def _grown(values):  # type: ignore[no-untyped-def]
+    more = np.empty(2 * len(values), np.int64)
+    more[: len(values)] = values
+    return more

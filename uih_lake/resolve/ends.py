@@ -1,6 +1,6 @@
 """Where each pointer's history ends: the ASOF join against an index of stripes.
 
-A stripe is up to :data:`~uih_lake.resolve.cut.BLOCK` consecutive events of one user. The join
+A stripe is up to :data:`STRIPE` consecutive events of one user. The join
 probes a row per stripe, thousands where the run has millions, and the exact row inside the stripe
 is a binary search in what is read anyway.
 """
@@ -13,8 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names, sqlfile
-from uih_lake.resolve.cut import BLOCK, Ends
+from uih_lake.resolve.cut import Ends
 from uih_lake.session import fetch
+
+STRIPE = 256
+"""Events per stripe, at most."""
 
 _POINTER = "_pointer"
 _TIE_BITS = 36  # of seq, as in sql/lake/events.sql
@@ -43,10 +46,10 @@ def stripes(rows: pa.Table) -> pa.Table:
     users = pc.run_end_encode(rows.column(names.USER_ID).combine_chunks(), run_end_type=pa.int64())
     last = users.run_ends.to_numpy()
     first = np.concatenate([np.zeros(1, np.int64), last[:-1]]) if len(last) else last
-    counts = -((first - last) // BLOCK)  # rounded up
+    counts = -((first - last) // STRIPE)  # rounded up
     user = np.repeat(np.arange(len(last)), counts)
     number = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
-    start = first[user] + number * BLOCK
+    start = first[user] + number * STRIPE
     begin = rows.select([names.EVENT_TS, names.LAKE_VERSION, names.TIE]).take(pa.array(start))
     seq = pc.bit_wise_or(
         pc.shift_left(begin.column(names.LAKE_VERSION), _TIE_BITS), begin.column(names.TIE)
@@ -58,6 +61,6 @@ def stripes(rows: pa.Table) -> pa.Table:
             names.SEQ: seq,
             "first": first[user],
             "start": start,
-            "stop": np.minimum(start + BLOCK, last[user]),
+            "stop": np.minimum(start + STRIPE, last[user]),
         }
     )

@@ -11,8 +11,10 @@ then resolved by the ASOF join as ever.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import duckdb
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,7 @@ import pyarrow.compute as pc
 from uih_lake import names, schema
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.plan import Scan
-from uih_lake.resolve.ranges import Ranges, running
+from uih_lake.resolve.ranges import Ranges, packed, running, touched
 
 PLACE = (names.RUN, names.END, names.GAPS)
 """Columns that hold the place of a pointer."""
@@ -41,7 +43,7 @@ def placed(
     condition, a window or a lag.
     """
     run = snapshot.run(bucket)
-    if run is None or not all(_takes_newest(scan) for scan in plan):
+    if run is None or not all(takes_newest(scan) for scan in plan):
         return None
     runs, ends = _ints(pointers, names.RUN), _ints(pointers, names.END)
     starts = pointers.column(names.START_TS).cast(pa.int64()).fill_null(schema.MAX_TIME).to_numpy()
@@ -87,7 +89,47 @@ def nowhere(count: int) -> dict[str, pa.Array]:
     return dict(zip(PLACE, (no, no, pa.nulls(count, _GAPS)), strict=True))
 
 
-def _takes_newest(scan: Scan) -> bool:
+@dataclass(frozen=True)
+class Groups:
+    """Row groups of the file a bucket consists of, and the bytes of the columns to read of them."""
+
+    numbers: list[int]
+    nbytes: int
+
+
+def needed(
+    snapshot: Snapshot, scan: Scan, ranges: Mapping[str, Ranges], bucket: int
+) -> tuple[Groups | None, dict[str, Ranges]]:
+    """The row groups with rows of a scan's ranges, and the ranges in the rows of those.
+
+    None, and the ranges as they are, where all of the bucket has to be read.
+    """
+    mine = {name: ranges[name] for name, _ in scan.groups}
+    found = snapshot.row_groups(bucket, scan.traits)
+    if found is None:
+        return None, mine
+    edges = np.array([stop for stop, _ in found])
+    groups = touched(mine.values(), edges)
+    nbytes = sum(found[number][1] for number in groups)
+    packs = {name: packed(one, edges, groups) for name, one in mine.items()}
+    return Groups(groups.tolist(), nbytes), packs
+
+
+def rows_of(
+    snapshot: Snapshot,
+    duck: duckdb.DuckDBPyConnection,
+    scan: Scan,
+    groups: Groups | None,
+    bucket: int,
+) -> pa.Table:
+    """The traits of a scan, from some row groups of the bucket's file (None: all of it)."""
+    if groups is None:
+        return snapshot.whole(duck, bucket, scan.traits)
+    return snapshot.rows_of(bucket, scan.traits, groups.numbers)
+
+
+def takes_newest(scan: Scan) -> bool:
+    """Whether its groups are the newest of all events, so that places are enough."""
     return scan.where is None and all(
         group.window_us is None and group.lag_us == 0 for _, group in scan.groups
     )

@@ -75,9 +75,16 @@ class Bounds:
             request.to_numpy(), as_of.to_numpy(), pointers.column(names.LAKE_VERSION).to_numpy()
         )
 
-    def reach(self, scan: Scan) -> tuple[int, int]:
-        """Event times (since inclusive, until exclusive) that any pointer can see in ``scan``."""
+    def reach(self, scan: Scan) -> dict[str, int]:
+        """The parameters of ``sql/resolve/scan.sql``: what any pointer can see in ``scan``.
+
+        Event times ``since`` (inclusive) and ``until`` (exclusive), and the ``newest`` version.
+        """
         until = int(self.request_ts.max()) - scan.lag_us
         window = scan.window_us
         since = MIN_TIME if window is None else int(self.request_ts.min()) - window
-        return max(since, MIN_TIME), min(max(until, MIN_TIME), MAX_TIME - 1)
+        return {
+            "since": max(since, MIN_TIME),
+            "until": min(max(until, MIN_TIME), MAX_TIME - 1),
+            "newest": int(self.lake_version.max()),
+        }

@@ -1,0 +1,271 @@
+"""Prefixes: the sums in a footer say what the events do, and save reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import plain_hash
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_pushdown import wreck
+
+from uih_lake import CorruptionError, Group, Lake, Tenant, hashing, names
+from uih_lake.gather.lists import take
+from uih_lake.lake import bands, parquet, prefixes
+from uih_lake.lake.prefixes import Prefixes
+from uih_lake.lake.snapshot import Snapshot
+from uih_lake.lake.store import Store
+from uih_lake.resolve.plan import scans
+from uih_lake.resolve.prefixed import prefixed
+from uih_lake.resolve.run import Resolver
+from uih_lake.session import connect
+from uih_lake.workload import Workload
+
+TIME = pa.timestamp("us", "UTC")
+BUCKETS = 3
+LATE = Workload(users=60, mean_events=300, max_events=2000, requests=400, late_share=0.4)
+TENANT = Tenant("t", {"short": Group(("item_id",), 5), "long": Group(("item_id", "price"))})
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bands in files of any size."""
+    monkeypatch.setattr(bands, "LEAST_ROWS", 0)
+    monkeypatch.setattr(bands, "NEAR", 1)
+    monkeypatch.setattr(bands, "RANKS", (4, 16, 64))
+
+
+event = st.tuples(
+    st.sampled_from(["ann", "bob", "cem", "dan"]),
+    st.integers(0, 30),
+    st.integers(-5, 40),
+    st.integers(0, 3),
+    st.integers(0, 2**16 - 1),
+)
+
+
+@given(st.lists(event, min_size=2, max_size=60), st.booleans())
+def test_sums_are_what_the_events_add_up_to(
+    rows: list[tuple[str, int, int, int, int]], numbers: bool
+) -> None:
+    rows = sorted((*row[:4], tie, row[4]) for tie, row in enumerate(rows))
+    users, times, delays, versions, ties, prints = map(list, zip(*rows, strict=True))
+    events = pa.table(
+        {
+            names.USER_ID: [ord(user[0]) for user in users] if numbers else users,
+            names.EVENT_TS: pa.array(times).view(TIME),
+            names.DELAY: delays,
+            names.LAKE_VERSION: versions,
+            names.TIE: ties,
+            names.FINGERPRINT: pa.array(prints, pa.int32()),
+        }
+    )
+    layout = bands.bands(events)
+    run = layout.run(events.take(pa.array(layout.order)).combine_chunks())
+    since = sorted(times)[int(len(rows) * 0.75)]
+    old = [row for row in rows if row[1] < since]
+    if not old:
+        assert run.notes == {}
+        return
+    found = Prefixes.decoded(run.notes[prefixes.KEY].encode())
+    assert (found.since, found.newest) == (since, len(old))
+    ids = sorted({row[0] for row in old})
+    assert found.users.to_pylist() == ([ord(user[0]) for user in ids] if numbers else ids)
+    in_file = [rows[place] for place in layout.order.tolist()]
+    for place, user in enumerate(ids):
+        mine = [row for row in old if row[0] == user]
+        assert found.length[place] == len(mine)
+        assert found.digest[place] == plain_hash.digest(
+            plain_hash.event_digest(*row[1:]) for row in mine
+        )
+        assert (found.start_ts[place], found.end_ts[place]) == (mine[0][1], mine[-1][1])
+        assert found.last_arrival[place] == max(row[1] + row[2] for row in mine)
+        assert found.last_version[place] == max(row[3] for row in mine)
+        pieces = found.rows[found.offsets[place] : found.offsets[place + 1]].reshape(-1, 2)
+        assert [row for a, b in pieces for row in in_file[a:b]] == mine
+
+
+def filled(path: Path, workload: Workload = LATE) -> Lake:
+    lake = Lake.create(path, buckets=BUCKETS)
+    for delivery in workload.appends(3):
+        lake.append(delivery)
+    lake.seal()
+    return lake
+
+
+def pointers_of(lake: Lake, **columns: pa.Array) -> pa.Table:
+    """The pointers of every request, as they are before they are cut, with other columns."""
+    requests = LATE.requests_table()
+    table = requests.select([names.USER_ID, names.REQUEST_TS])
+    table = table.append_column(names.AS_OF_TS, requests.column(names.REQUEST_TS))
+    version = Snapshot.of(Store.open(lake.path)).lake_version
+    table = table.append_column(names.LAKE_VERSION, pa.array([version] * table.num_rows))
+    for name, values in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), name, values)
+    return table
+
+
+def by_bucket(lake: Lake, pointers: pa.Table) -> Iterator[tuple[Resolver, Snapshot, int, pa.Table]]:
+    snapshot = Snapshot.of(Store.open(lake.path))
+    mine = hashing.bucket_of(pointers.column(names.USER_ID).combine_chunks(), BUCKETS)
+    with connect() as duck:
+        for bucket in range(BUCKETS):
+            some = pointers.filter(pa.array(mine == bucket)).combine_chunks()
+            yield Resolver(snapshot, duck), snapshot, bucket, some
+
+
+def check(lake: Lake, pointers: pa.Table) -> list[bool]:
+    """Per bucket, whether prefixes served; what is found must be what the events say."""
+    plan = scans(TENANT, lake.event_schema)
+    served = []
+    for resolver, snapshot, bucket, some in by_bucket(lake, pointers):
+        with connect() as duck:
+            served.append(prefixed(snapshot, duck, some, bucket) is not None)
+            whole = snapshot.whole(duck, bucket, plan[0].traits).combine_chunks()
+        pointed = resolver.point(some, bucket)
+        proof = resolver.prove(some, bucket)
+        assert pointed.select(proof.column_names).equals(proof)
+        located = resolver.locate(plan, some, bucket)
+        assert located is not None and located.proof.equals(pointed)
+        (expected,) = resolver.cuts(plan, some, bucket)
+        (opened,) = resolver.resolve(plan, some, bucket).cuts
+        for name, group in TENANT.groups.items():
+            for trait in group.traits:
+                plain = take(expected.column(trait), expected.ranges[name])
+                assert take(whole.column(trait).chunk(0), located.ranges[name]).equals(plain)
+                assert take(opened.column(trait), opened.ranges[name]).equals(plain)
+    return served
+
+
+def newest(lake: Lake) -> pa.Array:
+    """A request time after every event, as often as there are requests."""
+    (last,) = lake.sql("SELECT max(arrival_ts) FROM events").fetchall()[0]
+    return pa.array([last] * LATE.requests, TIME)
+
+
+def test_recent_requests_are_proven_by_prefixes(tmp_path: Path) -> None:
+    lake = filled(tmp_path / "lake")
+    last = newest(lake)
+    assert check(lake, pointers_of(lake, request_ts=last, as_of_ts=last)) == [True] * BUCKETS
+    live = pa.nulls(LATE.requests, TIME)
+    assert check(lake, pointers_of(lake, request_ts=last, as_of_ts=live)) == [True] * BUCKETS
+    # Requests that do not see the newest of the newest band.
+    (since,) = lake.sql("SELECT quantile_cont(event_ts, 0.9) FROM events").fetchall()[0]
+    times = pa.array([since] * LATE.requests, TIME)
+    assert check(lake, pointers_of(lake, request_ts=times, as_of_ts=live)) == [True] * BUCKETS
+
+
+def test_whoever_does_not_see_a_whole_prefix_is_proven_event_by_event(tmp_path: Path) -> None:
+    lake = filled(tmp_path / "lake")
+    last, live = newest(lake), pa.nulls(LATE.requests, TIME)
+    early = LATE.requests_table().column(names.REQUEST_TS)
+    (first,) = lake.sql("SELECT quantile_cont(event_ts, 0.3) FROM events").fetchall()[0]
+    times = pa.array([first] * LATE.requests, TIME)
+    nowhere = [False] * BUCKETS
+    assert check(lake, pointers_of(lake, request_ts=times, as_of_ts=live)) == nowhere
+    assert check(lake, pointers_of(lake, request_ts=last, as_of_ts=times)) == nowhere
+    before = pa.array(np.ones(LATE.requests, np.int64))
+    assert check(lake, pointers_of(lake, request_ts=last, as_of_ts=live, lake_version=before)) == (
+        nowhere
+    )
+    one = pa.chunked_array([early.slice(0, 1).combine_chunks(), last[1:]])  # one of them is enough
+    served = check(lake, pointers_of(lake, request_ts=one, as_of_ts=live))
+    assert served.count(True) in (BUCKETS, BUCKETS - 1)
+
+
+def test_strangers_and_users_without_a_prefix_are_served_too(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake", buckets=BUCKETS)
+    old = pa.concat_tables(delivery.read_all() for delivery in LATE.appends(1))
+    lake.append(old)
+    last = pc.max(old.column(names.ARRIVAL_TS)).as_py()
+    users = old.column(names.USER_ID)[:3].to_pylist()
+    fresh = old.slice(0, 30)
+    strangers = pa.array(np.arange(30) % 6 + 10**9)
+    for name, values in (
+        (names.USER_ID, strangers),
+        (names.EVENT_TS, pa.array([last] * 30, TIME)),
+        (names.ARRIVAL_TS, pa.array([last] * 30, TIME)),
+    ):
+        fresh = fresh.set_column(fresh.schema.get_field_index(name), name, values)
+    lake.append(fresh)
+    lake.seal()
+    lake.compact()
+    asked = [*range(10**9, 10**9 + 9), *users]
+    rows = len(asked)
+    later = pa.array([pc.add(pa.scalar(last, TIME), pa.scalar(1, pa.duration("us")))] * rows, TIME)
+    table = pa.table(
+        {
+            names.USER_ID: pa.array(asked),
+            names.REQUEST_TS: later,
+            names.AS_OF_TS: pa.nulls(rows, TIME),
+            names.LAKE_VERSION: pa.array([1] * rows),
+        }
+    )
+    assert check(lake, table) == [True] * BUCKETS
+
+
+def test_only_the_newest_band_is_read_to_prove_a_recent_request(tmp_path: Path) -> None:
+    lake = filled(tmp_path / "lake")
+    last = newest(lake)
+    for path in Path(lake.path, "uih").glob("*.parquet"):
+        band = Prefixes.of_file(str(path))
+        assert band is not None
+        metadata = pq.read_metadata(path)
+        stops = np.cumsum([metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)])
+        older = np.flatnonzero(stops <= band.newest).tolist()
+        assert len(older) > 1
+        for column in (names.EVENT_TS, names.FINGERPRINT, names.DELAY):
+            wreck(path, column, older)
+    lake = Lake.open(lake.path)
+    pointers = pointers_of(lake, request_ts=last, as_of_ts=last)
+    for resolver, _, bucket, some in by_bucket(lake, pointers):
+        assert resolver.point(some, bucket).num_rows == some.num_rows > 0
+        with pytest.raises(CorruptionError, match="is altered"):
+            resolver.prove(some, bucket)
+
+
+def test_verify_finds_sums_that_are_not_those_of_the_events(tmp_path: Path) -> None:
+    lake = filled(tmp_path / "lake")
+    assert lake.verify().passed
+    store = Store.open(lake.path)
+    file = store.uih.files()[0]
+    path = store.uih.path(file)
+    events, band = pq.read_table(path).combine_chunks(), Prefixes.of_file(path)
+    assert band is not None
+    notes = {prefixes.KEY: replace(band, digest=band.digest + 1).encoded()}
+    partition = dict(file.partition)
+    store.uih.commit([parquet.write(store.uih.root, events, partition, None, notes)], [file])
+    report = Lake.open(lake.path).verify()
+    assert [each.name for each in report.checks if each.failed] == ["prefixes"]
+
+
+def test_nothing_of_a_forgotten_user_stays_in_a_footer(tmp_path: Path) -> None:
+    lake = filled(tmp_path / "lake")
+    gone = LATE.requests_table().column(names.USER_ID)[0].as_py()
+
+    def holders() -> int:
+        snapshot = Snapshot.of(Store.open(lake.path))
+        found = [snapshot.prefixes(bucket) for bucket in range(BUCKETS)]
+        return sum(gone in band.users.to_pylist() for band in found if band is not None)
+
+    assert holders() == 1
+    lake.forget([gone])
+    assert holders() == 0
+    last = newest(lake)
+    assert check(lake, pointers_of(lake, request_ts=last, as_of_ts=last)) == [True] * BUCKETS
+
+
+def test_what_retention_hides_is_in_no_sum(tmp_path: Path) -> None:
+    lake = filled(tmp_path / "lake")
+    last, live = newest(lake), pa.nulls(LATE.requests, TIME)
+    (cutoff,) = lake.sql("SELECT quantile_cont(event_ts, 0.4) FROM events").fetchall()[0]
+    lake.retain(days=1, now=cutoff + timedelta(days=1))
+    assert check(lake, pointers_of(lake, request_ts=last, as_of_ts=live)) == [True] * BUCKETS

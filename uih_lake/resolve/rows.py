@@ -1,0 +1,120 @@
+"""Rows by user and time, and where pointers end in them: their ranges and proofs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from uih_lake import names, schema
+from uih_lake.lake.digest import running_digest
+from uih_lake.resolve import cut
+from uih_lake.resolve.cut import Ends, Keys
+from uih_lake.resolve.ends import ends
+from uih_lake.resolve.plan import Bounds
+from uih_lake.resolve.ranges import Int64, Ranges
+from uih_lake.schema import UNBOUNDED
+from uih_lake.tenant import Group
+
+KEYS = (names.USER_ID, names.EVENT_TS, names.DELAY, names.LAKE_VERSION, names.TIE)
+"""Columns that order events and say who sees them."""
+UNLIMITED = Group(traits=(names.EVENT_TS,))
+"""The group whose sequence is everything that is visible."""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a pointer says of its history, int64, an element per pointer; times in microseconds.
+
+    ``length`` visible events, the sum ``digest`` of their digests as a signed integer, and the
+    times of the first and last, which mean nothing where there is none.
+    """
+
+    length: Int64
+    digest: Int64
+    start_ts: Int64
+    end_ts: Int64
+
+    @property
+    def table(self) -> pa.Table:
+        """Columns ``start_ts``, ``end_ts`` (null where nothing is visible), ``length, digest``."""
+        none = self.length == 0
+
+        def times(values: Int64) -> pa.Array:
+            return pa.array(values, mask=none).view(schema.TIME)
+
+        return pa.table(
+            {
+                names.START_TS: times(self.start_ts),
+                names.END_TS: times(self.end_ts),
+                names.LENGTH: self.length,
+                names.DIGEST: self.digest,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Everything visible to each pointer: its proof, and its rows."""
+
+    proof: Proof
+    ranges: Ranges
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Events by user and time, one chunk per column, and the pointers that end in them.
+
+    ``events`` has :data:`KEYS`, and ``_fingerprint`` where pointers are to be proven.
+    """
+
+    events: pa.Table
+    bounds: Bounds
+    keys: Keys
+    ends: Ends
+
+    @classmethod
+    def of(cls, duck: duckdb.DuckDBPyConnection, events: pa.Table, pointers: pa.Table) -> Rows:
+        """Join ``pointers`` (``user_id, request_ts, as_of_ts, lake_version``) to ``events``."""
+        columns = (names.EVENT_TS, names.DELAY, names.LAKE_VERSION)
+        keys = Keys.of(*(ints(events, name) for name in columns))
+        return cls(events, Bounds.of(pointers), keys, ends(duck, events, pointers))
+
+    def ranges(self, group: Group) -> Ranges:
+        """The rows of one group, per pointer."""
+        bounds = self.bounds
+        since = bounds.request_ts - (group.window_us or UNBOUNDED)
+        before = bounds.request_ts - group.lag_us
+        longest = group.max_len or UNBOUNDED
+        return cut.cut(
+            self.keys, self.ends, before, since, bounds.as_of_ts, bounds.lake_version, longest
+        )
+
+    def whole(self) -> Whole:
+        """Everything visible to each pointer."""
+        ranges = self.ranges(UNLIMITED)
+        keys, sums = self.keys, np.zeros(len(ranges), np.uint64)
+        totals = running_digest(
+            keys.event_ts,
+            keys.arrival_ts - keys.event_ts,
+            keys.lake_version,
+            ints(self.events, names.TIE),
+            self.events.column(names.FINGERPRINT).to_numpy(),
+        )
+        some = np.flatnonzero(ranges.lengths)
+        first, last = ranges.offsets[some], ranges.offsets[some + 1] - 1
+        times = np.zeros((2, len(ranges)), np.int64)
+        if len(some):
+            sums[some] = np.add.reduceat(totals[ranges.stops] - totals[ranges.starts], first)
+            times[:, some] = keys.event_ts[[ranges.starts[first], ranges.stops[last] - 1]]
+        return Whole(Proof(ranges.lengths, sums.view(np.int64), *times), ranges)
+
+
+def ints(events: pa.Table, name: str) -> Int64:
+    """An int64 or timestamp column as numpy, without a copy."""
+    column = events.column(name)
+    if column.num_chunks == 0:
+        return np.zeros(0, np.int64)
+    return column.chunk(0).view(pa.int64()).to_numpy()  # type: ignore[no-any-return]
