@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uih_lake import hashing, names, schema, session
+from uih_lake import hashing, names, schema
 from uih_lake.errors import SchemaError
 from uih_lake.lake import lease, parquet
-from uih_lake.lake.order import in_order
+from uih_lake.lake.order import moved, places_of
 from uih_lake.lake.store import APPENDED, APPENDED_ROWS, Store
 from uih_lake.lake.tables import File, optimistic
 
@@ -108,8 +108,8 @@ def _chunk(batch: pa.RecordBatch, number: int, buckets: int) -> pa.Table:
     """The stored columns of chunk ``number`` of an append, as the mutable tier orders them."""
     if batch.num_rows > MAX_CHUNK_ROWS:
         raise ValueError(f"a chunk has at most {MAX_CHUNK_ROWS} rows")
-    with session.cursor() as duck:
-        table = in_order(duck, _with_keys(batch, buckets))
+    table = _with_keys(batch, buckets)
+    table = moved(table, places_of(table))
     ties = pa.array(_ties(table) + (number << _TIE_BITS))
     table = table.set_column(table.schema.get_field_index(names.TIE), names.TIE, ties)
     return table.drop_columns([names.LAKE_VERSION])  # it is the partition value

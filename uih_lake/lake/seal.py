@@ -19,7 +19,7 @@ import pyarrow as pa
 from uih_lake import hashing, names, session
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.bands import bands
-from uih_lake.lake.order import places_of
+from uih_lake.lake.order import moved, places_of
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import SEALED, Store
 from uih_lake.lake.tables import File, optimistic
@@ -85,15 +85,14 @@ def _laid_out(
     events = events.combine_chunks()
     buckets = pa.array(hashing.bucket_of(_users(events), snapshot.buckets))
     keyed = events.append_column(names.BUCKET, buckets)
-    places = places_of(duck, keyed)
-    keys = keyed.select([names.BUCKET, names.USER_ID, names.EVENT_TS]).take(places)
+    places = places_of(keyed)
+    keys = moved(keyed.select([names.BUCKET, names.USER_ID, names.EVENT_TS]), places)
     ordered = keys.column(names.BUCKET).to_numpy()
     edges = [0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(ordered)]
     for start, stop in pairwise(edges):
         if start < stop:
             order, cuts = bands(keys.slice(start, stop - start))
-            mine = places.slice(start, stop - start).take(pa.array(order))
-            yield int(ordered[start]), events.take(mine).combine_chunks(), cuts
+            yield int(ordered[start]), moved(events, places[start:stop][order]), cuts
 
 
 def _users(events: pa.Table) -> pa.Array:
