@@ -51,6 +51,7 @@ def write(
             use_dictionary=dictionary,
             column_encoding=encodings,
             write_page_checksum=True,
+            store_schema=False,  # Parquet's own types tell all, and not whether strings came coded
         ) as writer:
             start = 0
             for stop in stops:
@@ -120,7 +121,7 @@ def _encodings(table: pa.Table) -> tuple[list[str], dict[str, str]]:
         kind = field.type
         if pa.types.is_boolean(kind) or pa.types.is_list(kind):
             continue
-        if pa.types.is_string(kind) or _repeats(table, field):
+        if pa.types.is_string(kind) or pa.types.is_dictionary(kind) or _repeats(table, field):
             dictionary.append(field.name)
         elif pa.types.is_floating(kind):
             encodings[field.name] = "BYTE_STREAM_SPLIT"
