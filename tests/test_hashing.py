@@ -194,6 +194,12 @@ def test_a_value_belongs_to_its_column() -> None:
     )
 
 
+@given(st.lists(st.none() | TEXT))
+def test_codes_have_the_fingerprint_of_their_strings(texts: list[str | None]) -> None:
+    plain = pa.array(texts, pa.string())
+    assert fingerprints({"x": plain.dictionary_encode()}) == fingerprints({"x": plain})
+
+
 def test_every_nan_is_one_value() -> None:
     quiet, other = np.array([0x7FF8000000000000, 0xFFF8000000000123], np.uint64).view(np.float64)
     assert fingerprint(x=pa.array([quiet])) == fingerprint(x=pa.array([other]))

@@ -216,7 +216,7 @@ def test_only_the_newest_band_is_read_to_prove_a_recent_request(tmp_path: Path) 
     lake = filled(tmp_path / "lake")
     last = newest(lake)
     for path in Path(lake.path, "uih").glob("*.parquet"):
-        band = Prefixes.of_file(str(path))
+        band = Prefixes.noted(pq.read_metadata(path))
         assert band is not None
         metadata = pq.read_metadata(path)
         stops = np.cumsum([metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)])
@@ -238,7 +238,7 @@ def test_verify_finds_sums_that_are_not_those_of_the_events(tmp_path: Path) -> N
     store = Store.open(lake.path)
     file = store.uih.files()[0]
     path = store.uih.path(file)
-    events, band = pq.read_table(path).combine_chunks(), Prefixes.of_file(path)
+    events, band = pq.read_table(path).combine_chunks(), Prefixes.noted(pq.read_metadata(path))
     assert band is not None
     notes = {prefixes.KEY: replace(band, digest=band.digest + 1).encoded()}
     partition = dict(file.partition)

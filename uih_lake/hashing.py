@@ -19,9 +19,10 @@ specified in the xxHash repository (``doc/xxhash_spec.md``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -38,22 +39,30 @@ _P5 = np.uint64(0x27D4EB2F165667C5)
 _NULL = np.uint64(0x6A09E667F3BCC909)
 
 
-def mix(x: UInt64) -> UInt64:
+# One pass over the memory, where numpy takes one for every operator.
+_each: Callable[[Callable[..., Any]], Callable[..., Any]]
+_each = numba.vectorize(cache=True)  # type: ignore[no-untyped-call]
+
+
+@_each
+def mix(x: Any) -> Any:
     """SplitMix64 finaliser, element by element; a bijection of uint64."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x += np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
-def _rotate(x: UInt64, bits: int) -> UInt64:
-    return (x << np.uint64(bits)) | (x >> np.uint64(64 - bits))
+@_each
+def _rotate(x: Any, bits: Any) -> Any:
+    return (x << bits) | (x >> (np.uint64(64) - bits))
 
 
-def _xxh64_of_words(words: UInt64) -> UInt64:
+@_each
+def _xxh64_of_words(words: Any) -> Any:
     """xxHash64 with seed 0 of each eight-byte little-endian word."""
-    k = _rotate(words * _P2, 31) * _P1
-    h = _rotate((_P5 + np.uint64(8)) ^ k, 27) * _P1 + _P4
+    k = _rotate(words * _P2, np.uint64(31)) * _P1
+    h = _rotate((_P5 + np.uint64(8)) ^ k, np.uint64(27)) * _P1 + _P4
     h = (h ^ (h >> np.uint64(33))) * _P2
     h = (h ^ (h >> np.uint64(29))) * _P3
     return h ^ (h >> np.uint64(32))
@@ -79,26 +88,40 @@ def bucket_of(user_ids: pa.Array, buckets: int) -> npt.NDArray[np.int32]:
 
 
 def _bits(values: pa.Array) -> UInt64:
-    """64 bits per value that depend on the value and not on the width of its type."""
+    """64 bits per value that depend on the value and not on the width of its type.
+
+    Those of a null are any bits.
+    """
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_dictionary(kind):  # a dictionary of strings
         return _xxh64_of_strings(values)
     if pa.types.is_list(kind):
         return _bits_of_lists(values)
     if pa.types.is_floating(kind):
-        floats = _numpy(pc.fill_null(values, 0.0)).astype(np.float64)
+        floats = _bare(values).astype(np.float64)
         floats[np.isnan(floats)] = np.nan  # one bit pattern for every NaN
         return floats.view(np.uint64)
     if pa.types.is_boolean(kind):
-        return _numpy(pc.fill_null(values, False)).astype(np.uint64)
+        return _flags(pc.fill_null(values, False)).astype(np.uint64)
     if pa.types.is_timestamp(kind):
-        values = values.cast(pa.int64())
-    return _numpy(pc.fill_null(values, 0)).astype(np.int64).view(np.uint64)
+        values = values.view(pa.int64())
+    return _bare(values).astype(np.int64).view(np.uint64)
+
+
+def _bare(values: pa.Array) -> npt.NDArray[Any]:
+    """Numbers with whatever lies under the nulls, not copied."""
+    buffers = [None, values.buffers()[1]]
+    return _numpy(pa.Array.from_buffers(values.type, len(values), buffers, offset=values.offset))
 
 
 def _numpy(values: pa.Array) -> npt.NDArray[Any]:
     array: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
     return array
+
+
+def _flags(values: pa.Array) -> npt.NDArray[np.uint8]:
+    flags: npt.NDArray[np.uint8] = values.cast(pa.uint8()).to_numpy()
+    return flags
 
 
 def _bits_of_lists(lists: pa.Array) -> UInt64:
@@ -121,8 +144,12 @@ def fingerprint(names: Iterable[str], columns: Iterable[pa.Array], rows: int) ->
     """16-bit fingerprint of the traits of each event, as int32 in ``[0, 65536)``."""
     total = np.zeros(rows, np.uint64)
     for name, values in zip(names, columns, strict=True):
-        part = mix(_bits(values) + np.uint64(xxhash.xxh64_intdigest(name.encode())))
-        if values.null_count:
-            part[values.is_null().to_numpy(zero_copy_only=False)] = 0
-        total += part
+        salt = np.uint64(xxhash.xxh64_intdigest(name.encode()))
+        _contribute(_bits(values), salt, _flags(values.is_valid()), total)
     return pa.array((mix(total) >> np.uint64(48)).astype(np.int32))
+
+
+@numba.njit(cache=True, nogil=True)
+def _contribute(bits: Any, salt: Any, counts: Any, total: Any) -> None:
+    for row in range(len(total)):
+        total[row] += mix(bits[row] + salt) * np.uint64(counts[row])

@@ -203,7 +203,7 @@ class _Audit:
             self.checks["versions"].found(1, f"{path} has lake versions {oldest} to {newest}")
 
     def _prefixes(self, path: str, events: pa.Table) -> None:
-        known = Prefixes.of_file(path)
+        known = Prefixes.noted(self._selection.snapshot.pages.footer(path))
         if known is not None:
             wrong = Prefixes.of(events, known.newest) != known
             self.checks["prefixes"].looked_at += 1

@@ -14,16 +14,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uih_lake import hashing, names, schema, session
+from uih_lake import hashing, names, schema
 from uih_lake.errors import SchemaError
 from uih_lake.lake import lease, parquet
-from uih_lake.lake.order import in_order
+from uih_lake.lake.order import moved, places_of
 from uih_lake.lake.store import APPENDED, APPENDED_ROWS, Store
 from uih_lake.lake.tables import File, optimistic
 
 KEY_PREFIX = "uih_lake.append:"
 MAX_CHUNK_ROWS = 2**20
 _TIE_BITS = 20  # of a tie; the rest counts chunks
+_MOST_KINDS = 256  # of coded strings; every row group of the file lists them all
 _PENDING = -1
 
 
@@ -108,8 +109,8 @@ def _chunk(batch: pa.RecordBatch, number: int, buckets: int) -> pa.Table:
     """The stored columns of chunk ``number`` of an append, as the mutable tier orders them."""
     if batch.num_rows > MAX_CHUNK_ROWS:
         raise ValueError(f"a chunk has at most {MAX_CHUNK_ROWS} rows")
-    with session.cursor() as duck:
-        table = in_order(duck, _with_keys(batch, buckets))
+    table = _with_keys(batch, buckets)
+    table = moved(table, places_of(table))
     ties = pa.array(_ties(table) + (number << _TIE_BITS))
     table = table.set_column(table.schema.get_field_index(names.TIE), names.TIE, ties)
     return table.drop_columns([names.LAKE_VERSION])  # it is the partition value
@@ -121,7 +122,9 @@ def _with_keys(batch: pa.RecordBatch, buckets: int) -> pa.Table:
     traits = [field.name for field in schema.traits_of(batch.schema)]
     event_ts = batch.column(names.EVENT_TS)
     delay = pc.subtract(batch.column(names.ARRIVAL_TS).cast(pa.int64()), event_ts.cast(pa.int64()))
-    prints = hashing.fingerprint(traits, [batch.column(t) for t in traits], rows)
+    given = [batch.column(trait) for trait in traits]
+    coded = [_coded(values) for values in given]
+    prints = hashing.fingerprint(traits, coded, rows)
     return pa.table(
         {
             names.BUCKET: pa.array(hashing.bucket_of(batch.column(names.USER_ID), buckets)),
@@ -131,9 +134,20 @@ def _with_keys(batch: pa.RecordBatch, buckets: int) -> pa.Table:
             names.LAKE_VERSION: pa.array(np.zeros(rows, np.int64)),
             names.TIE: pa.array(np.arange(rows)),
             names.FINGERPRINT: prints,
-            **{trait: batch.column(trait) for trait in traits},
+            **dict(zip(traits, map(_kept, given, coded), strict=True)),
         }
     )
+
+
+def _coded(values: pa.Array) -> pa.Array:
+    """Strings as codes, of which each kind is hashed once."""
+    return values.dictionary_encode() if pa.types.is_string(values.type) else values
+
+
+def _kept(values: pa.Array, coded: pa.Array) -> pa.Array:
+    """Strings of few kinds stay coded: they are moved and written as numbers are."""
+    many = pa.types.is_dictionary(coded.type) and len(coded.dictionary) > _MOST_KINDS
+    return values if many else coded
 
 
 def _ties(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -55,18 +55,22 @@ class Pages:
         """
         self.check(paths, ())
 
+    def footer(self, path: str) -> pq.FileMetaData:
+        """The footer of one file, checked; raises :class:`CorruptionError`."""
+        self.check_footers([path])
+        with _told(path):
+            return pq.read_metadata(path)
+
     def read(self, path: str, columns: list[str], groups: Sequence[int] | None = None) -> pa.Table:
         """The given columns of one file, checked in passing; on the calling thread alone.
 
         Of all its row groups, or of those that are named. Raises :class:`CorruptionError`.
         """
-        self.check([path], [])
+        self.check_footers([path])
         with _told(path), _open(path) as file:
-            every = range(file.num_row_groups)
-            with _blamed(file, every if groups is None else groups, columns, path):
-                if groups is not None:
-                    return file.read_row_groups(groups, columns=columns, use_threads=False)
-                table = file.read(columns=columns, use_threads=False)
+            if groups is not None:
+                return _decoded(file, groups, columns, path)
+            table = _decoded(file, range(file.num_row_groups), columns, path)
         with _told(path), self._lock:
             self._passed.setdefault(_key(path), set()).update(columns)
         return table
@@ -83,7 +87,10 @@ class Pages:
             with _open(path) as file:
                 names = set(file.schema_arrow.names)
                 left = sorted(names if columns is None else set(columns) & names)
-                _read(file, [name for name in left if name not in passed], path)
+                unread = [name for name in left if name not in passed]
+                if unread:
+                    for group in range(file.num_row_groups):  # one at a time bounds memory
+                        _decoded(file, [group], unread, path, threads=True)
         with self._lock:
             # A column the file does not have passes too: it reads as null.
             self._passed.setdefault(key, set()).update(left if columns is None else columns)
@@ -123,30 +130,24 @@ def _check_footer(path: str) -> None:
         )
 
 
-def _read(file: pq.ParquetFile, columns: list[str], path: str) -> None:
-    """Decode every page of ``columns``, a row group at a time."""
-    if not columns:
-        return
-    for group in range(file.num_row_groups):
-        with _blamed(file, [group], columns, path):
-            file.read_row_group(group, columns=columns)
-
-
-@contextmanager
-def _blamed(
-    file: pq.ParquetFile, groups: Iterable[int], columns: Sequence[str], path: str
-) -> Iterator[None]:
-    """Where reading fails, tell which of the columns it was, and in which row group."""
+def _decoded(
+    file: pq.ParquetFile,
+    groups: Sequence[int],
+    columns: list[str],
+    path: str,
+    threads: bool = False,
+) -> pa.Table:
+    """Every page of ``columns`` in some row groups; the first bad one is told by its column."""
     try:
-        yield
+        return file.read_row_groups(groups, columns=columns, use_threads=threads)
     except (OSError, pa.ArrowException):
         for group in groups:
             for column in columns:
-                _read_chunk(file, group, column, path)
+                _decode_chunk(file, group, column, path)
         raise
 
 
-def _read_chunk(file: pq.ParquetFile, group: int, column: str, path: str) -> None:
+def _decode_chunk(file: pq.ParquetFile, group: int, column: str, path: str) -> None:
     try:
         file.read_row_group(group, columns=[column])
     except (OSError, pa.ArrowException) as error:

@@ -54,6 +54,7 @@ def write(
             path,
             table.schema,
             write_page_checksum=True,
+            store_schema=False,  # Parquet's own types tell all, and not whether strings came coded
             **_forms(table),
         ) as writer:
             start = 0
@@ -133,7 +134,7 @@ def _forms(table: pa.Table) -> dict[str, Any]:
         codecs[f"{name}.list.element" if pa.types.is_list(kind) else name] = "zstd"
         if pa.types.is_timestamp(kind) or name == names.FINGERPRINT:
             encodings[name], codecs[name] = "BYTE_STREAM_SPLIT", "lz4"
-        elif name in (names.USER_ID, names.LAKE_VERSION) or pa.types.is_string(kind):
+        elif name in (names.USER_ID, names.LAKE_VERSION) or _is_text(kind):
             dictionary.append(name)
         elif number and name.startswith("_"):
             encodings[name] = "PLAIN" if name in _ZERO_NEARLY_EVERYWHERE else "DELTA_BINARY_PACKED"
@@ -145,6 +146,10 @@ def _forms(table: pa.Table) -> dict[str, Any]:
             else:
                 encodings[name] = packed
     return {"use_dictionary": dictionary, "column_encoding": encodings, "compression": codecs}
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_dictionary(kind))  # coded strings
 
 
 def _size(table: pa.Table, name: str, encoding: dict[str, str]) -> int:

@@ -107,9 +107,9 @@ class Prefixes:
         return base64.b64encode(sink.getvalue()).decode()
 
     @classmethod
-    def of_file(cls, path: str) -> Prefixes | None:
+    def noted(cls, footer: pq.FileMetaData) -> Prefixes | None:
         """Those in the footer of a file; None where it has none."""
-        found = (pq.read_metadata(path).metadata or {}).get(KEY.encode())
+        found = (footer.metadata or {}).get(KEY.encode())
         return None if found is None else cls.decoded(found)
 
     @classmethod

@@ -12,16 +12,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 
-from uih_lake import hashing, names, session
+from uih_lake import names
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.bands import Run, bands
-from uih_lake.lake.order import places_of
+from uih_lake.lake.order import moved, places_of
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import SEALED, Store
+from uih_lake.lake.stored import stored_events
 from uih_lake.lake.tables import File, optimistic
 
 _PASS_ROWS = 1_000_000
@@ -66,53 +65,41 @@ def tidy(store: Store) -> None:
 
 def _runs(snapshot: Snapshot, progress: Progress) -> Iterator[tuple[int, Run]]:
     """The events of a snapshot, one run per bucket that has any."""
-    with session.cursor() as duck:
-        for first, last in snapshot.passes(_PASS_ROWS):
-            yield from _laid_out(duck, snapshot, first, last)
-            progress(last + 1, snapshot.buckets)
+    for first, last in snapshot.passes(_PASS_ROWS):
+        yield from _laid_out(snapshot, first, last)
+        progress(last + 1, snapshot.buckets)
 
 
-def _laid_out(
-    duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, first: int, last: int
-) -> Iterator[tuple[int, Run]]:
+def _laid_out(snapshot: Snapshot, first: int, last: int) -> Iterator[tuple[int, Run]]:
     """The runs of some buckets, in bands; the pages of the files they come from are checked."""
-    snapshot.check(first, last)
-    events = session.fetch(duck, snapshot.history(first, last)).select(snapshot.stored.names)
-    events = events.combine_chunks()
-    buckets = pa.array(hashing.bucket_of(_users(events), snapshot.buckets))
-    keyed = events.append_column(names.BUCKET, buckets)
-    places = places_of(duck, keyed)
-    keys = keyed.select([names.BUCKET, names.USER_ID, names.EVENT_TS]).take(places)
+    events = stored_events(snapshot, first, last)
+    places = places_of(events)
+    keys = moved(events.select([names.BUCKET, names.USER_ID, names.EVENT_TS]), places)
+    events = events.drop_columns([names.BUCKET])  # it is the partition value
     ordered = keys.column(names.BUCKET).to_numpy()
     edges = [0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(ordered)]
     for start, stop in pairwise(edges):
         if start < stop:
             layout = bands(keys.slice(start, stop - start))
-            mine = places.slice(start, stop - start).take(pa.array(layout.order))
-            yield int(ordered[start]), layout.run(events.take(mine).combine_chunks())
-
-
-def _users(events: pa.Table) -> pa.Array:
-    return events.column(names.USER_ID).combine_chunks()
+            mine = moved(events, places[start:stop][layout.order])
+            yield int(ordered[start]), layout.run(mine)
 
 
 def compact(store: Store, progress: Progress) -> int:
     """Merge the runs of every bucket that has several into one; returns the generation."""
-    with lease.maintenance(store.root), session.cursor() as duck:
+    with lease.maintenance(store.root):
         store.refresh()
         sealed = replace(Snapshot.of(store), recent=(), recent_rows=0)
         scattered = [bucket for bucket, paths in sealed.runs.items() if len(paths) > 1]
         for done, bucket in enumerate(scattered):
-            _compact_bucket(store, duck, sealed, bucket)
+            _compact_bucket(store, sealed, bucket)
             progress(done + 1, len(scattered))
         return store.uih.version
 
 
-def _compact_bucket(
-    store: Store, duck: duckdb.DuckDBPyConnection, snapshot: Snapshot, bucket: int
-) -> None:
+def _compact_bucket(store: Store, snapshot: Snapshot, bucket: int) -> None:
     old = set(snapshot.runs[bucket])
-    ((_, run),) = _laid_out(duck, snapshot, bucket, bucket)
+    ((_, run),) = _laid_out(snapshot, bucket, bucket)
     where = store.uih.root, run.events, {names.BUCKET: bucket}
     new = parquet.write(*where, run.cuts, run.notes)
 

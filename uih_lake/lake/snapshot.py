@@ -125,8 +125,7 @@ class Snapshot:
         Raises :class:`CorruptionError` where its footer is not the one it was written with.
         """
         (path,) = self.runs[bucket]
-        self.pages.check_footers([path])
-        return Prefixes.of_file(path)
+        return Prefixes.noted(self.pages.footer(path))
 
     def row_groups(self, bucket: int, columns: Sequence[str]) -> list[tuple[int, int]] | None:
         """The row groups of a bucket that is one file: the row after each, and its stored bytes.

@@ -1,0 +1,63 @@
+"""The stored events of some buckets as a table, for who writes them down again.
+
+Read through the checking reader alone: SQL decodes a second time what was decoded to check it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from uih_lake import names
+from uih_lake.lake.snapshot import Snapshot
+
+
+def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
+    """The events of the buckets ``first`` to ``last`` (inclusive) with ``_bucket``, in one chunk.
+
+    File after file, each as it lies. Every page is checked as it is read.
+    """
+    schema = snapshot.stored.append(pa.field(names.BUCKET, pa.int32()))
+    parts = [schema.empty_table()]
+    for bucket, paths in snapshot.runs.items():
+        if first <= bucket <= last:
+            read = (snapshot.pages.read(path, snapshot.stored.names) for path in paths)
+            parts += (_conformed(run, schema, {names.BUCKET: bucket}) for run in read)
+    for path, version in snapshot.recent:
+        chunk = _between(snapshot, path, first, last)
+        parts.append(_conformed(chunk, schema, {names.LAKE_VERSION: version}))
+    return pa.concat_tables(parts).combine_chunks()
+
+
+def _between(snapshot: Snapshot, path: str, first: int, last: int) -> pa.Table:
+    """The rows of some buckets in a file of ``recent``, which is sorted by bucket."""
+    groups = _groups(snapshot.pages.footer(path), first, last)
+    rows = snapshot.pages.read(path, [names.BUCKET, *snapshot.stored.names], groups)
+    buckets = rows.column(names.BUCKET).to_numpy()
+    start, stop = np.searchsorted(buckets, [first, last + 1]).tolist()
+    return rows.slice(start, stop - start)
+
+
+def _groups(footer: pq.FileMetaData, first: int, last: int) -> list[int]:
+    """The row groups of a file of ``recent`` that can hold events of some buckets."""
+    place = footer.schema.names.index(names.BUCKET)
+
+    def ends(group: int) -> pq.Statistics:
+        return footer.row_group(group).column(place).statistics
+
+    every = range(footer.num_row_groups)
+    return [group for group in every if ends(group).min <= last and ends(group).max >= first]
+
+
+def _conformed(rows: pa.Table, schema: pa.Schema, constants: dict[str, int]) -> pa.Table:
+    """The columns of ``schema``: those of a file, constant ones, and nulls where it has none."""
+
+    def column(field: pa.Field) -> pa.Array | pa.ChunkedArray:
+        if field.name in constants:
+            return pa.repeat(pa.scalar(constants[field.name], field.type), rows.num_rows)
+        if field.name in rows.column_names:
+            return rows.column(field.name).cast(field.type)
+        return pa.nulls(rows.num_rows, field.type)
+
+    return pa.table([column(field) for field in schema], schema=schema)
