@@ -6,6 +6,8 @@ import os
 import pty
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,25 @@ def test_data_goes_to_stdout_and_messages_to_stderr(lake: Path) -> None:
     said, message = child.communicate()
     assert (child.returncode, said) == (2, "")
     assert "Usage: uihlake sql" in message
+
+
+def test_a_script_ends_without_a_word(tmp_path: Path) -> None:
+    """Engines are kept for the life of a process; what is kept must be let go in time."""
+    script = """
+import sys, uih_lake as uih
+from uih_lake.workload import Workload
+log = Workload(users=20, mean_events=30, max_events=100, requests=40)
+lake = uih.Lake.create(sys.argv[1], buckets=4)
+for delivery in log.appends(1):
+    lake.append(delivery)
+lake.seal()
+lake.log(log.requests_table())
+tenant = uih.Tenant("t", {"g": uih.Group(("item_id",), 4)})
+print(sum(batch.num_rows for batch in lake.materialize(tenant)))
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "lake")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("40\n", "")
 
 
 def test_a_reader_that_goes_away_is_no_error(lake: Path) -> None:

@@ -6,6 +6,7 @@ and never downloads an extension: what a statement means does not depend on wher
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import threading
@@ -53,6 +54,7 @@ def connect(
 
 _kept: dict[tuple[int, int], duckdb.DuckDBPyConnection] = {}
 _keeping = threading.Lock()
+atexit.register(_kept.clear)  # or DuckDB's binding complains at exit of what it still holds
 
 
 def cursor(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
