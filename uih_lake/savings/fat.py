@@ -31,7 +31,7 @@ LEVEL: Final = 9
 """Level of zstd. 12 takes two to three times as long for 1 to 5% less, 15 ten to thirty times."""
 PAGE: Final = 2**24
 """Bytes of a page, which is what a codec sees at once: a whole column of a row group, or nearly."""
-_DICTIONARY, _PLAIN, _COMPACT = "dictionary", "plain", "compact"
+_DICTIONARY, _PLAIN, _COMPACT, _SPLIT = "dictionary", "plain", "compact", "split"
 
 Int64 = npt.NDArray[np.int64]
 
@@ -107,9 +107,8 @@ class Settings:
         zstd finds repetition, and one into 257 is not.
         """
         columns = paths(trial.schema)
-        tried = [
-            cls(LEVEL, PAGE, dict.fromkeys(columns, how)) for how in (_PLAIN, _DICTIONARY, _COMPACT)
-        ]
+        ways = _PLAIN, _DICTIONARY, _COMPACT, _SPLIT
+        tried = [cls(LEVEL, PAGE, dict.fromkeys(columns, how)) for how in ways]
         with ThreadPoolExecutor(2) as pool:
             sizes = [*pool.map(lambda settings: settings.sizes(trial), tried)]
         best = {
@@ -130,11 +129,10 @@ class Settings:
 
     def writer(self, file: Any, schema: pa.Schema) -> pq.ParquetWriter:
         """A writer with these settings."""
-        compact = {
-            path: _compact(kind)
-            for path, kind in paths(schema).items()
-            if self.encodings[path] == _COMPACT and _compact(kind)
+        found = {
+            path: _encoding(kind, self.encodings[path]) for path, kind in paths(schema).items()
         }
+        packed = {path: encoding for path, encoding in found.items() if encoding}
         return pq.ParquetWriter(
             file,
             schema,
@@ -142,7 +140,7 @@ class Settings:
             compression_level=self.level,
             data_page_size=self.page,
             use_dictionary=[p for p, how in self.encodings.items() if how == _DICTIONARY],
-            column_encoding=compact or None,
+            column_encoding=packed or None,
             write_page_checksum=True,
         )
 
@@ -166,13 +164,14 @@ def paths(schema: pa.Schema) -> dict[str, pa.DataType]:
     return found
 
 
-def _compact(kind: pa.DataType) -> str | None:
-    """The encoding that suits a type best, apart from repetition."""
-    if pa.types.is_floating(kind):
+def _encoding(kind: pa.DataType, how: str) -> str | None:
+    """The encoding of a type that packs it, or splits its bytes; None for any other way."""
+    number = pa.types.is_integer(kind) or pa.types.is_timestamp(kind)
+    if how == _SPLIT and (number or pa.types.is_floating(kind)):
         return "BYTE_STREAM_SPLIT"
-    if pa.types.is_integer(kind) or pa.types.is_timestamp(kind):
+    if how == _COMPACT and number:
         return "DELTA_BINARY_PACKED"
-    return "DELTA_BYTE_ARRAY" if pa.types.is_string(kind) else None
+    return "DELTA_BYTE_ARRAY" if how == _COMPACT and pa.types.is_string(kind) else None
 
 
 def tables(
