@@ -1,7 +1,8 @@
 """One consistent view of both tiers, as files and as SQL.
 
 A snapshot takes from ``uih`` what is sealed and from ``recent`` what is newer. Its :meth:`history`
-is the only place where the two tiers become one relation.
+is the only place where the two tiers become one relation in SQL; :mod:`uih_lake.lake.stored` makes
+one table of them for who writes their events down again.
 """
 
 from __future__ import annotations

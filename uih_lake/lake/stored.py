@@ -5,6 +5,9 @@ Read through the checking reader alone: SQL decodes a second time what was decod
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,14 +22,20 @@ def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
     File after file, each as it lies. Every page is checked as it is read.
     """
     schema = snapshot.stored.append(pa.field(names.BUCKET, pa.int32()))
-    parts = [schema.empty_table()]
-    for bucket, paths in snapshot.runs.items():
-        if first <= bucket <= last:
-            read = (snapshot.pages.read(path, snapshot.stored.names) for path in paths)
-            parts += (_conformed(run, schema, {names.BUCKET: bucket}) for run in read)
-    for path, version in snapshot.recent:
-        chunk = _between(snapshot, path, first, last)
-        parts.append(_conformed(chunk, schema, {names.LAKE_VERSION: version}))
+
+    def run(path: str, bucket: int) -> pa.Table:
+        rows = snapshot.pages.read(path, snapshot.stored.names)
+        return _conformed(rows, schema, {names.BUCKET: bucket})
+
+    def chunk(path: str, version: int) -> pa.Table:
+        rows = _between(snapshot, path, first, last)
+        return _conformed(rows, schema, {names.LAKE_VERSION: version})
+
+    mine = [(bucket, paths) for bucket, paths in snapshot.runs.items() if first <= bucket <= last]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        read = [threads.submit(run, path, bucket) for bucket, paths in mine for path in paths]
+        read += [threads.submit(chunk, *file) for file in snapshot.recent]
+    parts = [schema.empty_table(), *(rows.result() for rows in read)]
     return pa.concat_tables(parts).combine_chunks()
 
 

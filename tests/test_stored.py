@@ -1,0 +1,105 @@
+"""Events are read for a seal as SQL reads them, through the reader that checks pages alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from uih_lake import CorruptionError, Lake, session
+from uih_lake.lake import parquet, seal
+from uih_lake.lake.snapshot import Snapshot
+from uih_lake.lake.store import Store
+from uih_lake.lake.stored import stored_events
+
+BUCKETS = 7
+IDS: dict[str, Callable[[int], Any]] = {"integers": int, "strings": lambda row: f"user {row}"}
+
+
+@pytest.fixture(autouse=True)
+def short_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row groups of one bucket or several, as in files of many events."""
+    monkeypatch.setattr(parquet, "_BUCKET_ROWS", 30)
+
+
+def events(number: int, user: Callable[[int], Any], rows: int = 200) -> pa.Table:
+    columns: dict[str, Any] = {
+        "user_id": [user(row * 37 % 50) for row in range(rows)],
+        "event_ts": pa.array(range(rows), pa.timestamp("us", "UTC")),
+        "text": [None if row % 5 == 0 else f"kind {row % 3}" for row in range(rows)],
+        "tags": [None if row % 4 == 0 else list(range(row % 3)) for row in range(rows)],
+    }
+    if number:
+        columns["later"] = [row / 7 for row in range(rows)]
+    return pa.table(columns)
+
+
+def filled(path: Path, user: Callable[[int], Any]) -> Lake:
+    lake = Lake.create(path, buckets=BUCKETS)
+    for number in range(3):
+        lake.append(events(number, user), add_columns=True)
+    return lake
+
+
+def rows_of(table: pa.Table) -> list[str]:
+    return sorted(map(repr, table.to_pylist()))
+
+
+@pytest.mark.parametrize("user", IDS.values(), ids=IDS)
+def test_it_reads_what_sql_reads(tmp_path: Path, user: Callable[[int], Any]) -> None:
+    lake = filled(tmp_path / "lake", user)
+    for _ in range(2):  # unsealed, then sealed and with more
+        snapshot = Snapshot.of(Store.open(lake.path))
+        for first in range(BUCKETS):
+            for last in range(first, BUCKETS):
+                with session.cursor() as duck:
+                    expected = session.fetch(duck, snapshot.history(first, last))
+                found = stored_events(snapshot, first, last)
+                assert found.schema.names == [*snapshot.stored.names, "_bucket"]
+                stored = snapshot.stored.names
+                assert rows_of(found.select(stored)) == rows_of(expected.select(stored))
+        lake.seal()
+        lake.append(events(1, user))
+
+
+def test_passes_that_cut_row_groups_leave_nothing_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seal, "_PASS_ROWS", 1)
+    lake = filled(tmp_path / "lake", int)
+    before = lake.sql("SELECT * FROM events ORDER BY ALL").fetchall()
+    lake.seal()
+    assert lake.sql("SELECT * FROM events ORDER BY ALL").fetchall() == before
+    assert lake.verify().passed
+
+
+def test_a_page_is_checked_by_who_reads_it_and_not_by_memory(tmp_path: Path) -> None:
+    """The process has checked the file once; what it reads later is checked as well."""
+    lake = filled(tmp_path / "lake", int)
+    store = Store.open(lake.path)
+    snapshot = Snapshot.of(store)
+    snapshot.check(0, BUCKETS - 1)
+    path, _ = snapshot.recent[0]
+    _flip(path, "_fingerprint")
+    with pytest.raises(CorruptionError, match=r"column '_fingerprint', row group 0"):
+        seal.seal(store, lambda done, total: None)
+    assert store.uih.files() == []
+
+
+def _flip(path: str, column: str) -> None:
+    """Change a byte in the first page of a column, and leave the file's time as it was."""
+    group, status = pq.read_metadata(path).row_group(0), os.stat(path)
+    chunks = [group.column(place) for place in range(group.num_columns)]
+    (chunk,) = [chunk for chunk in chunks if chunk.path_in_schema == column]
+    with open(path, "r+b") as file:
+        place = chunk.data_page_offset + chunk.total_compressed_size - 1
+        file.seek(place)
+        (byte,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte ^ 1]))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
