@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -55,16 +56,22 @@ class Pages:
         """
         self.check(paths, ())
 
+    def footer(self, path: str) -> pq.FileMetaData:
+        """The footer of one file, checked."""
+        self.check_footers([path])
+        with _told(path):
+            return pq.read_metadata(path)
+
     def read(self, path: str, columns: list[str], groups: Sequence[int] | None = None) -> pa.Table:
         """The given columns of one file, checked in passing; on the calling thread alone.
 
         Of all its row groups, or of those that are named. Raises :class:`CorruptionError`.
         """
-        self.check([path], [])
+        self.check_footers([path])
         with _told(path), _open(path) as file:
             if groups is not None:
-                return file.read_row_groups(groups, columns=columns, use_threads=False)
-            table = file.read(columns=columns, use_threads=False)
+                return _read(file, groups, columns, path)
+            table = _read(file, range(file.num_row_groups), columns, path)
         with _told(path), self._lock:
             self._passed.setdefault(_key(path), set()).update(columns)
         return table
@@ -75,16 +82,19 @@ class Pages:
             passed = self._passed.get(key)
             if passed is None:
                 _check_footer(path)
-                passed = set()
-            elif columns is not None and passed.issuperset(columns):
+                with self._lock:
+                    passed = self._passed.setdefault(key, set())
+            if columns is not None and passed.issuperset(columns):
                 return
             with _open(path) as file:
                 names = set(file.schema_arrow.names)
                 left = sorted(names if columns is None else set(columns) & names)
-                _read(file, [name for name in left if name not in passed], path)
+                new = [name for name in left if name not in passed]
+                for group in range(file.num_row_groups if new else 0):
+                    _read(file, [group], new, path, threads=True)
         with self._lock:
             # A column the file does not have passes too: it reads as null.
-            self._passed.setdefault(key, set()).update(left if columns is None else columns)
+            passed.update(left if columns is None else columns)
 
 
 def _key(path: str) -> tuple[str, int, int]:
@@ -94,7 +104,8 @@ def _key(path: str) -> tuple[str, int, int]:
 
 
 def _open(path: str) -> pq.ParquetFile:
-    return pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+    # Without a buffer ahead, which hands every read to a pool of threads and waits for it.
+    return pq.ParquetFile(path, memory_map=True, page_checksum_verification=True, pre_buffer=False)
 
 
 @contextmanager
@@ -121,17 +132,21 @@ def _check_footer(path: str) -> None:
         )
 
 
-def _read(file: pq.ParquetFile, columns: list[str], path: str) -> None:
-    """Decode every page of ``columns``, a row group at a time."""
-    if not columns:
-        return
-    for group in range(file.num_row_groups):
-        try:
-            file.read_row_group(group, columns=columns)
-        except (OSError, pa.ArrowException):
-            for column in columns:
-                _read_chunk(file, group, column, path)
-            raise
+def _read(
+    file: pq.ParquetFile,
+    groups: Sequence[int],
+    columns: list[str],
+    path: str,
+    *,
+    threads: bool = False,
+) -> pa.Table:
+    """Decode every page of ``columns`` in some row groups."""
+    try:
+        return file.read_row_groups(groups, columns=columns, use_threads=threads)
+    except (OSError, pa.ArrowException):
+        for group, column in product(groups, columns):
+            _read_chunk(file, group, column, path)
+        raise
 
 
 def _read_chunk(file: pq.ParquetFile, group: int, column: str, path: str) -> None:
