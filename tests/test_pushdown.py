@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from uih_lake import CorruptionError, Group, Lake, Tenant, schema
+from uih_lake.lake import parquet
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.resolve.plan import scans
@@ -240,3 +241,38 @@ def test_row_groups_of_other_users_are_not_read(tmp_path: Path, sealed: bool) ->
         last = resolved(Group(["item"]), lake, [USERS - 1])
         with pytest.raises(duckdb.Error):
             duck.sql(last, params=bounds).fetchall()
+
+
+def test_examples_of_other_buckets_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 10)
+    lake = build(tmp_path, 1000, buckets=4)
+    asked(lake, range(USERS))
+    (path,) = Path(lake.path, "examples").glob("*.parquet")
+    with pq.ParquetFile(path) as file:
+        edges = [file.read_row_group(g).column("_bucket") for g in range(file.num_row_groups)]
+    wreck(path, "digest", [g for g, held in enumerate(edges) if 0 not in held.to_pylist()])
+    with connect() as duck:
+        selection = lake._rebuild(Tenant("t", {"g": Group(["item"])})).selection
+        found = selection.asked(duck, 0)
+        assert 0 < found.num_rows < USERS
+        with pytest.raises(CorruptionError, match="digest"):
+            selection.asked(duck, 1)
+
+
+def test_examples_of_every_log_are_read_together_in_order(tmp_path: Path) -> None:
+    """Also those that a column came after, and those that a condition picks."""
+    lake = build(tmp_path, 1000)
+    asked(lake, [7, 3, 5])
+    times = pa.array([10**9] * 4, TIME)
+    lake.log(pa.table({"user_id": [4, 5, 3, 8], "request_ts": times, "tag": list("abcd")}))
+    tenant = Tenant("t", {"g": Group(["item"])}, context=("tag",))
+    with connect() as duck:
+        found = lake._rebuild(tenant).selection.asked(duck, 0)
+        assert found.column("user_id").to_pylist() == [3, 3, 4, 5, 5, 7, 8]
+        assert found.column("tag").to_pylist() == [None, "c", "a", None, "b", None, "d"]
+        assert found.column("tag").num_chunks == 1
+        some = lake._rebuild(tenant, "tag > 'a' AND log_version = 1").selection.asked(duck, 0)
+        assert some.column("user_id").to_pylist() == [3, 5, 8]
+        assert lake._rebuild(tenant, "tag = 'z'").selection.asked(duck, 0).num_rows == 0

@@ -31,6 +31,7 @@ BATCH_VALUES = 4_000_000
 EXAMPLES_AT_ONCE = 500_000
 """Examples read in one go: a few megabytes of keys and pointers, and their context."""
 
+_ROW = "_row"
 _KEYS = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS)
 _POINTER = (names.AS_OF_TS, names.LAKE_VERSION)
 Progress = Callable[[int, int], None]
@@ -85,17 +86,20 @@ class Selection:
         }
 
     def _fetched(self, duck: duckdb.DuckDBPyConnection, first: int, last: int) -> pa.Table:
-        columns = dict.fromkeys([*self.columns, *_POINTER, *PROOF, *PLACE])
-        met = [n for n in self.examples.stored.names if n.lower() in self.where.lower()]
-        self.snapshot.pages.check(self.examples.paths, [names.BUCKET, *columns, *met])
-        statement = sqlfile.fill(
-            "pointers/buckets",
-            examples=self.examples.sql,
-            columns=sqlfile.columns(columns),
-            where=self.where,
-        )
+        columns = list(dict.fromkeys([*self.columns, *_POINTER, *PROOF, *PLACE, names.BUCKET]))
+        met = [n for n in self.examples.public.names if n.lower() in self.where.lower()]
+        named = list(dict.fromkeys([*columns, *met]))
+        found = self.examples.read(self.snapshot.pages, named, first, last)
+        keys = found.select(list(dict.fromkeys([names.BUCKET, *_KEYS, names.LAKE_VERSION, *met])))
+        rows = np.arange(found.num_rows, dtype=np.int32)
+        duck.register("keys", keys.append_column(_ROW, pa.array(rows)))
+        statement = sqlfile.fill("pointers/buckets", where=self.where)
         parameters = {"first": first, "last": last, "newest": self.snapshot.lake_version}
-        return fetch(duck, statement, parameters).combine_chunks()
+        chosen = fetch(duck, statement, parameters).column(_ROW).to_numpy()
+        duck.unregister("keys")
+        if not np.array_equal(chosen, rows):
+            found = found.take(pa.array(chosen)).combine_chunks()
+        return found.select(columns)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
--- Examples of some buckets, in the order they are rebuilt and written.
--- grain: one row per example
--- inputs: {examples}, the stored examples; {where}, a condition on them; {columns}, what to read
+-- Examples of some buckets that meet a condition, in the order they are rebuilt and written.
+-- grain: one row per such example
+-- inputs: keys, a registered table of _row, the keys, lake_version, and what {where} names; {where},
+--   a condition on the examples
 -- parameters: $first and $last, the buckets of the users, inclusive; $newest, newest lake version a
 --   pointer may pin
--- output: {columns}, _bucket
+-- output: _row
 -- order: _bucket, user_id, request_ts, example_id
-SELECT {columns}, _bucket
-FROM ({examples})
+SELECT _row
+FROM keys
 WHERE _bucket BETWEEN $first AND $last AND lake_version <= $newest AND ({where})
 ORDER BY _bucket, user_id, request_ts, example_id;

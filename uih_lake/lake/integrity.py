@@ -81,8 +81,9 @@ class Pages:
             passed = self._passed.get(key)
             if passed is None:
                 _check_footer(path)
-                passed = set()
-            elif columns is not None and passed.issuperset(columns):
+                with self._lock:
+                    passed = self._passed.setdefault(key, set())
+            if columns is not None and passed.issuperset(columns):
                 return
             with _open(path) as file:
                 names = set(file.schema_arrow.names)
@@ -93,7 +94,7 @@ class Pages:
                         _decoded(file, [group], unread, path, threads=True)
         with self._lock:
             # A column the file does not have passes too: it reads as null.
-            self._passed.setdefault(key, set()).update(left if columns is None else columns)
+            passed.update(left if columns is None else columns)
 
 
 def _key(path: str) -> tuple[str, int, int]:
@@ -103,7 +104,8 @@ def _key(path: str) -> tuple[str, int, int]:
 
 
 def _open(path: str) -> pq.ParquetFile:
-    return pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+    # Without a buffer ahead, which hands every read to a pool of threads and waits for it.
+    return pq.ParquetFile(path, memory_map=True, page_checksum_verification=True, pre_buffer=False)
 
 
 @contextmanager

@@ -135,7 +135,7 @@ class Snapshot:
         as they are.
         """
         (path,) = self.runs[bucket]
-        footer = pq.read_metadata(path)
+        footer = self.pages.footer(path)
         if not set(columns) <= set(footer.schema.to_arrow_schema().names):
             return None
         groups = [footer.row_group(number) for number in range(footer.num_row_groups)]

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,11 +46,21 @@ class Raced(Exception):
     """Another writer committed first; the table has been refreshed."""
 
 
+@dataclass
+class _Seen:
+    """What one version of a table has told: Delta looks through all of its log for each answer."""
+
+    version: int
+    counters: dict[str, int | None] = field(default_factory=dict)
+    files: list[File] | None = None
+
+
 class Table:
     """One Delta table, seen at one version until :meth:`refresh`."""
 
     def __init__(self, delta: DeltaTable, root: str) -> None:
         self._delta = delta
+        self._last = _Seen(self.version)
         self.root = root
 
     @classmethod
@@ -103,10 +113,25 @@ class Table:
 
     def counter(self, name: str) -> int | None:
         """The newest value committed for the application transaction ``name``."""
-        return self._delta.transaction_version(name)
+        counters = self._seen.counters
+        if name not in counters:
+            counters[name] = self._delta.transaction_version(name)
+        return counters[name]
 
     def files(self) -> list[File]:
         """The data files of this version."""
+        seen = self._seen
+        if seen.files is None:
+            seen.files = self._listed()
+        return list(seen.files)
+
+    @property
+    def _seen(self) -> _Seen:
+        if self._last.version != self.version:
+            self._last = _Seen(self.version)
+        return self._last
+
+    def _listed(self) -> list[File]:
         actions = pa.table(self._delta.get_add_actions(flatten=True))
         (partition,) = self._delta.metadata().partition_columns
         key = f"partition.{partition}"

@@ -44,7 +44,7 @@ class Chosen:
     def take(self, places: Int64) -> Chosen:
         """The examples at ``places``; buckets nobody needs any more are let go."""
         run = self.run[places]
-        used = np.unique(run)
+        used = np.flatnonzero(np.bincount(run, minlength=len(self.sources)))
         renumbered = np.zeros(len(self.sources), np.int64)
         renumbered[used] = np.arange(len(used))
         return Chosen(

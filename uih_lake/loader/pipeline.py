@@ -50,6 +50,15 @@ class Stage:
         return len(self.opened) == len(self.window.buckets)
 
 
+@dataclass(frozen=True)
+class Job:
+    """Batch ``place`` of a block, to be copied; the ``last`` of its window or not."""
+
+    block: Block
+    place: int
+    last: bool
+
+
 @dataclass
 class Filling:
     """A batch being copied: parts nobody has taken yet, and how many are not done."""
@@ -93,12 +102,12 @@ class Pipeline:
         self._windows = deque(windows)
         self._rest = finish  # whether what is left over is still to be laid out
         self._stages: deque[Stage] = deque()
-        self._jobs: deque[tuple[Block, int]] = deque()
+        self._jobs: deque[Job] = deque()
         self._filling: dict[int, Filling] = {}
         self._starting = 0
         self._ready: dict[int, Made] = {}
         self._started = self._taken = 0
-        self._blocks = self._long = self._typical = 0
+        self._open = self._long = self._typical = 0
         self._laying = False
         self._under_way: set[int] = set()
         self._stopped = False
@@ -180,6 +189,7 @@ class Pipeline:
         try:
             while (task := self._next()) is not None:
                 task(session)
+                del task  # who waits for the next one must not hold on to the memory of this one
         finally:
             with self._changed:
                 self._sessions.remove(session)
@@ -211,23 +221,22 @@ class Pipeline:
         waiting = len(self._filling) + self._starting + len(self._ready)
         room = waiting == 0 or (waiting + 1) * self._typical <= AHEAD_BYTES
         if self._jobs and waiting < self._prefetch and room:
-            (block, place), number = self._jobs.popleft(), self._started
+            job, number = self._jobs.popleft(), self._started
             self._started += 1
             self._starting += 1
-            return partial(self._start, block, place, number)
+            return partial(self._start, job, number)
         return None
 
-    def _start(self, block: Block, place: int, number: int, session: Session) -> None:
+    def _start(self, job: Job, number: int, session: Session) -> None:
         """Lease memory for a batch, and begin to copy."""
-        assembly = Assembly(block, place, self._ring, self._device.on_cpu)
+        assembly = Assembly(job.block, job.place, self._ring, self._device.on_cpu)
         parts = deque(assembly.parts())
-        filling = Filling(number, assembly, parts, len(parts), block.after[place])
+        filling = Filling(number, assembly, parts, len(parts), job.block.after[job.place])
         with self._changed:
             self._typical = max(self._typical, assembly.nbytes)
             self._starting -= 1
             self._filling[number] = filling
-            if place == block.jobs[-1]:
-                self._blocks -= 1
+            self._open -= job.last
             if len(parts) > 1:
                 self._changed.notify_all()
         if parts:
@@ -261,7 +270,7 @@ class Pipeline:
             self._changed.notify_all()
 
     def _laying_out(self) -> Task | None:
-        if self._laying or self._blocks >= WINDOWS_OPEN:
+        if self._laying or self._open >= WINDOWS_OPEN:
             return None
         stage = None
         if self._stages:
@@ -278,19 +287,19 @@ class Pipeline:
 
     def _lay_out(self, stage: Stage | None, session: Session) -> None:
         if stage is None:
-            block = self._planner.rest()
+            blocks = self._planner.rest()
         else:
-            block = self._planner.lay(stage.window, stage.opened)
+            blocks = self._planner.lay(stage.window, stage.opened)
+        batches = [(block, place) for block in blocks for place in block.jobs]
         with self._changed:
             self._laying = False
             self._long -= 1
-            if block is not None and block.jobs:
-                self._blocks += 1
-                self._jobs += [(block, place) for place in block.jobs]
+            self._open += bool(batches)
+            self._jobs += [Job(*batch, last=batch is batches[-1]) for batch in batches]
             self._changed.notify_all()
 
     def _reading(self) -> Task | None:
-        while self._windows and self._blocks + len(self._stages) < WINDOWS_OPEN:
+        while self._windows and self._open + len(self._stages) < WINDOWS_OPEN:
             window = self._windows.popleft()
             self._stages.append(Stage(window, deque(window.buckets)))
         for stage in self._stages:

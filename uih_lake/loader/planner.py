@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,34 +79,52 @@ class Planner:
         """Go on with a recipe whose dictionaries have grown."""
         self._recipe = recipe
 
-    def lay(self, window: Window, opened: dict[int, Opened]) -> Block | None:
-        """The batches that can be cut now that ``window`` is open."""
+    def lay(self, window: Window, opened: dict[int, Opened]) -> list[Block]:
+        """The batches that can be cut now that ``window`` is open, in order.
+
+        Those with examples that were left over are a block of their own, so that the buckets of the
+        windows before are let go with them.
+        """
         fresh = self._chosen(window, opened)
         skip = max(0, self._start - window.first)
         if skip:
             fresh = fresh.take(np.arange(skip, len(fresh)))
-        self._pending = fresh if self._pending is None else self._pending.then(fresh)
-        return self._cut(False)
+        if self._pending is None:
+            self._pending = fresh
+            return self._cut(0, False)
+        old = len(self._pending)
+        self._pending = self._pending.then(fresh)
+        return self._cut(old, False)
 
-    def rest(self) -> Block | None:
+    def rest(self) -> list[Block]:
         """The batches of what is left over when no window is to come."""
-        return None if self._pending is None else self._cut(True)
+        return [] if self._pending is None else self._cut(0, True)
 
-    def _cut(self, last: bool) -> Block | None:
+    def _cut(self, old: int, last: bool) -> list[Block]:
+        """Blocks of what is pending, whose first ``old`` examples were left over."""
         pending = self._pending
         assert pending is not None
         cut = steps(pending.cost, self._recipe.deal, last)
         if not cut:
-            return None
-        mine = [step for number, step in enumerate(cut, self._steps) if self._is_mine(number, step)]
-        first, end = self._first, cut[-1].after
+            return []
+        mixed = bisect_left([0, *(step.after for step in cut[:-1])], old)
+        blocks = [
+            self._block(pending, part, number)
+            for part, number in ((cut[:mixed], self._steps), (cut[mixed:], self._steps + mixed))
+        ]
+        end = cut[-1].after
         self._steps += len(cut)
         self._first += end
         self._pending = pending.take(np.arange(end, len(pending))) if end < len(pending) else None
+        return [block for block in blocks if block is not None]
+
+    def _block(self, pending: Chosen, cut: list[Step], number: int) -> Block | None:
+        """The block of those of some steps, ``number`` and on, that are this process's."""
+        mine = [step for place, step in enumerate(cut, number) if self._is_mine(place, step)]
         if not mine:
             return None
         recipe = self._recipe
-        return lay_out(pending, mine, first, recipe.plan, recipe.shorten, recipe.share)
+        return lay_out(pending, mine, self._first, recipe.plan, recipe.shorten, recipe.share)
 
     def _is_mine(self, number: int, step: Step) -> bool:
         behind = number - self._worker.skip
