@@ -1,6 +1,6 @@
-"""The stored events of some buckets as a table, for who writes them down again.
+"""Stored rows of some buckets as a table, read through the checking reader alone.
 
-Read through the checking reader alone: SQL decodes a second time what was decoded to check it.
+SQL would decode a second time what was decoded to check it.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
 
     def run(path: str, bucket: int) -> pa.Table:
         rows = snapshot.pages.read(path, snapshot.stored.names)
-        return _conformed(rows, schema, {names.BUCKET: bucket})
+        return conformed(rows, schema, {names.BUCKET: bucket})
 
     def chunk(path: str, version: int) -> pa.Table:
         rows = _between(snapshot, path, first, last)
-        return _conformed(rows, schema, {names.LAKE_VERSION: version})
+        return conformed(rows, schema, {names.LAKE_VERSION: version})
 
     mine = [(bucket, paths) for bucket, paths in snapshot.runs.items() if first <= bucket <= last]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
@@ -41,15 +41,15 @@ def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
 
 def _between(snapshot: Snapshot, path: str, first: int, last: int) -> pa.Table:
     """The rows of some buckets in a file of ``recent``, which is sorted by bucket."""
-    groups = _groups(snapshot.pages.footer(path), first, last)
+    groups = holding(snapshot.pages.footer(path), first, last)
     rows = snapshot.pages.read(path, [names.BUCKET, *snapshot.stored.names], groups)
     buckets = rows.column(names.BUCKET).to_numpy()
     start, stop = np.searchsorted(buckets, [first, last + 1]).tolist()
     return rows.slice(start, stop - start)
 
 
-def _groups(footer: pq.FileMetaData, first: int, last: int) -> list[int]:
-    """The row groups of a file of ``recent`` that can hold events of some buckets."""
+def holding(footer: pq.FileMetaData, first: int, last: int) -> list[int]:
+    """The row groups of a file with ``_bucket`` that can hold rows of some buckets."""
     place = footer.schema.names.index(names.BUCKET)
 
     def ends(group: int) -> pq.Statistics:
@@ -59,7 +59,7 @@ def _groups(footer: pq.FileMetaData, first: int, last: int) -> list[int]:
     return [group for group in every if ends(group).min <= last and ends(group).max >= first]
 
 
-def _conformed(rows: pa.Table, schema: pa.Schema, constants: dict[str, int]) -> pa.Table:
+def conformed(rows: pa.Table, schema: pa.Schema, constants: dict[str, int]) -> pa.Table:
     """The columns of ``schema``: those of a file, constant ones, and nulls where it has none."""
 
     def column(field: pa.Field) -> pa.Array | pa.ChunkedArray:

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import InputError
@@ -19,6 +17,7 @@ from uih_lake.lake import lease, parquet
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import LOGGED, Store
+from uih_lake.lake.stored import conformed, holding
 from uih_lake.lake.tables import File, optimistic
 from uih_lake.schema import UNBOUNDED
 from uih_lake.session import cursor, fetch
@@ -71,8 +70,8 @@ class Examples:
             footer = pages.footer(path)
             present = set(footer.schema.to_arrow_schema().names)
             here = [name for name in columns if name in present]
-            part = pages.read(path, here, _holding(footer, first, last))
-            parts.append(_completed(part, wanted, version))
+            part = pages.read(path, here, holding(footer, first, last))
+            parts.append(conformed(part, wanted, {names.LOG_VERSION: version}))
         return pa.concat_tables(parts or [wanted.empty_table()]).combine_chunks()
 
     @property
@@ -87,30 +86,6 @@ class Examples:
             versions=listed(version for _, version in self.files),
         )
         return f"{first}\nUNION ALL BY NAME\n{stored}"
-
-
-def _holding(footer: pq.FileMetaData, first: int, last: int) -> list[int]:
-    """The row groups that may have examples of the buckets ``first`` to ``last``."""
-    place = footer.schema.names.index(names.BUCKET)
-    found = []
-    for number in range(footer.num_row_groups):
-        known = footer.row_group(number).column(place).statistics
-        if known is None or (known.min <= last and first <= known.max):
-            found.append(number)
-    return found
-
-
-def _completed(part: pa.Table, wanted: pa.Schema, version: int) -> pa.Table:
-    """The columns of one file as all files together have them."""
-    constant = pa.array(np.full(part.num_rows, version))
-    part = part.append_column(names.LOG_VERSION, constant)
-    columns = [
-        part.column(field.name)
-        if field.name in part.column_names
-        else pa.nulls(part.num_rows, field.type)
-        for field in wanted
-    ]
-    return pa.table(columns, names=wanted.names).cast(wanted)
 
 
 def _stored(store: Store) -> pa.Schema:
