@@ -27,6 +27,10 @@ from uih_lake.resolve.ranges import touched
 from uih_lake.session import cursor
 
 
+_ASKED = {*names.EXAMPLE_COLUMNS, *names.HIDDEN_EXAMPLE_COLUMNS, "label"} - {names.GENERATION}
+"""Columns of the examples that the loader reads; the tenant travels with a label."""
+
+
 def contestants(bench: Bench, length: int) -> list[Contestant]:
     """The loader as it comes, with shared history laid out once, and in its second epoch and on.
 
@@ -35,7 +39,7 @@ def contestants(bench: Bench, length: int) -> list[Contestant]:
     """
     history, examples = files(bench, names.UIH), files(bench, names.EXAMPLES)
     groups = needed(bench, length)
-    read = column_bytes(history, set(TRAITS), groups) + column_bytes(examples)
+    read = column_bytes(history, set(TRAITS), groups) + column_bytes(examples, _ASKED)
     decoded = column_bytes(history, set(TRAITS), groups, decoded=True)
     paths = (*history, *examples)
     ways: dict[str, Callable[[Bench, int], Iterator[Batch]]] = {
