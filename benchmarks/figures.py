@@ -53,6 +53,7 @@ def of_stages(bench: Bench, lengths: Sequence[int], rounds: int) -> dict[str, An
         "log_pointers_per_s": built["requests"] / built["log_s"],
         "lake_bytes": size_of(bench.lake_path / "uih"),
         "pointer_bytes": size_of(bench.lake_path / "examples"),
+        "pointer_read_bytes": lake.column_bytes(lake.files(bench, "examples"), lake.ASKED),
         "traits_bytes": lake.column_bytes(lake.files(bench, "uih"), set(TRAITS)),
         **resolving(bench, rounds),
         "gather": {str(n): gathering(bench, n, rounds) for n in lengths if n >= 1024},

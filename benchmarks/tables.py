@@ -124,11 +124,11 @@ def tenant_shares(result: Result) -> dict[str, dict[str, float]]:
             continue
         fat = smallest(found, "request")
         row = found["contestants"]["uih loader"]
-        pointers = figures["pointer_bytes"]
+        pointers = figures["pointer_read_bytes"]
         look_up = read_bytes(row) - pointers
         best = found["contestants"][found["best_fat"]]
         shares[name] = {
-            "write": pointers / fat,
+            "write": figures["pointer_bytes"] / fat,
             "read": pointers / fat,
             "look_up": look_up / fat,
             "left": (pointers + look_up) / fat,

@@ -26,8 +26,7 @@ from uih_lake.resolve.plan import scans
 from uih_lake.resolve.ranges import touched
 from uih_lake.session import cursor
 
-
-_ASKED = {*names.EXAMPLE_COLUMNS, *names.HIDDEN_EXAMPLE_COLUMNS, "label"} - {names.GENERATION}
+ASKED = {*names.EXAMPLE_COLUMNS, *names.HIDDEN_EXAMPLE_COLUMNS, "label"} - {names.GENERATION}
 """Columns of the examples that the loader reads; the tenant travels with a label."""
 
 
@@ -39,7 +38,7 @@ def contestants(bench: Bench, length: int) -> list[Contestant]:
     """
     history, examples = files(bench, names.UIH), files(bench, names.EXAMPLES)
     groups = needed(bench, length)
-    read = column_bytes(history, set(TRAITS), groups) + column_bytes(examples, _ASKED)
+    read = column_bytes(history, set(TRAITS), groups) + column_bytes(examples, ASKED)
     decoded = column_bytes(history, set(TRAITS), groups, decoded=True)
     paths = (*history, *examples)
     ways: dict[str, Callable[[Bench, int], Iterator[Batch]]] = {
