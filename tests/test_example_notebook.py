@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -42,7 +43,10 @@ def test_it_runs_from_top_to_bottom(stored: Any, tmp_path: Path) -> None:
     book = nbformat.reads(json.dumps(stored), as_version=4)
     (tmp_path / "here").mkdir()
     place = {"metadata": {"path": str(tmp_path / "here")}}
-    NotebookClient(book, km=kernel, timeout=600, resources=place).execute()
+    try:
+        NotebookClient(book, km=kernel, timeout=600, resources=place).execute()
+    finally:  # the client leaves a kernel that it was given running, and with it what it writes to
+        asyncio.run(kernel.shutdown_kernel(now=True))
     told = printed(book.cells)
     for words in ("Tenant ranker", "Tenant retrieval", "All tenants together", "\nPlan\n"):
         assert words in told

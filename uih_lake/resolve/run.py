@@ -81,15 +81,14 @@ class Resolver:
     ) -> Resolution:
         """Cut every scan of ``plan`` and prove the pointers.
 
-        In a bucket that is one file they are located first, and only what they need is read of the
-        traits. Else, where one of the scans sees every event, the proof comes out of it; or it
-        takes a scan of its own.
+        In a bucket that is one file they are placed first: a scan that takes the newest events
+        reads the row groups that hold them, and only another one is run. Elsewhere, where one of
+        the scans sees every event, the proof comes out of it; or it takes a scan of its own.
         """
-        located = self.locate(plan, pointers, bucket) if last is None else None
-        if located is not None:
-            return Resolution(
-                located.proof, [self._opened(scan, located.ranges, bucket) for scan in plan]
-            )
+        if last is None and self._file(bucket) is not None:
+            pointed = self.point(pointers, bucket)
+            cuts = [self._cut(scan, pointers, pointed, bucket) for scan in plan]
+            return Resolution(pointed, cuts)
         whole = next((scan for scan in plan if scan.sees_everything), EVERYTHING)
         cuts, proof = [], None
         for scan in plan:
@@ -152,8 +151,11 @@ class Resolver:
         found = events.whole()
         return Whole(found.proof, carried(found.ranges, ints(events.events, names.FILE_ROW)))
 
-    def _opened(self, scan: Scan, ranges: dict[str, Ranges], bucket: int) -> Cut:
-        """The row groups that hold the ranges of a scan, and the ranges in their rows."""
+    def _cut(self, scan: Scan, pointers: pa.Table, pointed: pa.Table, bucket: int) -> Cut:
+        """One scan of ``pointers``, of which :meth:`point` gave what is ``pointed``."""
+        ranges = placed(self._snapshot, [scan], pointed, bucket)
+        if ranges is None:
+            return self._run(scan, pointers, bucket, None, ()).cut(scan)
         groups, ranges = needed(self._snapshot, scan, ranges, bucket)
         rows = rows_of(self._snapshot, self._duck, scan, groups, bucket)
         return Cut(rows.combine_chunks(), ranges)
