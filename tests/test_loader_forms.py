@@ -22,7 +22,10 @@ from uih_lake.loader import Jagged, Loader, Nested, Shared
 from uih_lake.loader.deal import Share, steps
 from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.order import Window, shuffled, windows
+from uih_lake.loader.planner import Planner, Worker
+from uih_lake.loader.source import Source
 from uih_lake.resolve.ranges import Ranges, running
+from uih_lake.session import cursor
 
 
 def jagged(lists: list[list[int]]) -> Jagged:
@@ -226,6 +229,25 @@ def test_batches_are_copied_into_memory_that_is_used_again(lake: Lake) -> None:
             pass
     assert loader.meters.batches == 4 * len(loader)
     assert loader._engine.ring.allocations <= 6
+
+
+def test_buckets_of_a_window_are_held_only_by_batches_that_need_them(lake: Lake) -> None:
+    loader = Loader(lake, NUMBERS, 8, open_buckets=1)
+    source = Source(loader._selection, loader._plan, loader.meters)
+    planner = Planner(loader._options.recipe(loader._plan), 0, 0, Worker())
+    batches = mixed = 0
+    with cursor() as duck:
+        for window in loader._windows():
+            opened = {bucket: source.open(duck, bucket) for bucket in window.buckets}
+            blocks = planner.lay(window, opened)
+            old = [block for block in blocks if len(block.sources) > 1]
+            assert old in ([], blocks[:1])
+            assert all(block.jobs == [0] for block in old), "only the first batch mixes windows"
+            mixed += len(old)
+            batches += sum(len(block.jobs) for block in blocks)
+    batches += sum(len(block.jobs) for block in planner.rest())
+    assert batches == len(loader)
+    assert mixed > 0
 
 
 def test_a_kept_batch_stays_as_it_was(lake: Lake) -> None:

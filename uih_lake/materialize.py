@@ -12,9 +12,11 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.gather.lists import lists
+from uih_lake.lake.order import unordered
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import PROOF, Judge
@@ -33,6 +35,7 @@ EXAMPLES_AT_ONCE = 500_000
 
 _ROW = "_row"
 _KEYS = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS)
+_ORDER = (names.BUCKET, names.USER_ID, names.REQUEST_TS, names.EXAMPLE_ID)
 _POINTER = (names.AS_OF_TS, names.LAKE_VERSION)
 Progress = Callable[[int, int], None]
 
@@ -90,16 +93,31 @@ class Selection:
         met = [n for n in self.examples.public.names if n.lower() in self.where.lower()]
         named = list(dict.fromkeys([*columns, *met]))
         found = self.examples.read(self.snapshot.pages, named, first, last)
-        keys = found.select(list(dict.fromkeys([names.BUCKET, *_KEYS, names.LAKE_VERSION, *met])))
-        rows = np.arange(found.num_rows, dtype=np.int32)
-        duck.register("keys", keys.append_column(_ROW, pa.array(rows)))
+        if self.where != "true" or not self._are_as_wanted(found, first, last):
+            keys = list(dict.fromkeys([*_ORDER, names.LAKE_VERSION, *met]))
+            found = found.take(self._wanted(duck, found.select(keys), first, last)).combine_chunks()
+        return found.select(columns)
+
+    def _are_as_wanted(self, found: pa.Table, first: int, last: int) -> bool:
+        """Whether these are all to be taken, in order, as examples of one log mostly are."""
+        if not found.num_rows:
+            return True
+        bucket, version = found.column(names.BUCKET), found.column(names.LAKE_VERSION)
+        inside = first <= pc.min(bucket).as_py() and pc.max(bucket).as_py() <= last
+        known = pc.max(version).as_py() <= self.snapshot.lake_version
+        return inside and known and not unordered(found.column(name).chunk(0) for name in _ORDER)
+
+    def _wanted(
+        self, duck: duckdb.DuckDBPyConnection, keys: pa.Table, first: int, last: int
+    ) -> pa.Array:
+        """The rows to take, in order."""
+        rows = pa.array(np.arange(keys.num_rows, dtype=np.int32))
+        duck.register("keys", keys.append_column(_ROW, rows))
         statement = sqlfile.fill("pointers/buckets", where=self.where)
         parameters = {"first": first, "last": last, "newest": self.snapshot.lake_version}
-        chosen = fetch(duck, statement, parameters).column(_ROW).to_numpy()
+        chosen = fetch(duck, statement, parameters).column(_ROW)
         duck.unregister("keys")
-        if not np.array_equal(chosen, rows):
-            found = found.take(pa.array(chosen)).combine_chunks()
-        return found.select(columns)
+        return chosen.combine_chunks()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from uih_lake import hashing, names, schema, sqlfile
 from uih_lake.errors import CorruptionError
 from uih_lake.lake import bands, heads
 from uih_lake.lake.integrity import Pages
+from uih_lake.lake.order import falls, unordered
 from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
@@ -179,11 +180,11 @@ class _Audit:
         columns = [_plain(events.column(name)) for name in keys]
         disorder = 0
         if keys is _SEALED_ORDER:  # in bands, each in order
-            disorder = max(0, _falls(columns[0]) + 1 - bands.MOST)
+            disorder = max(0, falls(columns[0]) + 1 - bands.MOST)
             by_user = bands.by_user(columns[0])
             if by_user is not None:
                 columns = [column.take(pa.array(by_user)) for column in columns]
-        disorder += _disorder(columns)
+        disorder += unordered(columns)
         self.checks["order"].looked_at += 1
         self.checks["order"].found(disorder, f"{path} is not sorted")
 
@@ -268,24 +269,3 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
     """A column in one piece, strings as strings and not as a dictionary of them."""
     values = _whole(column)
     return values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values
-
-
-def _disorder(columns: Iterable[pa.Array]) -> int:
-    """Rows that do not come strictly after the row before them, by these columns in turn."""
-    after: npt.NDArray[np.bool_] = np.zeros(1, bool)
-    tied: npt.NDArray[np.bool_] = np.ones(1, bool)
-    for column in columns:
-        this, last = column[1:], column[:-1]
-        after = after | (tied & _bools(pc.greater(this, last)))
-        tied = tied & _bools(pc.equal(this, last))
-    return int(np.count_nonzero(~after))
-
-
-def _falls(column: pa.Array) -> int:
-    """Rows that come before the row before them."""
-    return int(np.count_nonzero(_bools(pc.less(column[1:], column[:-1]))))
-
-
-def _bools(values: pa.Array) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = values.to_numpy(zero_copy_only=False)
-    return found

@@ -1,4 +1,4 @@
-"""Sorting events for a file: the keys are sorted, every column is then moved once.
+"""What is in order, and how events get there: keys are sorted, every column is then moved once.
 
 Events come nearly in order: by time as they are appended, file after file as they are sealed. So
 they are dealt out to their users first, each of whom has few pieces that are each in order, and the
@@ -7,6 +7,7 @@ pieces of a user are merged. A sixth of the work of a general sort; half of it o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numba
@@ -123,3 +124,24 @@ def _merge_pairs(rows: Any, out: Any, event_ts: Any, version: Any, tie: Any) -> 
                 b += 1
         pieces, start = pieces + 1, stop
     return pieces
+
+
+def unordered(columns: Iterable[pa.Array]) -> int:
+    """Rows that do not come strictly after the row before them, by these columns in turn."""
+    after: npt.NDArray[np.bool_] = np.zeros(1, bool)
+    tied: npt.NDArray[np.bool_] = np.ones(1, bool)
+    for column in columns:
+        this, last = column[1:], column[:-1]
+        after = after | (tied & _bools(pc.greater(this, last)))
+        tied = tied & _bools(pc.equal(this, last))
+    return int(np.count_nonzero(~after))
+
+
+def falls(column: pa.Array) -> int:
+    """Rows that come before the row before them."""
+    return int(np.count_nonzero(_bools(pc.less(column[1:], column[:-1]))))
+
+
+def _bools(values: pa.Array) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = values.to_numpy(zero_copy_only=False)
+    return found

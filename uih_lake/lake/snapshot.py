@@ -15,7 +15,6 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.lake.integrity import Pages
@@ -138,11 +137,12 @@ class Snapshot:
         footer = self.pages.footer(path)
         if not set(columns) <= set(footer.schema.to_arrow_schema().names):
             return None
+        leaves = (footer.schema.column(number).path for number in range(footer.num_columns))
+        places = [n for n, leaf in enumerate(leaves) if leaf.partition(".")[0] in columns]
         groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
         stops = accumulate(group.num_rows for group in groups)
-        return [
-            (stop, _stored_bytes(group, columns)) for stop, group in zip(stops, groups, strict=True)
-        ]
+        sizes = (sum(group.column(n).total_compressed_size for n in places) for group in groups)
+        return list(zip(stops, sizes, strict=True))
 
     def rows_of(self, bucket: int, columns: Sequence[str], groups: Sequence[int]) -> pa.Table:
         """Public columns of some row groups of a bucket's one file; its pages are checked."""
@@ -190,12 +190,6 @@ class Snapshot:
         step = max(1, self.buckets * rows // max(total, 1))
         for first in range(0, self.buckets, step):
             yield first, min(first + step, self.buckets) - 1
-
-
-def _stored_bytes(group: pq.RowGroupMetaData, columns: Sequence[str]) -> int:
-    chunks = (group.column(number) for number in range(group.num_columns))
-    mine = (chunk for chunk in chunks if chunk.path_in_schema.partition(".")[0] in columns)
-    return sum(chunk.total_compressed_size for chunk in mine)
 
 
 def _user_type(store: Store, otherwise: pa.DataType | None) -> pa.DataType:
