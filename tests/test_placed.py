@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from uih_lake import Group, Lake, Tenant, schema
+from uih_lake import Group, Lake, Loader, Tenant, schema
+from uih_lake.gather.lists import take
 from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
@@ -58,8 +59,6 @@ def compare(path: Path, groups: dict[str, Group] = GROUPS) -> list[bool]:
 
 
 def same_rows(snapshot, duck, plan: list[Scan], cuts, ranges, bucket: int) -> None:  # type: ignore[no-untyped-def]
-    from uih_lake.gather.lists import take
-
     for scan, cut in zip(plan, cuts, strict=True):
         whole = snapshot.whole(duck, bucket, scan.traits).combine_chunks()
         for name, group in scan.groups:
@@ -121,3 +120,49 @@ def test_no_event_visible_is_a_place_too(tmp_path: Path) -> None:
     lake.log(pa.table({"user_id": [1, 1, 1], "request_ts": times}))
     group = {"all": Group(traits=("item_id",), max_len=1)}
     assert compare(tmp_path / "lake", group).count(True) == 1
+
+
+MIXED = {
+    "newest": Group(traits=("item_id",), max_len=7),
+    "clicks": Group(traits=("item_id", "price"), where="action = 'click'", max_len=20),
+    "month": Group(traits=("item_id",), where="action <> 'click'", window="30d"),
+}
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["placed", "placed anew"])
+def test_placed_groups_go_with_groups_that_are_not(lake: Lake, again: bool) -> None:
+    """Rows are counted by the file for the one and by a scan for the other."""
+    requests = LATE.requests_table()
+    if again:
+        lake.log(requests)
+        lake.seal()
+    else:
+        lake.seal()
+        lake.log(requests)
+    tenant = Tenant("t", MIXED)
+    expected = {row["example_id"]: row for row in lake.materialize(tenant).read_all().to_pylist()}
+    rows = 0
+    for batch in Loader(lake, tenant, batch_size=64, device="cpu"):
+        for name, trait in (("newest", "item_id"), ("clicks", "item_id"), ("month", "item_id")):
+            offsets, values = batch[name].offsets.tolist(), batch[name].values[trait].tolist()
+            for place, example in enumerate(batch.example_id.tolist()):
+                mine = values[offsets[place] : offsets[place + 1]]
+                assert mine == expected[example][name][trait]
+        rows += len(batch)
+    assert rows == requests.num_rows
+    store = Store.open(lake.path)
+    snapshot, examples = Snapshot.of(store), Examples.of(store)
+    selection = Selection(
+        snapshot, examples, Judge(Tombstones.of(store), store.retained_from, "keep", Counts())
+    )
+    plan = scans(tenant, schema.public_events(snapshot.stored))
+    with connect() as duck:
+        for bucket in range(BUCKETS):
+            asked = selection.asked(duck, bucket)
+            resolver = Resolver(snapshot, duck)
+            one, other = resolver.cuts(plan, asked, bucket), resolver.resolve(plan, asked, bucket)
+            for mine, theirs in zip(one, other.cuts, strict=True):
+                for name in mine.ranges:
+                    for trait in MIXED[name].traits:
+                        plain = take(mine.column(trait), mine.ranges[name])
+                        assert take(theirs.column(trait), theirs.ranges[name]).equals(plain)

@@ -21,7 +21,7 @@ from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.plan import Plan, statement
 from uih_lake.materialize import Selection
-from uih_lake.resolve.placed import Groups, needed, placed, rows_of
+from uih_lake.resolve.placed import Groups, needed, placed, rows_of, takes_newest
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Int64, Ranges
 from uih_lake.resolve.run import Resolver
@@ -146,20 +146,26 @@ class Source:
         """Ranges per sequence, what proves them, and how to read their rows per scan."""
         snapshot, scans = self.selection.snapshot, self.plan.scans
         # In the file they were cut from, whose pages are proof enough; or in another one.
-        ranges, proof = placed(snapshot, scans, asked, bucket), asked
+        ranges, proof = placed(snapshot, list(filter(takes_newest, scans)), asked, bucket), asked
         located = resolver.locate(scans, asked, bucket) if ranges is None else None
         if located is not None:
             ranges, proof = located.ranges, located.proof
-        if ranges is not None:
-            each = [needed(snapshot, scan, ranges, bucket) for scan in scans]
-            return {n: r for _, mine in each for n, r in mine.items()}, proof, [g for g, _ in each]
-        found = resolver.resolve([replace(scan, traits=()) for scan in scans], asked, bucket)
-        ranges = {name: r for cut in found.cuts for name, r in cut.ranges.items()}
-        reads = [
-            self._statement(resolver, scan, columns, asked, bucket)
-            for scan, columns in zip(scans, self.plan.columns, strict=True)
-        ]
-        return ranges, found.proof, reads
+        keys_only = [replace(scan, traits=()) for scan in scans]
+        if ranges is None:
+            found = resolver.resolve(keys_only, asked, bucket)
+            cuts, proof = found.cuts, found.proof
+        else:
+            cuts = resolver.cuts([s for s in keys_only if not takes_newest(s)], asked, bucket)
+        run = {name: each for cut in cuts for name, each in cut.ranges.items()}
+        reads: list[Read] = []
+        for scan, columns in zip(scans, self.plan.columns, strict=True):
+            if ranges is None or not takes_newest(scan):
+                reads.append(self._statement(resolver, scan, columns, asked, bucket))
+            else:
+                groups, mine = needed(snapshot, scan, ranges, bucket)
+                reads.append(groups)
+                run |= mine
+        return run, proof, reads
 
     def _statement(
         self,

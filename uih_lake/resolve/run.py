@@ -59,7 +59,10 @@ class Resolution:
 
 @dataclass(frozen=True)
 class Located:
-    """Pointers in the one file of their bucket: their proof, and per group the rows of each."""
+    """Pointers in the one file of their bucket: their proof, and the rows of each per group.
+
+    Of the groups that take the newest events; others count rows of their own.
+    """
 
     proof: pa.Table
     ranges: dict[str, Ranges]
@@ -85,10 +88,10 @@ class Resolver:
         reads the row groups that hold them, and only another one is run. Elsewhere, where one of
         the scans sees every event, the proof comes out of it; or it takes a scan of its own.
         """
-        if last is None and self._file(bucket) is not None:
-            pointed = self.point(pointers, bucket)
-            cuts = [self._cut(scan, pointers, pointed, bucket) for scan in plan]
-            return Resolution(pointed, cuts)
+        located = self.locate(plan, pointers, bucket) if last is None else None
+        if located is not None:
+            cuts = [self._cut(scan, pointers, located, bucket) for scan in plan]
+            return Resolution(located.proof, cuts)
         whole = next((scan for scan in plan if scan.sees_everything), EVERYTHING)
         cuts, proof = [], None
         for scan in plan:
@@ -123,16 +126,16 @@ class Resolver:
         return pa.Table.from_arrays(columns, names=[*proof.column_names, *places.column_names])
 
     def locate(self, plan: Sequence[Scan], pointers: pa.Table, bucket: int) -> Located | None:
-        """Prove pointers and place the groups of ``plan`` in the bucket's one file.
+        """Prove pointers, and place those scans of ``plan`` that take the newest events.
 
-        None where the bucket is more than one file, and where a group has a condition, a window or
-        a lag.
+        None where the bucket is not one file.
         """
-        if self._file(bucket) is None or not all(map(takes_newest, plan)):
+        if self._file(bucket) is None:
             return None
         pointed = self.point(pointers, bucket)
-        ranges = placed(self._snapshot, plan, pointed, bucket)
-        return None if ranges is None else Located(pointed, ranges)
+        ranges = placed(self._snapshot, list(filter(takes_newest, plan)), pointed, bucket)
+        assert ranges is not None  # they were placed in this very file
+        return Located(pointed, ranges)
 
     def _file(self, bucket: int) -> int | None:
         """The one file a bucket consists of, where it holds what this snapshot sees, no more."""
@@ -151,12 +154,11 @@ class Resolver:
         found = events.whole()
         return Whole(found.proof, carried(found.ranges, ints(events.events, names.FILE_ROW)))
 
-    def _cut(self, scan: Scan, pointers: pa.Table, pointed: pa.Table, bucket: int) -> Cut:
-        """One scan of ``pointers``, of which :meth:`point` gave what is ``pointed``."""
-        ranges = placed(self._snapshot, [scan], pointed, bucket)
-        if ranges is None:
+    def _cut(self, scan: Scan, pointers: pa.Table, located: Located, bucket: int) -> Cut:
+        """One scan: the row groups of what is located, or else all of it, run."""
+        if not takes_newest(scan):
             return self._run(scan, pointers, bucket, None, ()).cut(scan)
-        groups, ranges = needed(self._snapshot, scan, ranges, bucket)
+        groups, ranges = needed(self._snapshot, scan, located.ranges, bucket)
         rows = rows_of(self._snapshot, self._duck, scan, groups, bucket)
         return Cut(rows.combine_chunks(), ranges)
 
