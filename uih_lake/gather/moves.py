@@ -13,12 +13,16 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from uih_lake.resolve.ranges import Int64, Ranges, running
 
 _kernel = numba.njit(cache=True, nogil=True)
+
+_LINE = 64  # bytes of a cache line, or half of one
+_PREFETCHED = 8  # lines: 11 to 16% of the time of fragments of 2 KB; more of them do not help
 
 
 @dataclass(frozen=True)
@@ -127,12 +131,31 @@ def _move(typing_context, out, source, count):  # type: ignore[no-untyped-def]
     return signature, generate
 
 
+@intrinsic
+def _prefetch(typing_context, address):  # type: ignore[no-untyped-def]
+    """Have the cache line of an address fetched while something else is done."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        pointer, number = cgutils.voidptr_t, ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
+        to_read, keep, data = number(0), number(3), number(1)
+        builder.call(prefetch, [builder.inttoptr(arguments[0], pointer), to_read, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
 @_kernel
 def _copy(addresses, widths, runs, starts, stops, first, last, out):  # type: ignore[no-untyped-def]
     for column in range(len(widths)):
         width = widths[column]
         place = out[column]
         for f in range(first, last):
+            if f + 1 < last:  # a fragment begins where no hardware expects it
+                soon = addresses[column, runs[f + 1]] + starts[f + 1] * width
+                for line in range(_PREFETCHED):
+                    _prefetch(soon + line * _LINE)  # type: ignore[call-arg]
             count = (stops[f] - starts[f]) * width
             source = addresses[column, runs[f]] + starts[f] * width
             _move(place, source, count)  # type: ignore[call-arg]
