@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks import compare, measure, suite, tables, targets
 from benchmarks.field import Limits
+from benchmarks.stages import number
 from benchmarks.workload import Scale
 
 DEFAULT_LENGTHS = (100, 256, 4_096, 10_000, 65_536)
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="measure (the default)")
-    run.add_argument("--events", type=_count, default=2_514_000, help="2.5M (default), 25M, 250M")
+    run.add_argument("--events", type=number, default=2_514_000, help="2.5M (default), 25M, 250M")
     run.add_argument("--lengths", type=_lengths, default=DEFAULT_LENGTHS, help="256,4096 or all")
     run.add_argument("--rounds", type=int, default=5)
     run.add_argument("--seed", type=int, default=0)
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--no-check", action="store_true", help="do not compare what is delivered")
     run.add_argument("--no-alone", action="store_true", help="no processes of their own")
     run.add_argument("--no-extras", action="store_true", help="no Lance, HF, MosaicML, Ray")
-    run.add_argument("--fat-events", type=_count, default=Limits.fat, help="opponents' epoch")
+    run.add_argument("--fat-events", type=number, default=Limits.fat, help="opponents' epoch")
     show = commands.add_parser("show", help="print a run again")
     show.add_argument("file", type=Path)
     show.add_argument("--targets", action="store_true")
@@ -112,18 +113,22 @@ def _show(lines: Iterable[str]) -> None:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text()))
-
-
-def _count(text: str) -> int:
-    """A number such as 25M or 20K."""
-    factors = {"K": 1_000, "M": 1_000_000}
-    factor = factors.get(text[-1:].upper(), 1)
-    return round(float(text[:-1] if factor > 1 else text) * factor)
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{path} is no result of a run: {error}") from error
 
 
 def _lengths(text: str) -> tuple[int, ...]:
-    return ALL_LENGTHS if text == "all" else tuple(int(part) for part in text.split(","))
+    if text == "all":
+        return ALL_LENGTHS
+    try:
+        lengths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        lengths = (0,)
+    if min(lengths) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give lengths from 1 on, as 256,4096, or all")
+    return lengths
 
 
 if __name__ == "__main__":

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
 from uih_lake.resolve.ranges import Int64, Ranges
 
 BLOCK = 64
 """Rows per block of the visibility maxima; the last block of a history holds what came later."""
-
-UInt64 = npt.NDArray[np.uint64]
 
 _kernel = numba.njit(cache=True, nogil=True)
 
