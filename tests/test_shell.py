@@ -72,6 +72,16 @@ class Typist:
         """What a line is answered with."""
         return self.types(f"{statement}\n").partition("\n")[2]
 
+    def interrupts(self) -> None:
+        """Press Ctrl-C while it waits for keys.
+
+        Between showing a prompt and waiting, Python loses an interrupt until the next key.
+        """
+        stop = time.monotonic() + PATIENCE
+        while not self._waits():
+            assert time.monotonic() < stop, "it never waits for keys"
+        self.types(INTERRUPT)
+
     def leaves(self, keys: str) -> int:
         """The exit code after ``keys`` that end it."""
         os.write(self._screen, keys.encode())
@@ -85,6 +95,11 @@ class Typist:
         if self._child.poll() is None:
             self._child.kill()
             self.leaves("")
+
+    def _waits(self) -> bool:
+        """Whether its first thread sleeps, as it does when it waits for keys."""
+        told = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/stat").read_text()
+        return told.rpartition(")")[2].split()[0] == "S"
 
     def _read(self) -> bytes:
         try:
@@ -156,7 +171,7 @@ def test_a_statement_may_take_several_lines_and_be_given_up(shell: Typist) -> No
     shell.types("\n", MORE)
     assert shell.answers("FROM uih;") == "n\n12\n"
     shell.types("SELECT something long\n", MORE)
-    shell.types(INTERRUPT)
+    shell.interrupts()
     assert shell.answers("SELECT 2 AS two;") == "two\n2\n"
 
 
