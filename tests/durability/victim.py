@@ -51,7 +51,7 @@ def _note(journal: int, number: int, what: str) -> None:
 def _load_kernels() -> None:
     """Have the compiled code in memory before the fork; this starts no thread."""
     none = np.zeros(0, np.int64)
-    keys, ends = cut.Keys.of(none, none, none), cut.Ends(none, none, none)
+    keys, ends = cut.Keys.of(none, none, none, none), cut.Ends(none, none, none)
     cut.cut(keys, ends, none, none, none, none, 1)
 
 

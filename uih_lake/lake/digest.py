@@ -39,4 +39,6 @@ def _sum(event_ts, delay, lake_version, tie, fingerprint, totals):  # type: igno
         digest = mix(digest + np.uint64(delay[row]))
         digest = mix(digest + np.uint64(lake_version[row]))
         digest = mix(digest + np.uint64(tie[row]))
-        totals[row + 1] = totals[row] + mix(digest + np.uint64(fingerprint[row]))
+        totals[row + 1] = mix(digest + np.uint64(fingerprint[row]))
+    for row in range(len(event_ts)):  # apart, so that the first loop runs on vectors
+        totals[row + 1] += totals[row]

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -59,15 +60,15 @@ class Pages:
         """The footer of one file, checked; raises :class:`CorruptionError`."""
         self.check_footers([path])
         with _told(path):
-            return pq.read_metadata(path)
+            return _footer(*_key(path))
 
     def read(self, path: str, columns: list[str], groups: Sequence[int] | None = None) -> pa.Table:
         """The given columns of one file, checked in passing; on the calling thread alone.
 
         Of all its row groups, or of those that are named. Raises :class:`CorruptionError`.
         """
-        self.check_footers([path])
-        with _told(path), _open(path) as file:
+        footer = self.footer(path)
+        with _told(path), _open(path, footer) as file:
             if groups is not None:
                 return _decoded(file, groups, columns, path)
             table = _decoded(file, range(file.num_row_groups), columns, path)
@@ -85,7 +86,7 @@ class Pages:
                     passed = self._passed.setdefault(key, set())
             if columns is not None and passed.issuperset(columns):
                 return
-            with _open(path) as file:
+            with _open(path, _footer(*key)) as file:
                 names = set(file.schema_arrow.names)
                 left = sorted(names if columns is None else set(columns) & names)
                 unread = [name for name in left if name not in passed]
@@ -103,9 +104,17 @@ def _key(path: str) -> tuple[str, int, int]:
     return path, status.st_mtime_ns, status.st_size
 
 
-def _open(path: str) -> pq.ParquetFile:
+@lru_cache(maxsize=64)
+def _footer(path: str, time: int, size: int) -> pq.FileMetaData:
+    """The parsed footer of a file, as :func:`_key` tells it; the files in use are few at a time."""
+    return pq.read_metadata(path)
+
+
+def _open(path: str, footer: pq.FileMetaData) -> pq.ParquetFile:
     # Without a buffer ahead, which hands every read to a pool of threads and waits for it.
-    return pq.ParquetFile(path, memory_map=True, page_checksum_verification=True, pre_buffer=False)
+    return pq.ParquetFile(
+        path, metadata=footer, memory_map=True, page_checksum_verification=True, pre_buffer=False
+    )
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """Compiled kernels: from the stripe a pointer ends in to the exact rows that are visible to it.
 
 A window is contiguous unless an invisible event lies inside: one that arrived after the pointer's
-``as_of_ts`` or under a later lake version. The largest arrival time and lake version of each block
-of :data:`BLOCK` rows tell which blocks can hold one; only those are looked at event by event.
+``as_of_ts`` or under a later lake version. The largest arrival time and lake version of a user's
+events up to the end of a block of :data:`BLOCK` rows, and of the block alone, tell where there can
+be one; only such a block is looked at event by event.
 """
 
 from __future__ import annotations
@@ -14,27 +15,34 @@ import numpy as np
 
 from uih_lake.resolve.ranges import Int64, Ranges
 
-BLOCK = 64
+BLOCK = 32
 """Rows per block of the visibility maxima; the last block of a history holds what came later."""
+
+_NONE = np.iinfo(np.int64).min
 
 _kernel = numba.njit(cache=True, nogil=True)
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Key columns of a run in order, int64 each; times in microseconds."""
+    """Key columns of a run in order, int64 each; times in microseconds.
+
+    ``arrivals`` and ``versions`` have two rows and a column per block: the largest arrival time and
+    lake version in the block, and of all events up to its end of the user its last row is of.
+    """
 
     event_ts: Int64
-    arrival_ts: Int64
+    delay: Int64
     lake_version: Int64
-    newest_arrival: Int64
-    newest_version: Int64
+    arrivals: Int64
+    versions: Int64
 
     @classmethod
-    def of(cls, event_ts: Int64, delay: Int64, lake_version: Int64) -> Keys:
-        """Keys with the maxima per block."""
-        arrival = event_ts + delay
-        return cls(event_ts, arrival, lake_version, _maxima(arrival), _maxima(lake_version))
+    def of(cls, event_ts: Int64, delay: Int64, lake_version: Int64, stops: Int64) -> Keys:
+        """Keys with the maxima per block; a user's events end before each of the rows ``stops``."""
+        maxima = np.empty((2, 2, -(-len(event_ts) // BLOCK)), np.int64)
+        _maxima(event_ts, delay, lake_version, stops, *maxima)
+        return cls(event_ts, delay, lake_version, *maxima)
 
 
 @dataclass(frozen=True)
@@ -60,10 +68,10 @@ def cut(
     lengths = np.zeros(len(before), np.int64)
     starts, stops = _walk(
         keys.event_ts,
-        keys.arrival_ts,
+        keys.delay,
         keys.lake_version,
-        keys.newest_arrival,
-        keys.newest_version,
+        keys.arrivals,
+        keys.versions,
         ends.first,
         ends.start,
         ends.stop,
@@ -78,11 +86,32 @@ def cut(
     return Ranges(fragments, starts, stops, lengths)
 
 
-def _maxima(values: Int64) -> Int64:
-    """The largest value of each block."""
-    if len(values) == 0:
-        return values
-    return np.maximum.reduceat(values, np.arange(0, len(values), BLOCK))
+@_kernel
+def _maxima(times, delays, row_versions, stops, arrivals, versions):  # type: ignore[no-untyped-def]
+    """Fill in the maxima of each block, and those so far of the user its last row is of."""
+    arrivals[0], versions[0] = _NONE, _NONE
+    row = 0
+    for stop in stops:
+        newest, version = _NONE, _NONE
+        while row < stop:
+            block = row // BLOCK
+            edge = min((block + 1) * BLOCK, stop)
+            latest, highest = _largest(times[row:edge], delays[row:edge], row_versions[row:edge])
+            row = edge
+            newest, version = max(newest, latest), max(version, highest)
+            arrivals[0, block] = max(arrivals[0, block], latest)
+            versions[0, block] = max(versions[0, block], highest)
+            arrivals[1, block], versions[1, block] = newest, version
+
+
+@_kernel
+def _largest(times, delays, row_versions):  # type: ignore[no-untyped-def]
+    """The largest arrival time and lake version of some rows; whole slices run on vectors."""
+    newest, version = _NONE, _NONE
+    for row in range(len(times)):
+        newest = max(newest, times[row] + delays[row])
+        version = max(version, row_versions[row])
+    return newest, version
 
 
 @_kernel
@@ -99,7 +128,7 @@ def _place(times, low, high, time):  # type: ignore[no-untyped-def]
 
 @_kernel
 def _walk(  # type: ignore[no-untyped-def]
-    times, arrivals, versions, newest_arrival, newest_version,
+    times, delays, row_versions, arrivals, versions,
     first, start, stop, before, since, as_of, pinned, max_len,
     fragments, lengths,
 ):  # fmt: skip
@@ -124,8 +153,14 @@ def _walk(  # type: ignore[no-untyped-def]
                 starts, stops = _grown(starts), _grown(stops)
             block = (place - 1) // BLOCK
             edge = max(block * BLOCK, low)
-            if newest_arrival[block] <= as_of[i] and newest_version[block] <= pinned[i]:
+            whole = place == (block + 1) * BLOCK  # then its maxima so far are of this user
+            if whole and arrivals[1, block] <= as_of[i] and versions[1, block] <= pinned[i]:
+                take = min(place - low, left)
+            elif arrivals[0, block] <= as_of[i] and versions[0, block] <= pinned[i]:
                 take = min(place - edge, left)
+            else:
+                take = 0
+            if take > 0:
                 if open_start != place:
                     stops[slot] = place
                     slot += 1
@@ -136,7 +171,8 @@ def _walk(  # type: ignore[no-untyped-def]
             else:
                 while place > edge and left > 0:
                     place -= 1
-                    if arrivals[place] <= as_of[i] and versions[place] <= pinned[i]:
+                    arrival = times[place] + delays[place]
+                    if arrival <= as_of[i] and row_versions[place] <= pinned[i]:
                         if open_start != place + 1:
                             stops[slot] = place + 1
                             slot += 1

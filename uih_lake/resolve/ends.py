@@ -10,55 +10,63 @@ from __future__ import annotations
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from uih_lake import names, sqlfile
+from uih_lake import names, schema, sqlfile
 from uih_lake.resolve.cut import Ends
+from uih_lake.resolve.ranges import Int64
 from uih_lake.session import fetch
 
-STRIPE = 256
+STRIPE = 512
 """Events per stripe, at most."""
 
 _POINTER = "_pointer"
-_TIE_BITS = 36  # of seq, as in sql/lake/events.sql
 
 
-def ends(duck: duckdb.DuckDBPyConnection, rows: pa.Table, pointers: pa.Table) -> Ends:
-    """The last stripe of ``rows`` that begins before each pointer's ``request_ts``.
+def ends(
+    duck: duckdb.DuckDBPyConnection,
+    users: pa.RunEndEncodedArray,
+    event_ts: Int64,
+    pointers: pa.Table,
+) -> Ends:
+    """The last stripe of a run that begins before each pointer's ``request_ts``.
 
-    ``rows`` is a run in order, one chunk per column, with the key columns; ``pointers`` has
-    ``user_id`` and ``request_ts``.
+    ``users`` and ``event_ts`` are the columns of the run, in order; ``pointers`` has ``user_id``
+    and ``request_ts``.
     """
-    place = pa.array(np.arange(pointers.num_rows))
+    count = pointers.num_rows
+    place = pa.array(np.arange(count))
     asked = pointers.select([names.USER_ID, names.REQUEST_TS]).append_column(_POINTER, place)
-    duck.register("stripes", stripes(rows))
+    duck.register("stripes", stripes(users, event_ts))
     duck.register("pointers", asked)
     found = fetch(duck, sqlfile.statement("resolve/asof"))
-    return Ends(*(pc.fill_null(found.column(n), -1).to_numpy() for n in found.column_names))
+    which = found.column(_POINTER).to_numpy()
+    begun = np.full((3, count), -1)
+    for row, name in zip(begun, ("first", "start", "stop"), strict=True):
+        row[which] = found.column(name).to_numpy()
+    return Ends(*begun)
 
 
-def stripes(rows: pa.Table) -> pa.Table:
-    """The index of a run: one row per stripe.
+def stripes(users: pa.RunEndEncodedArray, event_ts: Int64) -> pa.Table:
+    """The index of a run: one row per stripe, of those of a user that begin at one time the last.
 
-    ``user_id``; ``event_ts`` and ``seq`` of the stripe's first event; ``first``, the row of the
-    user's first event; ``start`` and ``stop``, the rows of the stripe (stop exclusive).
+    ``user_id``; ``event_ts`` of the stripe's first event; ``first``, the row of the user's first
+    event; ``start`` and ``stop``, the rows of the stripe (stop exclusive). No two rows have the
+    same ``user_id`` and ``event_ts``.
     """
-    users = pc.run_end_encode(rows.column(names.USER_ID).combine_chunks(), run_end_type=pa.int64())
     last = users.run_ends.to_numpy()
     first = np.concatenate([np.zeros(1, np.int64), last[:-1]]) if len(last) else last
     counts = -((first - last) // STRIPE)  # rounded up
     user = np.repeat(np.arange(len(last)), counts)
     number = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)
     start = first[user] + number * STRIPE
-    begin = rows.select([names.EVENT_TS, names.LAKE_VERSION, names.TIE]).take(pa.array(start))
-    seq = pc.bit_wise_or(
-        pc.shift_left(begin.column(names.LAKE_VERSION), _TIE_BITS), begin.column(names.TIE)
-    )
+    times = event_ts[start]
+    kept = np.ones(len(start), bool)
+    kept[:-1] = (user[1:] != user[:-1]) | (times[1:] != times[:-1])
+    user, start = user[kept], start[kept]
     return pa.table(
         {
             names.USER_ID: users.values.take(pa.array(user)),
-            names.EVENT_TS: begin.column(names.EVENT_TS),
-            names.SEQ: seq,
+            names.EVENT_TS: pa.array(times[kept]).view(schema.TIME),
             "first": first[user],
             "start": start,
             "stop": np.minimum(start + STRIPE, last[user]),

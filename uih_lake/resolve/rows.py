@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import duckdb
+import numba
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from uih_lake import names, schema
 from uih_lake.lake.digest import running_digest
@@ -36,6 +39,16 @@ class Proof:
     digest: Int64
     start_ts: Int64
     end_ts: Int64
+
+    @classmethod
+    def of(cls, ranges: Ranges, event_ts: Int64, totals: npt.NDArray[np.uint64]) -> Proof:
+        """Of rows with these times and running ``totals`` of their digests."""
+        digest, *times = np.zeros((3, len(ranges)), np.int64)
+        _prove(
+            ranges.offsets, ranges.starts, ranges.stops, event_ts, totals, digest.view(np.uint64),
+            *times,
+        )  # fmt: skip
+        return cls(ranges.lengths, digest, *times)
 
     @property
     def table(self) -> pa.Table:
@@ -78,9 +91,14 @@ class Rows:
     @classmethod
     def of(cls, duck: duckdb.DuckDBPyConnection, events: pa.Table, pointers: pa.Table) -> Rows:
         """Join ``pointers`` (``user_id, request_ts, as_of_ts, lake_version``) to ``events``."""
-        columns = (names.EVENT_TS, names.DELAY, names.LAKE_VERSION)
-        keys = Keys.of(*(ints(events, name) for name in columns))
-        return cls(events, Bounds.of(pointers), keys, ends(duck, events, pointers))
+        times, delay, version = (
+            ints(events, n) for n in (names.EVENT_TS, names.DELAY, names.LAKE_VERSION)
+        )
+        users = pc.run_end_encode(
+            events.column(names.USER_ID).combine_chunks(), run_end_type=pa.int64()
+        )
+        keys = Keys.of(times, delay, version, users.run_ends.to_numpy())
+        return cls(events, Bounds.of(pointers), keys, ends(duck, users, times, pointers))
 
     def ranges(self, group: Group) -> Ranges:
         """The rows of one group, per pointer."""
@@ -94,22 +112,15 @@ class Rows:
 
     def whole(self) -> Whole:
         """Everything visible to each pointer."""
-        ranges = self.ranges(UNLIMITED)
-        keys, sums = self.keys, np.zeros(len(ranges), np.uint64)
+        ranges, keys = self.ranges(UNLIMITED), self.keys
         totals = running_digest(
             keys.event_ts,
-            keys.arrival_ts - keys.event_ts,
+            keys.delay,
             keys.lake_version,
             ints(self.events, names.TIE),
             self.events.column(names.FINGERPRINT).to_numpy(),
         )
-        some = np.flatnonzero(ranges.lengths)
-        first, last = ranges.offsets[some], ranges.offsets[some + 1] - 1
-        times = np.zeros((2, len(ranges)), np.int64)
-        if len(some):
-            sums[some] = np.add.reduceat(totals[ranges.stops] - totals[ranges.starts], first)
-            times[:, some] = keys.event_ts[[ranges.starts[first], ranges.stops[last] - 1]]
-        return Whole(Proof(ranges.lengths, sums.view(np.int64), *times), ranges)
+        return Whole(Proof.of(ranges, keys.event_ts, totals), ranges)
 
 
 def ints(events: pa.Table, name: str) -> Int64:
@@ -118,3 +129,13 @@ def ints(events: pa.Table, name: str) -> Int64:
     if column.num_chunks == 0:
         return np.zeros(0, np.int64)
     return column.chunk(0).view(pa.int64()).to_numpy()  # type: ignore[no-any-return]
+
+
+@numba.njit(cache=True, nogil=True)
+def _prove(offsets, starts, stops, times, totals, digest, first, last):  # type: ignore[no-untyped-def]
+    for i in range(len(digest)):
+        low, high = offsets[i], offsets[i + 1]
+        if low < high:
+            first[i], last[i] = times[starts[low]], times[stops[high - 1] - 1]
+        for fragment in range(low, high):
+            digest[i] += totals[stops[fragment]] - totals[starts[fragment]]
