@@ -17,6 +17,7 @@ from benchmarks.batch import BATCH, TRAITS, Batch, Int64
 from benchmarks.contestants.base import Contestant, ahead
 from benchmarks.contestants.warm import Warm
 from benchmarks.workload import Bench
+from uih_lake.gather.moves import Moves, address, copy
 
 
 def contestants(bench: Bench, length: int, chosen: Int64) -> list[Contestant]:
@@ -26,6 +27,7 @@ def contestants(bench: Bench, length: int, chosen: Int64) -> list[Contestant]:
         "slices, concatenated": concatenated,
         "slices, warm memory": into_warm,
         "slices, numba": compiled,
+        "slices, streamed": streamed,
     }
     size = sum(file.stat().st_size for file in files)
     return [
@@ -89,6 +91,24 @@ def compiled(bench: Bench, length: int, chosen: Int64) -> Iterator[Batch]:
             out = warm.arrays(int(offsets[-1]))
             for name, values in flat.items():
                 slices(values, start, stop, out[name])
+            yield Batch(ids, offsets, out)
+
+    return ahead(batches(), Warm.AHEAD)
+
+
+def streamed(bench: Bench, length: int, chosen: Int64) -> Iterator[Batch]:
+    """The same with the kernel the lake's own loader has."""
+
+    def batches() -> Iterator[Batch]:
+        warm = Warm()
+        flat = [np.asarray(bench.flat[name]) for name in TRAITS]
+        sources = np.array([[address(values)] for values in flat])
+        widths = np.array([values.itemsize for values in flat])
+        for ids, start, stop, offsets in _orders(bench, length, chosen):
+            out = warm.arrays(int(offsets[-1]))
+            moves = Moves.of(np.zeros(len(ids), np.int64), start, stop)
+            places = np.array([address(out[name]) for name in TRAITS])
+            copy(sources, widths, moves, 0, len(moves), places)
             yield Batch(ids, offsets, out)
 
     return ahead(batches(), Warm.AHEAD)
