@@ -181,10 +181,10 @@ def _parts(
     count = max(1, rows * int(widths.sum()) // PART_BYTES)
     marks = begin + rows * np.arange(1, count) // count
     inner = np.searchsorted(moves.places[first : last + 1], marks) + first
-    edges = np.unique(np.concatenate([[first], inner, [last]])).tolist()
     return [
         Part(addresses, widths, moves, edge, end, out + (moves.places[edge] - begin) * widths)
-        for edge, end in pairwise(edges)
+        for edge, end in pairwise([first, *inner.tolist(), last])
+        if edge < end
     ]
 
 
