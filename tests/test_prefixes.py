@@ -269,3 +269,21 @@ def test_what_retention_hides_is_in_no_sum(tmp_path: Path) -> None:
     (cutoff,) = lake.sql("SELECT quantile_cont(event_ts, 0.4) FROM events").fetchall()[0]
     lake.retain(days=1, now=cutoff + timedelta(days=1))
     assert check(lake, pointers_of(lake, request_ts=last, as_of_ts=live)) == [True] * BUCKETS
+
+
+@pytest.mark.parametrize("least", [0, 10**9], ids=["bands", "no bands"])
+def test_events_that_are_hidden_and_not_yet_gone_count_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    """As between the commit of a retention window and that of the files without its events."""
+    monkeypatch.setattr(bands, "LEAST_ROWS", least)
+    lake = filled(tmp_path / "lake")
+    last, live = newest(lake), pa.nulls(LATE.requests, TIME)
+    (cutoff,) = lake.sql("SELECT epoch_us(quantile_cont(event_ts, 0.4)) FROM events").fetchall()[0]
+    pointers = pointers_of(lake, request_ts=last, as_of_ts=live)
+    for resolver, snapshot, bucket, some in by_bucket(lake, pointers):
+        with connect() as duck:
+            hiding = Resolver(replace(snapshot, retained_from=cutoff), duck)
+            pointed, proof = hiding.point(some, bucket), hiding.prove(some, bucket)
+        assert pointed.select(proof.column_names).equals(proof)
+        assert not proof.equals(resolver.prove(some, bucket))

@@ -66,9 +66,7 @@ def test_of_stripes_that_begin_at_one_time_the_last_is_left() -> None:
     st.lists(st.tuples(st.integers(0, 40), st.integers(1, 3 * STRIPE)), max_size=5),
     st.sampled_from([1, STRIPE - 1, STRIPE, 3 * STRIPE]),
 )
-def test_any_run_is_cut_as_plain_python_cuts_it(
-    parts: list[tuple[int, int]], same: int
-) -> None:
+def test_any_run_is_cut_as_plain_python_cuts_it(parts: list[tuple[int, int]], same: int) -> None:
     """``same`` events of a user in a row are of one time."""
     counts = {user: count for user, count in parts}
     users = [user for user in sorted(counts) for _ in range(counts[user])]

@@ -176,12 +176,12 @@ def _settle(typing_context):  # type: ignore[no-untyped-def]
 
 @_kernel
 def _lay(out, source, count):  # type: ignore[no-untyped-def]
-    """Copy ``count`` bytes between two addresses, whole lines of a long fragment past the caches."""
+    """Copy ``count`` bytes; of a long fragment whole lines past the caches."""
     if count >= _STREAMED:
         head = -out % _LINE
         _move(out, source, head)  # type: ignore[call-arg]
         for line in range(out + head, out + count - _LINE + 1, _LINE):
-            _stream(line, source + (line - out))  # type: ignore[call-arg]
+            _stream(line, source + (line - out))
         done = count - (count - head) % _LINE
         out, source, count = out + done, source + done, count - done
     _move(out, source, count)  # type: ignore[call-arg]

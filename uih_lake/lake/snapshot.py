@@ -144,8 +144,13 @@ class Snapshot:
         sizes = (sum(group.column(n).total_compressed_size for n in places) for group in groups)
         return list(zip(stops, sizes, strict=True))
 
-    def rows_of(self, bucket: int, columns: Sequence[str], groups: Sequence[int]) -> pa.Table:
-        """Public columns of some row groups of a bucket's one file; its pages are checked."""
+    def rows_of(
+        self, bucket: int, columns: Sequence[str], groups: Sequence[int] | None = None
+    ) -> pa.Table:
+        """Stored columns of a bucket's one file, in its order; its pages are checked.
+
+        Of all its row groups, or of those that are named.
+        """
         (path,) = self.runs[bucket]
         return self.pages.read(path, list(columns), groups)
 

@@ -14,7 +14,7 @@ from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.plan import Bounds
 from uih_lake.resolve.ranges import Int64, Ranges, running
-from uih_lake.resolve.rows import KEYS, Proof, Rows, Whole
+from uih_lake.resolve.rows import PROVEN, Proof, Rows, Whole
 
 
 def prefixed(
@@ -51,11 +51,10 @@ def _seen(prefixes: Prefixes, whose: Int64, bounds: Bounds) -> npt.NDArray[np.bo
 
 def _newest(snapshot: Snapshot, bucket: int, prefixes: Prefixes) -> pa.Table:
     """The keys of the newest band, by user and time as it is."""
-    columns = [*KEYS, names.FINGERPRINT]
-    stops = [stop for stop, _ in snapshot.row_groups(bucket, columns) or ()]
+    stops = [stop for stop, _ in snapshot.row_groups(bucket, PROVEN) or ()]
     groups = [number for number, stop in enumerate(stops) if stop > prefixes.newest]
     begin = stops[groups[0] - 1] if groups[0] else 0
-    rows = snapshot.rows_of(bucket, columns, groups).slice(prefixes.newest - begin)
+    rows = snapshot.rows_of(bucket, PROVEN, groups).slice(prefixes.newest - begin)
     return rows.combine_chunks()
 
 

@@ -23,6 +23,8 @@ from uih_lake.tenant import Group
 
 KEYS = (names.USER_ID, names.EVENT_TS, names.DELAY, names.LAKE_VERSION, names.TIE)
 """Columns that order events and say who sees them."""
+PROVEN = (*KEYS, names.FINGERPRINT)
+"""Columns that a proof is made of."""
 UNLIMITED = Group(traits=(names.EVENT_TS,))
 """The group whose sequence is everything that is visible."""
 

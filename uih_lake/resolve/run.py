@@ -18,15 +18,16 @@ import pyarrow.compute as pc
 from uih_lake import names, sqlfile
 from uih_lake.lake import bands
 from uih_lake.lake.snapshot import Snapshot
+from uih_lake.resolve.keyed import keyed
 from uih_lake.resolve.placed import needed, nowhere, place, placed, rows_of, takes_newest
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.prefixed import prefixed
 from uih_lake.resolve.ranges import Ranges, carried
-from uih_lake.resolve.rows import KEYS, Rows, Whole, ints
+from uih_lake.resolve.rows import KEYS, Rows, Whole
 from uih_lake.session import fetch
 
 _FEW_USERS = 16  # each is one comparison per row, which more of them cost more than they save
-_HIDDEN = (names.DELAY, names.TIE, names.FINGERPRINT, names.FILE_ROW)
+_HIDDEN = (names.DELAY, names.TIE, names.FINGERPRINT)
 
 EVERYTHING = Scan(None, (), ())
 """The scan that proves a pointer: every event, no trait."""
@@ -147,12 +148,7 @@ class Resolver:
     def _whole(self, pointers: pa.Table, bucket: int) -> Whole:
         """Everything visible to each pointer, in rows of the bucket's one file."""
         found = prefixed(self._snapshot, self._duck, pointers, bucket)
-        if found is not None:
-            return found
-        more = (names.FINGERPRINT, names.FILE_ROW)
-        events = self._run(EVERYTHING, pointers, bucket, None, more).by_user
-        found = events.whole()
-        return Whole(found.proof, carried(found.ranges, ints(events.events, names.FILE_ROW)))
+        return keyed(self._snapshot, self._duck, pointers, bucket) if found is None else found
 
     def _cut(self, scan: Scan, pointers: pa.Table, located: Located, bucket: int) -> Cut:
         """One scan: the row groups of what is located, or else all of it, run."""
@@ -196,11 +192,10 @@ class Resolver:
     ) -> str:
         """The SQL of one scan."""
         in_order = last is None and self._snapshot.is_one_run(bucket)
-        hidden = _HIDDEN if names.FILE_ROW in traits else _HIDDEN[:-1]
         columns = dict.fromkeys([*KEYS, *traits])
         return sqlfile.fill(
             "resolve/scan",
-            events=self._snapshot.events(bucket, bucket if last is None else last, hidden),
+            events=self._snapshot.events(bucket, bucket if last is None else last, _HIDDEN),
             columns=sqlfile.columns(columns),
             where=scan.where or "true",
             users=_users_condition(users),
