@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,6 +31,7 @@ from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import Counts, Judge
 from uih_lake.resolve.ahead import ahead
+from uih_lake.resolve.keyed import keyed
 from uih_lake.resolve.placed import placed
 from uih_lake.resolve.plan import scans
 from uih_lake.resolve.run import Resolver
@@ -41,6 +42,7 @@ _OTHERS = 1_000
 _OTHER_EVENTS = 200
 _HOT_REQUESTS = 2_000
 _MEMORY_LENGTH = 4_096
+_RING = 6  # buffers: as many as the loader keeps with its default of four batches ahead
 
 
 def of_stages(bench: Bench, lengths: Sequence[int], rounds: int) -> dict[str, Any]:
@@ -66,10 +68,11 @@ def of_processes(bench: Bench, cache: Path) -> dict[str, Any]:
 
 
 def resolving(bench: Bench, rounds: int) -> dict[str, float]:
-    """Pointers resolved per second, everything sealed: by the ASOF join, and by their place.
+    """Pointers resolved per second, everything sealed.
 
-    The first checks every digest against what the footers say of older events and what the newest
-    are, read anew; the second rests on the checksums of the pages.
+    By the ASOF join, every digest checked against what the footers say of older events and what the
+    newest are, read anew; the same against every event, as where one pointer of a bucket does not
+    see all older events of its user; and by their place, which rests on the checksums of the pages.
     """
     store = Store.open(str(bench.lake_path))
     snapshot, examples = Snapshot.of(store), Examples.of(store)
@@ -85,10 +88,13 @@ def resolving(bench: Bench, rounds: int) -> dict[str, float]:
                 assert located is not None
                 return some, located.proof
 
-        def join() -> None:
-            for some, proof in ahead(
-                partial(proven, *each) for each in enumerate(asked) if each[1].num_rows
-            ):
+        def from_keys(bucket: int, some: pa.Table) -> tuple[pa.Table, pa.Table]:
+            with cursor(threads=1) as mine:
+                return some, keyed(snapshot, mine, some, bucket).proof.table
+
+        def join(way: Callable[[int, pa.Table], tuple[pa.Table, pa.Table]]) -> None:
+            jobs = (partial(way, *each) for each in enumerate(asked) if each[1].num_rows)
+            for some, proof in ahead(jobs):
                 assert judge.passed(some, proof).all()
 
         def look_up() -> None:
@@ -98,7 +104,8 @@ def resolving(bench: Bench, rounds: int) -> dict[str, float]:
 
         pointers = sum(some.num_rows for some in asked)
         return {
-            "asof_pointers_per_s": pointers / _seconds(join, rounds),
+            "asof_pointers_per_s": pointers / _seconds(partial(join, proven), rounds),
+            "keyed_pointers_per_s": pointers / _seconds(partial(join, from_keys), rounds),
             "placed_pointers_per_s": pointers / _seconds(look_up, rounds),
         }
 
@@ -106,22 +113,28 @@ def resolving(bench: Bench, rounds: int) -> dict[str, float]:
 def gathering(bench: Bench, length: int, rounds: int) -> dict[str, float]:
     """Bytes per second of the gather kernel and of memcpy, alternating; both on all cores.
 
-    The batches are those of the fullest bucket, random examples each; both copy into warm memory.
+    The batches are those of the fullest bucket, random examples each. Both copy into warm memory:
+    into one buffer, part of which is in the cache whenever it is used again, and (``ring_``) into
+    as many in turn as the loader has.
     """
     columns, moves = _bucket(bench, length)
     size = max(int(cut.places[-1]) for cut in moves) * EVENT_BYTES
-    out, source = np.ones(size, np.uint8), np.ones(max(size, _held(columns)), np.uint8)
+    ring = [np.ones(size, np.uint8) for _ in range(_RING)]
+    source = np.ones(max(size, _held(columns)), np.uint8)
     total = sum(int(cut.places[-1]) for cut in moves) * EVENT_BYTES
     threads = len(os.sched_getaffinity(0))
+    found = {}
     with ThreadPoolExecutor(threads) as pool:
-        gather = partial(_gather, columns, moves, out, threads, pool)
-        plain = partial(_memcpy, source, moves, out, threads, pool)
-        pairs = [(_seconds(gather, 1), _seconds(plain, 1)) for _ in range(rounds + 1)][1:]
-    return {
-        "gather_bytes_per_s": total / median(a for a, _ in pairs),
-        "memcpy_bytes_per_s": total / median(b for _, b in pairs),
-        "ratio": median(b / a for a, b in pairs),
-    }
+        for which, outs in (("", ring[:1]), ("ring_", ring)):
+            gather = partial(_gather, columns, moves, outs, threads, pool)
+            plain = partial(_memcpy, source, moves, outs, threads, pool)
+            pairs = [(_seconds(gather, 1), _seconds(plain, 1)) for _ in range(rounds + 1)][1:]
+            found |= {
+                f"{which}gather_bytes_per_s": total / median(a for a, _ in pairs),
+                f"{which}memcpy_bytes_per_s": total / median(b for _, b in pairs),
+                f"{which}ratio": median(b / a for a, b in pairs),
+            }
+    return found
 
 
 def _bucket(bench: Bench, length: int) -> tuple[list[Array], list[Moves]]:
@@ -155,11 +168,15 @@ def _held(columns: list[Array]) -> int:
 
 
 def _gather(
-    columns: list[Array], moves: list[Moves], out: Array, threads: int, pool: ThreadPoolExecutor
+    columns: list[Array],
+    moves: list[Moves],
+    outs: list[Array],
+    threads: int,
+    pool: ThreadPoolExecutor,
 ) -> None:
     addresses = np.array([[address(column)] for column in columns], np.int64)
     widths = np.array([column.itemsize for column in columns], np.int64)
-    for cut in moves:
+    for cut, out in zip(moves, cycle(outs), strict=False):
         rows = int(cut.places[-1])
         begins = address(out) + np.concatenate([[0], np.cumsum(widths * rows)])[:-1]
         edges = np.searchsorted(cut.places, rows * np.arange(threads + 1) // threads)
@@ -174,10 +191,10 @@ def _gather(
 
 
 def _memcpy(
-    source: Array, moves: list[Moves], out: Array, threads: int, pool: ThreadPoolExecutor
+    source: Array, moves: list[Moves], outs: list[Array], threads: int, pool: ThreadPoolExecutor
 ) -> None:
     start = 0
-    for cut in moves:
+    for cut, out in zip(moves, cycle(outs), strict=False):
         size = int(cut.places[-1]) * EVENT_BYTES
         start = 0 if start + size > len(source) else start
         edges = [size * part // threads for part in range(threads + 1)]
