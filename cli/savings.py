@@ -138,14 +138,9 @@ class Source:
 
     @contextmanager
     def opened(self, terminal: Terminal) -> Iterator[str]:
-        """Where the lake is; one made of a raw log is gone afterwards.
-
-        Raises :class:`LakeError` where it has no lake version ``at``.
-        """
+        """Where the lake is; one made of a raw log is gone afterwards."""
         if self.lake is not None:
-            from uih_lake import Lake
-
-            yield str(Lake.open(self.lake, version=self.at).path)
+            yield self.lake
             return
         with TemporaryDirectory(prefix="uihlake-savings-") as place:
             with terminal.progress("reading the logs") as progress:

@@ -13,7 +13,7 @@ import pytest
 from savings_lakes import RANKER, SHORT, demo_lake
 
 from uih_lake import Group, Lake, Tenant
-from uih_lake.errors import InputError, TenantError
+from uih_lake.errors import InputError, LakeError, TenantError
 from uih_lake.savings import Plan, Report, savings
 from uih_lake.savings.tenants import columns_of_union, union
 from uih_lake.savings.text import text
@@ -277,6 +277,9 @@ def test_what_cannot_be_measured_is_refused(lake: Lake, tmp_path: Path) -> None:
         savings(lake.path, [])
     with pytest.raises(TenantError, match="same name"):
         savings(lake.path, [SHORT, SHORT])
+    with pytest.raises(LakeError, match="has no lake version 99"):
+        savings(lake.path, [SHORT], version=99, keep=tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
     with pytest.raises(TenantError, match="nothing_like_it"):
         savings(lake.path, [Tenant(name="x", groups={"g": Group(traits=["nothing_like_it"])})])
     empty = Lake.create(tmp_path / "empty", buckets=2)

@@ -79,15 +79,12 @@ class Lake:
 
     @classmethod
     def open(cls, path: str | Path, *, version: int | None = None) -> Lake:
-        """Open the lake at ``path``, as it stood at lake version ``version`` where one is given."""
+        """Open the lake at ``path``, as it stood at lake version ``version`` where one is given.
+
+        Raises :class:`LakeError` where there is no lake, or no such version of it.
+        """
         store = Store.open(str(path))
-        if version is not None and not 0 <= version <= store.lake_version:
-            raise LakeError(
-                f"the lake at {path} has no lake version {version}",
-                hint=f"its lake versions are 0 to {store.lake_version}"
-                if store.lake_version >= 0
-                else "nothing has been appended to it yet",
-            )
+        store.require(version)
         return cls(store, version)
 
     def __repr__(self) -> str:

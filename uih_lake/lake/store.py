@@ -117,6 +117,16 @@ class Store:
         version = self.recent.counter(APPENDED)
         return -1 if version is None else version
 
+    def require(self, lake_version: int | None) -> None:
+        """Raise :class:`LakeError` where there is no such lake version; None is the newest."""
+        if lake_version is None or 0 <= lake_version <= self.lake_version:
+            return
+        known = f"its lake versions are 0 to {self.lake_version}"
+        raise LakeError(
+            f"the lake at {self.root} has no lake version {lake_version}",
+            hint=known if self.lake_version >= 0 else "nothing has been appended to it yet",
+        )
+
     @property
     def sealed(self) -> int:
         """Lake version up to which the immutable tier holds everything; -1 before any seal."""

@@ -1,8 +1,8 @@
 """Where each pointer's history ends: the ASOF join against an index of stripes.
 
-A stripe is up to :data:`STRIPE` consecutive events of one user. The join
-probes a row per stripe, thousands where the run has millions, and the exact row inside the stripe
-is a binary search in what is read anyway.
+A stripe is up to :data:`STRIPE` consecutive events of one user. The join probes a row per stripe,
+thousands where the run has millions, and the exact row inside the stripe is a binary search in what
+is read anyway.
 """
 
 from __future__ import annotations

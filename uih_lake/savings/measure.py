@@ -63,13 +63,15 @@ def savings(
     By default a seeded sample of the fat rows is written and the rest estimated with 95%
     confidence; ``exact`` writes them all, in both layouts. They go into the directory ``keep``, or
     into a temporary one that is removed. Raises :class:`TenantError` for a tenant that does not
-    fit, :class:`InputError` where there are no examples.
+    fit, :class:`InputError` where there are no examples, :class:`LakeError` where there is no lake
+    or no such ``version`` of it.
     """
     if not tenants:
         raise TenantError("no tenant is given", hint="name at least one")
     if len({tenant.name for tenant in tenants}) < len(tenants):
         raise TenantError("two tenants have the same name", hint="give each its own")
     store = Store.open(str(lake))
+    store.require(version)
     surface = adhoc.Surface.of(store, version, tenants)
     if surface.examples.rows == 0:
         raise InputError(f"the lake at {lake} has no examples", hint="log requests first")

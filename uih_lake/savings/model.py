@@ -170,9 +170,10 @@ def project(plan: Plan, basis: Basis) -> dict[str, Any]:
 def _told(plan: Plan, users: float, mean: float) -> str:
     """What the projection is of, in words."""
     price = "" if plan.price_per_tb is None else f" A TB at rest costs {plan.price_per_tb:,.2f}."
+    like = f"{plan.tenants:,} tenants" if plan.tenants > 1 else "a tenant"
     return (
         f"{users:,.0f} users with {plan.per_day:g} requests a day each for {plan.days:g} days; "
-        f"{plan.tenants:,} tenants like the first one, each of the newest {plan.length:,} events "
+        f"{like} like the first one, each of the newest {plan.length:,} events "
         f"({mean:,.0f} on average, as histories are).{price}"
     )
 
