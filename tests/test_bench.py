@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,20 @@ def test_a_target_that_is_missed_is_said_to_be(result: dict[str, Any]) -> None:
     shown = {target.name: target.line(result)[3] for target in targets.TARGETS}
     assert shown["append + seal"] == "NOT MET"  # 20,000 events are nothing but fixed costs
     assert shown["speed against fat rows, L = 256"] == ""
+
+
+def test_from_slow_storage_the_opponent_is_the_best_of_all_that_were_tried(
+    result: dict[str, Any],
+) -> None:
+    """Not the best of those that are fastest from memory, which are large."""
+    before = targets._on_disk(100)(result)
+    small = copy.deepcopy(result)
+    found = small["lengths"]["100"]
+    found["fat_bytes"]["user zstd-plain"] = 1
+    assert "fat user zstd-plain pyarrow groups" in found["screened_events_per_s"]
+    found["screened_events_per_s"]["fat user zstd-plain pyarrow groups"] = 10**12
+    after = targets._on_disk(100)(small)
+    assert before is not None and after is not None and after < before / 10
 
 
 def test_a_run_is_read_back_on_the_command_line(
