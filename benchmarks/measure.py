@@ -66,10 +66,14 @@ def read(contestant: Contestant, check: bool = False) -> Reading:
 
 
 def alternate(contestants: Sequence[Contestant], rounds: int) -> list[Series]:
-    """All contestants in turn, ``rounds`` times, after one round that does not count."""
+    """All contestants in turn, ``rounds`` times, after one round that does not count.
+
+    Each finds its files in the page cache, whatever the one before it has pushed out.
+    """
     series = [Series(contestant) for contestant in contestants]
     for number in range(rounds + 1):
         for one in series:
+            warm(one.contestant.files)
             reading = read(one.contestant)
             if number:
                 one.readings.append(reading)

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks import figures
 from benchmarks.contestants.base import Contestant
 from benchmarks.field import Field, Limits, draw_up
-from benchmarks.measure import Alone, Series, alone, alternate, machine, ratios, read, warm
+from benchmarks.measure import Alone, Series, alone, alternate, machine, ratios, read
 from benchmarks.workload import Scale, build
 
 Say = Callable[[str], None]
@@ -64,8 +64,6 @@ def one_length(
     field: Field, rounds: int, say: Say, *, check: bool, with_alone: bool
 ) -> dict[str, Any]:
     """Measure the field of one length."""
-    for contestant in field.contestants:
-        warm(contestant.files)
     checked = _checked(field) if check else {}
     quick = [c for c in field.contestants if c.family not in _SLOW]
     slow = [c for c in field.contestants if c.family in _SLOW]
