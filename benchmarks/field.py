@@ -98,7 +98,9 @@ def draw_up(bench: Bench, length: int, bounds: Limits, say: Say, with_extras: bo
     contestants += [_final(bench, length, bounds, choice) for choice in finalists]
     mapped = fatrows.write(bench, length, "user", _ARROW, chosen, bench.root / "fat")
     contestants += arrow.contestants(mapped, "fat user arrow")
-    contestants.append(_fastest(flat.contestants(bench, length, chosen), screened))
+    # All examples, not a sample: an epoch is so short that making its buffers would weigh.
+    everyone = np.arange(len(count))
+    contestants.append(_fastest(flat.contestants(bench, length, everyone), screened))
     contestants += limits.contestants(bench, length)
     few = fatrows.sample(bench, length, bounds.sql)
     few = few if len(few) else np.argsort(count)[:64]
