@@ -88,6 +88,18 @@ def test_a_run_is_read_back_on_the_command_line(
     assert "after / before" in capsys.readouterr().out
 
 
+def test_a_run_of_an_earlier_suite_is_shown_with_the_figures_it_has(
+    result: dict[str, Any],
+) -> None:
+    before = json.loads(json.dumps(result))
+    gather = {"gather_bytes_per_s": 2e9, "memcpy_bytes_per_s": 4e9, "ratio": 0.5}
+    before["figures"]["gather"] = {"1024": gather}
+    del before["figures"]["keyed_pointers_per_s"]
+    shown = "\n".join(tables.all_of(before))
+    assert "gather, L = 1024, one buffer" in shown and "resolve, by place" in shown
+    assert "all keys" not in shown and "a ring" not in shown
+
+
 def test_gathering_is_measured_against_memcpy(bench: Bench) -> None:
     found = gathering(bench, 1024, 1)
     assert found["ratio"] > 0
