@@ -47,7 +47,10 @@ class Keys:
 
 @dataclass(frozen=True)
 class Ends:
-    """Where pointers end in a run, int64 each: the user's first row, and the last stripe's rows."""
+    """Where pointers end in a run, int64 each: the user's first row, and the last stripe's rows.
+
+    -1 where nothing of the user lies before the request.
+    """
 
     first: Int64
     start: Int64
