@@ -30,10 +30,12 @@ from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import Counts, Judge
-from uih_lake.resolve.ahead import ahead
-from uih_lake.resolve.keyed import keyed
+from uih_lake.resolve.ahead import ahead, together
+from uih_lake.resolve.compacted import Asked
+from uih_lake.resolve.keyed import Keyed
 from uih_lake.resolve.placed import placed
 from uih_lake.resolve.plan import scans
+from uih_lake.resolve.rows import Rows
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import cursor
 
@@ -82,20 +84,22 @@ def resolving(bench: Bench, rounds: int) -> dict[str, float]:
     with cursor() as duck:
         asked = [selection.asked(duck, bucket) for bucket in range(snapshot.buckets)]
 
-        def proven(bucket: int, some: pa.Table) -> tuple[pa.Table, pa.Table]:
+        def proven(some: list[Asked]) -> list[pa.Table]:
             with cursor(threads=1) as mine:
-                located = Resolver(snapshot, mine).locate(plan, some, bucket)
-                assert located is not None
-                return some, located.proof
+                located = Resolver(snapshot, mine).locate(plan, some)
+                return [each.proof for each in located if each is not None]
 
-        def from_keys(bucket: int, some: pa.Table) -> tuple[pa.Table, pa.Table]:
+        def from_keys(some: list[Asked]) -> list[pa.Table]:
             with cursor(threads=1) as mine:
-                return some, keyed(snapshot, mine, some, bucket).proof.table
+                read = ((Keyed.read(snapshot, bucket), pointers) for bucket, pointers in some)
+                found = ((each, Rows.of(mine, each.events, pointers)) for each, pointers in read)
+                return [each.whole(rows.whole()).proof.table for each, rows in found]
 
-        def join(way: Callable[[int, pa.Table], tuple[pa.Table, pa.Table]]) -> None:
-            jobs = (partial(way, *each) for each in enumerate(asked) if each[1].num_rows)
-            for some, proof in ahead(jobs):
-                assert judge.passed(some, proof).all()
+        def join(way: Callable[[list[Asked]], list[pa.Table]]) -> None:
+            groups = list(together(each for each in enumerate(asked) if each[1].num_rows))
+            for some, proofs in zip(groups, ahead(partial(way, g) for g in groups), strict=True):
+                for (_, pointers), proof in zip(some, proofs, strict=True):
+                    assert judge.passed(pointers, proof).all()
 
         def look_up() -> None:
             for bucket, some in enumerate(asked):

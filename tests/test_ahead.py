@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from uih_lake.resolve.ahead import AT_ONCE, ahead
+from uih_lake.resolve.ahead import AT_ONCE, TOGETHER, ahead, together
 
 
 def threads() -> list[threading.Thread]:
@@ -51,3 +51,16 @@ def test_later_jobs_run_while_one_is_used_and_not_many_more_than_that() -> None:
 
 def test_no_jobs_no_items() -> None:
     assert list(ahead([])) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, TOGETHER, TOGETHER + 1, 3 * TOGETHER])
+def test_together_are_a_few_in_order_and_no_more_is_asked_for_than_that(count: int) -> None:
+    asked: list[int] = []
+    items = (asked.append(number) or number for number in range(count))
+    groups = []
+    for group in together(items):
+        groups.append(group)
+        assert len(asked) == sum(map(len, groups))
+    assert [number for group in groups for number in group] == list(range(count))
+    assert [len(group) for group in groups[:-1]] == [TOGETHER] * len(groups[:-1])
+    assert not groups or 0 < len(groups[-1]) <= TOGETHER

@@ -62,7 +62,7 @@ def test_a_pointer_cut_from_it_finds_the_same_rows_later(
     now = Snapshot.of(Store.open(str(tmp_path / "lake")))
     plan = scans(Tenant("t", {"g": Group(["item"])}), schema.public_events(now.stored))
     with connect() as duck:
-        pointers = Resolver(overtaken, duck).point(asked(0), 0)
+        (pointers,) = Resolver(overtaken, duck).point([(0, asked(0))])
         ranges = placed(now, plan, pointers, 0)
         if ranges is not None:
             rows = now.whole(duck, 0, ["item"]).column("item").combine_chunks()
@@ -74,7 +74,7 @@ def test_a_snapshot_that_is_not_overtaken_gives_places(overtaken: Snapshot, tmp_
     now = Snapshot.of(Store.open(str(tmp_path / "lake")))
     plan = scans(Tenant("t", {"g": Group(["item"])}), schema.public_events(now.stored))
     with connect() as duck:
-        pointers = Resolver(now, duck).point(asked(1, 0), 0)
+        (pointers,) = Resolver(now, duck).point([(0, asked(1, 0))])
         ranges = placed(now, plan, pointers, 0)
         assert ranges is not None
         rows = now.whole(duck, 0, ["item"]).column("item").combine_chunks()

@@ -24,7 +24,7 @@ from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.resolve.plan import scans
-from uih_lake.resolve.prefixed import prefixed
+from uih_lake.resolve.prefixed import Prefixed
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import connect
 from uih_lake.workload import Workload
@@ -32,6 +32,7 @@ from uih_lake.workload import Workload
 TIME = pa.timestamp("us", "UTC")
 BUCKETS = 3
 LATE = Workload(users=60, mean_events=300, max_events=2000, requests=400, late_share=0.4)
+PROOF = [names.START_TS, names.END_TS, names.LENGTH, names.DIGEST]
 TENANT = Tenant("t", {"short": Group(("item_id",), 5), "long": Group(("item_id", "price"))})
 
 
@@ -127,13 +128,13 @@ def check(lake: Lake, pointers: pa.Table) -> list[bool]:
     plan = scans(TENANT, lake.event_schema)
     served = []
     for resolver, snapshot, bucket, some in by_bucket(lake, pointers):
+        served.append(Prefixed.read(snapshot, some, bucket) is not None)
         with connect() as duck:
-            served.append(prefixed(snapshot, duck, some, bucket) is not None)
             whole = snapshot.whole(duck, bucket, plan[0].traits).combine_chunks()
-        pointed = resolver.point(some, bucket)
+        (pointed,) = resolver.point([(bucket, some)])
         proof = resolver.prove(some, bucket)
         assert pointed.select(proof.column_names).equals(proof)
-        located = resolver.locate(plan, some, bucket)
+        (located,) = resolver.locate(plan, [(bucket, some)])
         assert located is not None and located.proof.equals(pointed)
         (expected,) = resolver.cuts(plan, some, bucket)
         (opened,) = resolver.resolve(plan, some, bucket).cuts
@@ -179,6 +180,40 @@ def test_whoever_does_not_see_a_whole_prefix_is_proven_event_by_event(tmp_path: 
     one = pa.chunked_array([early.slice(0, 1).combine_chunks(), last[1:]])  # one of them is enough
     served = check(lake, pointers_of(lake, request_ts=one, as_of_ts=live))
     assert served.count(True) in (BUCKETS, BUCKETS - 1)
+
+
+def test_buckets_joined_together_find_what_each_finds_alone(tmp_path: Path) -> None:
+    """Whether they are one file or two, and whether prefixes serve or not."""
+    lake = Lake.create(tmp_path / "lake", buckets=8)
+    for delivery in LATE.appends(3):
+        lake.append(delivery)
+    lake.seal()
+    events = next(iter(LATE.appends(1))).read_all()
+    of = hashing.bucket_of(events.column(names.USER_ID).combine_chunks(), 8)
+    lake.append(events.filter(pa.array(of == 1)).slice(0, 50))
+    lake.seal()  # bucket 1 has two files
+    snapshot = Snapshot.of(Store.open(lake.path))
+    pointers, last = pointers_of(lake), newest(lake)
+    mine = hashing.bucket_of(pointers.column(names.USER_ID).combine_chunks(), 8)
+    early = (mine == 2) | (mine == 3)  # and 2 and 3 are asked for what prefixes do not tell
+    (then,) = lake.sql("SELECT quantile_cont(event_ts, 0.3) FROM events").fetchall()[0]
+    times = pc.if_else(pa.array(early), pa.scalar(then, TIME), last)
+    pointers = pointers.set_column(1, names.REQUEST_TS, times)
+    pointers = pointers.set_column(2, names.AS_OF_TS, times)
+    asked = [(b, pointers.filter(pa.array(mine == b)).combine_chunks()) for b in range(8)]
+    files = [b for b in range(8) if snapshot.run(b) is not None]
+    served = [b for b, some in asked if b in files and Prefixed.read(snapshot, some, b) is not None]
+    assert (files, served) == ([0, 2, 3, 4, 5, 6, 7], [0, 4, 5, 6, 7])
+    plan = scans(TENANT, lake.event_schema)
+    with connect() as duck:
+        resolver = Resolver(snapshot, duck)
+        for order in (asked, asked[::-1], asked[:1], asked[1:3], asked[5:6], []):
+            pointed, located = resolver.point(order), resolver.locate(plan, order)
+            for each, table, found in zip(order, pointed, located, strict=True):
+                assert table.equals(resolver.point([each])[0])
+                assert table.select(PROOF).equals(resolver.prove(each[1], each[0]))
+                assert (found is None) == (each[0] == 1)
+                assert found is None or found.proof.equals(table)
 
 
 def test_strangers_and_users_without_a_prefix_are_served_too(tmp_path: Path) -> None:
@@ -227,7 +262,8 @@ def test_only_the_newest_band_is_read_to_prove_a_recent_request(tmp_path: Path) 
     lake = Lake.open(lake.path)
     pointers = pointers_of(lake, request_ts=last, as_of_ts=last)
     for resolver, _, bucket, some in by_bucket(lake, pointers):
-        assert resolver.point(some, bucket).num_rows == some.num_rows > 0
+        (pointed,) = resolver.point([(bucket, some)])
+        assert pointed.num_rows == some.num_rows > 0
         with pytest.raises(CorruptionError, match="is altered"):
             resolver.prove(some, bucket)
 
@@ -284,6 +320,7 @@ def test_events_that_are_hidden_and_not_yet_gone_count_for_nothing(
     for resolver, snapshot, bucket, some in by_bucket(lake, pointers):
         with connect() as duck:
             hiding = Resolver(replace(snapshot, retained_from=cutoff), duck)
-            pointed, proof = hiding.point(some, bucket), hiding.prove(some, bucket)
+            (pointed,) = hiding.point([(bucket, some)])
+            proof = hiding.prove(some, bucket)
         assert pointed.select(proof.column_names).equals(proof)
         assert not proof.equals(resolver.prove(some, bucket))

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uih_lake.lake.stretches import Stretches
 from uih_lake.resolve.ends import STRIPE, stripes
 
 
@@ -29,8 +29,7 @@ def plainly(users: list[Any], times: list[int]) -> list[tuple[Any, ...]]:
 
 
 def found(users: list[Any], times: list[int], kind: pa.DataType) -> list[tuple[Any, ...]]:
-    encoded = pc.run_end_encode(pa.array(users, kind), run_end_type=pa.int64())
-    index = stripes(encoded, np.array(times, np.int64))
+    index = stripes(Stretches.of(pa.array(users, kind)), np.array(times, np.int64))
     assert index.column_names == ["user_id", "event_ts", "first", "start", "stop"]
     index = index.set_column(1, "event_ts", index.column("event_ts").cast(pa.int64()))
     return [tuple(row.values()) for row in index.to_pylist()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import pairwise
@@ -17,7 +17,8 @@ from uih_lake.ingest import Batches
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.pointers import examples
-from uih_lake.resolve.ahead import ahead
+from uih_lake.resolve.ahead import ahead, together
+from uih_lake.resolve.compacted import Asked
 from uih_lake.resolve.placed import nowhere
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import cursor
@@ -73,24 +74,25 @@ def _point(snapshot: Snapshot, table: pa.Table, first_row: int, progress: Progre
         return _arranged(table)
     buckets = table.column(names.BUCKET).to_numpy()
     edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), table.num_rows]
-    jobs = (
-        partial(_pointed, snapshot, table.slice(start, stop - start), int(buckets[start]))
-        for start, stop in pairwise(edges)
+    asked = (
+        (int(buckets[start]), table.slice(start, stop - start)) for start, stop in pairwise(edges)
     )
-    parts = []
-    with closing(ahead(jobs)) as pointed:
-        for part, stop in zip(pointed, edges[1:], strict=True):
-            parts.append(part)
-            progress(first_row + stop, first_row + table.num_rows)
+    parts: list[pa.Table] = []
+    done = first_row
+    with closing(ahead(partial(_pointed, snapshot, some) for some in together(asked))) as pointed:
+        for some in pointed:
+            parts += some
+            done += sum(part.num_rows for part in some)
+            progress(done, first_row + table.num_rows)
     proofs = pa.concat_tables(parts)
     for name in proofs.column_names:
         table = table.append_column(name, proofs.column(name))
     return _arranged(table)
 
 
-def _pointed(snapshot: Snapshot, requests: pa.Table, bucket: int) -> pa.Table:
+def _pointed(snapshot: Snapshot, asked: Sequence[Asked]) -> list[pa.Table]:
     with cursor(threads=1) as duck:
-        return Resolver(snapshot, duck).point(requests, bucket)
+        return Resolver(snapshot, duck).point(asked)
 
 
 def _bounds(batch: pa.RecordBatch, live: bool, snapshot: Snapshot) -> dict[str, pa.Array]:

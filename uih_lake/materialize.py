@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import duckdb
 import numpy as np
@@ -20,10 +20,11 @@ from uih_lake.lake.order import unordered
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import PROOF, Judge
-from uih_lake.resolve.ahead import ahead
+from uih_lake.resolve.ahead import ahead, together
+from uih_lake.resolve.compacted import Asked
 from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.plan import Scan, scans
-from uih_lake.resolve.run import Cut, Resolution, Resolver
+from uih_lake.resolve.run import Cut, Located, Resolution, Resolver
 from uih_lake.session import cursor, fetch
 from uih_lake.tenant import Tenant
 
@@ -147,18 +148,28 @@ class Rebuild:
         """Record batches of :attr:`schema`; ordered by bucket, user, request time, example id."""
         buckets = self.selection.snapshot.buckets
         with cursor() as duck:
-            asked = self.selection.by_bucket(duck)
-            with closing(ahead(partial(self._resolved, *each) for each in asked)) as resolved:
-                for bucket, examples, found in resolved:
-                    yield from self._gathered(examples, found)
-                    progress(bucket + 1, buckets)
+            asked = together(self.selection.by_bucket(duck))
+            with closing(ahead(partial(self._located, some) for some in asked)) as located:
+                each = chain.from_iterable(located)
+                with closing(ahead(partial(self._resolved, *one) for one in each)) as resolved:
+                    for bucket, examples, found in resolved:
+                        yield from self._gathered(examples, found)
+                        progress(bucket + 1, buckets)
         progress(buckets, buckets)
 
-    def _resolved(self, bucket: int, asked: pa.Table) -> tuple[int, pa.Table, Resolution]:
+    def _located(self, asked: list[Asked]) -> list[tuple[int, pa.Table, Located | None]]:
+        """Some buckets, their examples, and where those that are one file have them."""
+        with cursor(threads=1) as duck:
+            located = Resolver(self.selection.snapshot, duck).locate(self.plan, asked)
+        return [(*each, found) for each, found in zip(asked, located, strict=True)]
+
+    def _resolved(
+        self, bucket: int, asked: pa.Table, located: Located | None
+    ) -> tuple[int, pa.Table, Resolution]:
         """A bucket, its examples, and what their pointers come to."""
         with cursor(threads=1) as duck:
             resolver = Resolver(self.selection.snapshot, duck)
-            return bucket, asked, resolver.resolve(self.plan, asked, bucket)
+            return bucket, asked, resolver.resolve(self.plan, asked, bucket, located=located)
 
     def _gathered(self, asked: pa.Table, found: Resolution) -> Iterator[pa.RecordBatch]:
         passed = self.selection.judge.passed(asked, found.proof)

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from uih_lake import names
 from uih_lake.lake import prefixes
+from uih_lake.lake.stretches import Stretches
 
 Int64 = npt.NDArray[np.int64]
 
@@ -74,7 +75,8 @@ def bands(events: pa.Table) -> Layout:
     times = events.column(names.EVENT_TS).combine_chunks().view(pa.int64()).to_numpy()
     place = int(rows * (1 - RECENT_SHARE))
     old = times < np.partition(times, place)[place]
-    heads, stops = _users(events.column(names.USER_ID).combine_chunks())
+    mine = Stretches.of(events.column(names.USER_ID).combine_chunks())
+    heads, stops = mine.starts, mine.stops
     olds = np.concatenate([np.zeros(1, np.int64), np.cumsum(old)])
     newest_old = np.repeat(heads + olds[stops] - olds[heads], stops - heads)  # row behind it
     rank = newest_old - np.arange(rows) - 1
@@ -99,23 +101,15 @@ def by_user(users: pa.Array) -> Int64 | None:
     ``users`` are the ids of the file's rows, or of some of them, in the order of the file. Row
     ``order[i]`` comes ``i``-th, users in order. None where they are in order already.
     """
-    encoded = pc.run_end_encode(users, run_end_type=pa.int64())
-    values, stops = encoded.values, encoded.run_ends.to_numpy()
-    starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])
-    sort = pc.sort_indices(values).to_numpy()  # stable: older pieces stay first
+    found = Stretches.of(users)
+    sort = pc.sort_indices(found.users).to_numpy()  # stable: older pieces stay first
     if np.array_equal(sort, np.arange(len(sort))):
         return None
-    starts, stops = starts[sort], stops[sort]
+    starts, stops = found.starts[sort], found.stops[sort]
     order: Int64 = np.ones(len(users), np.int64)  # steps: from a row to the next, or to a piece
     order[0] = starts[0]
     order[np.cumsum(stops - starts)[:-1]] = starts[1:] - stops[:-1] + 1
     return np.cumsum(order, out=order)
-
-
-def _users(users: pa.Array) -> tuple[Int64, Int64]:
-    """First row of each user, and the row behind the last."""
-    stops = pc.run_end_encode(users, run_end_type=pa.int64()).run_ends.to_numpy()
-    return np.concatenate([np.zeros(1, np.int64), stops[:-1]]), stops
 
 
 def _apart(edges: list[int], rows: int) -> list[int]:

@@ -136,6 +136,7 @@ def _forms(table: pa.Table) -> dict[str, Any]:
             encodings[name], codecs[name] = "BYTE_STREAM_SPLIT", "lz4"
         elif name in (names.USER_ID, names.LAKE_VERSION) or _is_text(kind):
             dictionary.append(name)
+            codecs[name] = "lz4" if number else "zstd"
         elif number and name.startswith("_"):
             encodings[name] = "PLAIN" if name in _ZERO_NEARLY_EVERYWHERE else "DELTA_BINARY_PACKED"
         elif number:

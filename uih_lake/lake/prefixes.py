@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from uih_lake import names
 from uih_lake.lake.digest import running_digest
+from uih_lake.lake.stretches import Stretches
 
 Int64 = npt.NDArray[np.int64]
 
@@ -145,14 +146,11 @@ class _Pieces:
 
     @classmethod
     def of(cls, users: pa.Array) -> _Pieces:
-        encoded = pc.run_end_encode(users, run_end_type=pa.int64())
-        stops = encoded.run_ends.to_numpy()
-        starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])
-        sort = pc.sort_indices(encoded.values).to_numpy()  # stable: older pieces stay first
-        whose = pc.run_end_encode(encoded.values.take(pa.array(sort)), run_end_type=pa.int64())
-        behind = whose.run_ends.to_numpy()
-        firsts = np.concatenate([np.zeros(1, np.int64), behind[:-1]])
-        return cls(whose.values, starts[sort], stops[sort], firsts, behind - 1, sort)
+        found = Stretches.of(users)
+        sort = pc.sort_indices(found.users).to_numpy()  # stable: older pieces stay first
+        mine = Stretches.of(found.users.take(pa.array(sort)))
+        starts, stops = found.starts[sort], found.stops[sort]
+        return cls(mine.users, starts, stops, mine.starts, mine.stops - 1, sort)
 
     def largest(self, values: Int64) -> Int64:
         """The largest of the file's ``values`` in any piece of each user."""

@@ -14,9 +14,9 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from uih_lake import names
+from uih_lake.lake.stretches import Stretches
 from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.plan import Plan, statement
@@ -147,7 +147,9 @@ class Source:
         snapshot, scans = self.selection.snapshot, self.plan.scans
         # In the file they were cut from, whose pages are proof enough; or in another one.
         ranges, proof = placed(snapshot, list(filter(takes_newest, scans)), asked, bucket), asked
-        located = resolver.locate(scans, asked, bucket) if ranges is None else None
+        located = None
+        if ranges is None:
+            (located,) = resolver.locate(scans, [(bucket, asked)])
         if located is not None:
             ranges, proof = located.ranges, located.proof
         keys_only = [replace(scan, traits=()) for scan in scans]
@@ -207,7 +209,5 @@ def _whole(table: pa.Table, name: str) -> pa.Array:
 
 def _ordinals(users: pa.Array) -> Int64:
     """A number per user, for users in order."""
-    new = np.zeros(len(users), np.int64)
-    if len(users) > 1:
-        new[1:] = pc.not_equal(users[1:], users[:-1]).to_numpy(zero_copy_only=False)
-    return np.cumsum(new)
+    mine = Stretches.of(users)
+    return np.repeat(np.arange(len(mine)), mine.stops - mine.starts)

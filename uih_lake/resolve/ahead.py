@@ -6,12 +6,24 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 AT_ONCE = 4
 """Buckets that are resolved at once at most, whatever the number of cores: each takes memory."""
+
+
+TOGETHER = 2
+"""Buckets whose pointers are joined at once: the keys of as many newest bands are in memory."""
+
+
+def together(items: Iterable[Item]) -> Generator[list[Item], None, None]:
+    """The items in their order, :data:`TOGETHER` at a time."""
+    left = iter(items)
+    while some := list(islice(left, TOGETHER)):
+        yield some
 
 
 def ahead(jobs: Iterable[Callable[[], Item]]) -> Generator[Item, None, None]:

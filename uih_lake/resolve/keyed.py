@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import duckdb
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 
@@ -10,22 +11,33 @@ from uih_lake import names, schema
 from uih_lake.lake import bands
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.ranges import Int64, carried
-from uih_lake.resolve.rows import PROVEN, Rows, Whole, ints
+from uih_lake.resolve.rows import PROVEN, Whole, ints
 
 
-def keyed(
-    snapshot: Snapshot, duck: duckdb.DuckDBPyConnection, pointers: pa.Table, bucket: int
-) -> Whole:
-    """What each pointer sees of a bucket that is one file, whatever it says of prefixes.
+@dataclass(frozen=True)
+class Keyed:
+    """The keys of a bucket that is one file, whatever its footer says of prefixes.
 
-    Ranges are rows of the file. Raises :class:`CorruptionError`.
+    ``events`` are by user and time; ``order`` are their rows in the file (None: as they are).
     """
-    events = snapshot.rows_of(bucket, PROVEN).combine_chunks()
-    order = _in_order(events, snapshot.retained_from)
-    if order is None:
-        return Rows.of(duck, events, pointers).whole()
-    found = Rows.of(duck, events.take(pa.array(order)).combine_chunks(), pointers).whole()
-    return Whole(found.proof, carried(found.ranges, order))
+
+    events: pa.Table
+    order: Int64 | None
+
+    @classmethod
+    def read(cls, snapshot: Snapshot, bucket: int) -> Keyed:
+        """All keys of the file. Raises :class:`CorruptionError`."""
+        events = snapshot.rows_of(bucket, PROVEN).combine_chunks()
+        order = _in_order(events, snapshot.retained_from)
+        if order is not None:
+            events = events.take(pa.array(order)).combine_chunks()
+        return cls(events, order)
+
+    def whole(self, found: Whole) -> Whole:
+        """What each pointer sees of the file, in its rows, by what it sees of the ``events``."""
+        if self.order is None:
+            return found
+        return Whole(found.proof, carried(found.ranges, self.order))
 
 
 def _in_order(events: pa.Table, retained_from: int) -> Int64 | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import duckdb
+from dataclasses import dataclass
+
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -14,25 +15,40 @@ from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.plan import Bounds
 from uih_lake.resolve.ranges import Int64, Ranges, running
-from uih_lake.resolve.rows import PROVEN, Proof, Rows, Whole
+from uih_lake.resolve.rows import PROVEN, Proof, Whole
 
 
-def prefixed(
-    snapshot: Snapshot, duck: duckdb.DuckDBPyConnection, pointers: pa.Table, bucket: int
-) -> Whole | None:
-    """What each pointer sees of a bucket that is one file.
+@dataclass(frozen=True)
+class Prefixed:
+    """The newest band of a bucket that is one file, and what its footer says of the older ones.
 
-    None where the file has no prefixes, or one of the pointers does not see all of its user's: it
-    is of a time before the newest band, or an event came late or under a later lake version.
+    ``events`` are the keys of the band; ``whose`` the place of each pointer's user among those that
+    have a prefix, -1 where there is none.
     """
-    prefixes = snapshot.prefixes(bucket)
-    if prefixes is None or prefixes.start_ts.min() < snapshot.retained_from:
-        return None
-    whose = _whose(prefixes, pointers)
-    if not _seen(prefixes, whose, Bounds.of(pointers)).all():
-        return None
-    newest = Rows.of(duck, _newest(snapshot, bucket, prefixes), pointers).whole()
-    return Whole(_added(prefixes, whose, newest.proof), _joined(prefixes, whose, newest.ranges))
+
+    events: pa.Table
+    prefixes: Prefixes
+    whose: Int64
+
+    @classmethod
+    def read(cls, snapshot: Snapshot, pointers: pa.Table, bucket: int) -> Prefixed | None:
+        """What ``pointers`` take to be proven.
+
+        None where the file has no prefixes, or one of the pointers does not see all of its user's:
+        it is of a time before the newest band, or an event came late or under a later lake version.
+        """
+        prefixes = snapshot.prefixes(bucket)
+        if prefixes is None or prefixes.start_ts.min() < snapshot.retained_from:
+            return None
+        whose = _whose(prefixes, pointers)
+        if not _seen(prefixes, whose, Bounds.of(pointers)).all():
+            return None
+        return cls(_newest(snapshot, bucket, prefixes), prefixes, whose)
+
+    def whole(self, newest: Whole) -> Whole:
+        """What each pointer sees of the file, in its rows, by what it sees of the ``events``."""
+        proof = _added(self.prefixes, self.whose, newest.proof)
+        return Whole(proof, _joined(self.prefixes, self.whose, newest.ranges))
 
 
 def _whose(prefixes: Prefixes, pointers: pa.Table) -> Int64:

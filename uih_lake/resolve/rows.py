@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -9,10 +10,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from uih_lake import names, schema
 from uih_lake.lake.digest import running_digest
+from uih_lake.lake.stretches import Stretches
 from uih_lake.resolve import cut
 from uih_lake.resolve.cut import Ends, Keys
 from uih_lake.resolve.ends import ends
@@ -93,14 +94,26 @@ class Rows:
     @classmethod
     def of(cls, duck: duckdb.DuckDBPyConnection, events: pa.Table, pointers: pa.Table) -> Rows:
         """Join ``pointers`` (``user_id, request_ts, as_of_ts, lake_version``) to ``events``."""
-        times, delay, version = (
-            ints(events, n) for n in (names.EVENT_TS, names.DELAY, names.LAKE_VERSION)
-        )
-        users = pc.run_end_encode(
-            events.column(names.USER_ID).combine_chunks(), run_end_type=pa.int64()
-        )
-        keys = Keys.of(times, delay, version, users.run_ends.to_numpy())
-        return cls(events, Bounds.of(pointers), keys, ends(duck, users, times, pointers))
+        return cls.each(duck, [(events, pointers)])[0]
+
+    @classmethod
+    def each(
+        cls, duck: duckdb.DuckDBPyConnection, runs: Sequence[tuple[pa.Table, pa.Table]]
+    ) -> list[Rows]:
+        """Join several runs, each with pointers of its own, at once; no user is in two of them."""
+        if not runs:
+            return []
+        users = [Stretches.of(events.column(names.USER_ID).combine_chunks()) for events, _ in runs]
+        times = [ints(events, names.EVENT_TS) for events, _ in runs]
+        keys = [
+            Keys.of(time, ints(events, names.DELAY), ints(events, names.LAKE_VERSION), mine.stops)
+            for (events, _), mine, time in zip(runs, users, times, strict=True)
+        ]
+        found = ends(duck, list(zip(users, times, strict=True)), [asked for _, asked in runs])
+        return [
+            cls(events, Bounds.of(pointers), mine, end)
+            for (events, pointers), mine, end in zip(runs, keys, found, strict=True)
+        ]
 
     def ranges(self, group: Group) -> Ranges:
         """The rows of one group, per pointer."""

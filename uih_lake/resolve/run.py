@@ -18,12 +18,11 @@ import pyarrow.compute as pc
 from uih_lake import names, sqlfile
 from uih_lake.lake import bands
 from uih_lake.lake.snapshot import Snapshot
-from uih_lake.resolve.keyed import keyed
+from uih_lake.resolve.compacted import Asked, wholes
 from uih_lake.resolve.placed import needed, nowhere, place, placed, rows_of, takes_newest
 from uih_lake.resolve.plan import Bounds, Scan
-from uih_lake.resolve.prefixed import prefixed
 from uih_lake.resolve.ranges import Ranges, carried
-from uih_lake.resolve.rows import KEYS, Rows, Whole
+from uih_lake.resolve.rows import KEYS, Rows
 from uih_lake.session import fetch
 
 _FEW_USERS = 16  # each is one comparison per row, which more of them cost more than they save
@@ -81,15 +80,22 @@ class Resolver:
         self._duck = duck
 
     def resolve(
-        self, plan: Sequence[Scan], pointers: pa.Table, bucket: int, last: int | None = None
+        self,
+        plan: Sequence[Scan],
+        pointers: pa.Table,
+        bucket: int,
+        last: int | None = None,
+        located: Located | None = None,
     ) -> Resolution:
         """Cut every scan of ``plan`` and prove the pointers.
 
         In a bucket that is one file they are placed first: a scan that takes the newest events
-        reads the row groups that hold them, and only another one is run. Elsewhere, where one of
-        the scans sees every event, the proof comes out of it; or it takes a scan of its own.
+        reads the row groups that hold them, and only another one is run; ``located`` is what
+        :meth:`locate` found, where it was asked before. Elsewhere, where one of the scans sees
+        every event, the proof comes out of it; or it takes a scan of its own.
         """
-        located = self.locate(plan, pointers, bucket) if last is None else None
+        if located is None and last is None:
+            (located,) = self.locate(plan, [(bucket, pointers)])
         if located is not None:
             cuts = [self._cut(scan, pointers, located, bucket) for scan in plan]
             return Resolution(located.proof, cuts)
@@ -115,28 +121,39 @@ class Resolver:
         run = self._run(EVERYTHING, pointers, bucket, last, (names.FINGERPRINT,))
         return run.by_user.whole().proof.table
 
-    def point(self, pointers: pa.Table, bucket: int) -> pa.Table:
+    def point(self, asked: Sequence[Asked]) -> list[pa.Table]:
         """What :meth:`prove` gives, and each pointer's place: ``_run, _end, _gaps``."""
-        file = self._file(bucket)
-        if file is None:
-            proof, places = self.prove(pointers, bucket), pa.table(nowhere(pointers.num_rows))
-        else:
-            found = self._whole(pointers, bucket)
-            proof, places = found.proof.table, place(found.ranges, file)
-        columns = [*proof.columns, *places.columns]
-        return pa.Table.from_arrays(columns, names=[*proof.column_names, *places.column_names])
+        found = self._pointed(asked)
+        return [
+            found[bucket]
+            if bucket in found
+            else _beside(self.prove(pointers, bucket), pa.table(nowhere(pointers.num_rows)))
+            for bucket, pointers in asked
+        ]
 
-    def locate(self, plan: Sequence[Scan], pointers: pa.Table, bucket: int) -> Located | None:
+    def locate(self, plan: Sequence[Scan], asked: Sequence[Asked]) -> list[Located | None]:
         """Prove pointers, and place those scans of ``plan`` that take the newest events.
 
-        None where the bucket is not one file.
+        None for a bucket that is not one file.
         """
-        if self._file(bucket) is None:
-            return None
-        pointed = self.point(pointers, bucket)
-        ranges = placed(self._snapshot, list(filter(takes_newest, plan)), pointed, bucket)
-        assert ranges is not None  # they were placed in this very file
-        return Located(pointed, ranges)
+        newest = list(filter(takes_newest, plan))
+        located = {}
+        for bucket, pointed in self._pointed(asked).items():
+            ranges = placed(self._snapshot, newest, pointed, bucket)
+            assert ranges is not None  # they were placed in this very file
+            located[bucket] = Located(pointed, ranges)
+        return [located.get(bucket) for bucket, _ in asked]
+
+    def _pointed(self, asked: Sequence[Asked]) -> dict[int, pa.Table]:
+        """Proof and place of the pointers into buckets that are one file."""
+        files = {bucket: self._file(bucket) for bucket, _ in asked}
+        here = [(bucket, mine) for bucket, mine in asked if files[bucket] is not None]
+        found = wholes(self._snapshot, self._duck, here)
+        return {
+            bucket: _beside(whole.proof.table, place(whole.ranges, file))
+            for bucket, whole in found.items()
+            if (file := files[bucket]) is not None
+        }
 
     def _file(self, bucket: int) -> int | None:
         """The one file a bucket consists of, where it holds what this snapshot sees, no more."""
@@ -144,11 +161,6 @@ class Resolver:
         # A seal that came after this snapshot may have put newer events between those it sees; the
         # scan leaves them out, so its rows would not tell which rows of the file to leave out.
         return None if snapshot.sealed > snapshot.lake_version else snapshot.run(bucket)
-
-    def _whole(self, pointers: pa.Table, bucket: int) -> Whole:
-        """Everything visible to each pointer, in rows of the bucket's one file."""
-        found = prefixed(self._snapshot, self._duck, pointers, bucket)
-        return keyed(self._snapshot, self._duck, pointers, bucket) if found is None else found
 
     def _cut(self, scan: Scan, pointers: pa.Table, located: Located, bucket: int) -> Cut:
         """One scan: the row groups of what is located, or else all of it, run."""
@@ -221,6 +233,12 @@ class _Run:
         if self.order is not None:
             ranges = {name: carried(found, self.order) for name, found in ranges.items()}
         return Cut(self.scanned, ranges)
+
+
+def _beside(one: pa.Table, other: pa.Table) -> pa.Table:
+    """The columns of both."""
+    columns = [*one.columns, *other.columns]
+    return pa.Table.from_arrays(columns, names=[*one.column_names, *other.column_names])
 
 
 def _users_condition(users: pa.ChunkedArray) -> str:

@@ -1,0 +1,37 @@
+"""Pointers into compacted buckets, one file each: what is visible to them, in rows of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+import pyarrow as pa
+
+from uih_lake.lake.snapshot import Snapshot
+from uih_lake.resolve.keyed import Keyed
+from uih_lake.resolve.prefixed import Prefixed
+from uih_lake.resolve.rows import Rows, Whole
+
+Asked = tuple[int, pa.Table]
+"""A bucket, and pointers of its users."""
+
+
+def wholes(
+    snapshot: Snapshot, duck: duckdb.DuckDBPyConnection, asked: Sequence[Asked]
+) -> dict[int, Whole]:
+    """Everything visible to each pointer, by bucket; every bucket is one file.
+
+    The newest bands of all buckets are joined at once. All keys of a file are too many for that: a
+    bucket that needs them is read and joined alone.
+    """
+    read = [(*each, Prefixed.read(snapshot, each[1], each[0])) for each in asked]
+    runs = [(part.events, pointers) for _, pointers, part in read if part is not None]
+    joined = iter(Rows.each(duck, runs))
+    found = {}
+    for bucket, pointers, part in read:
+        if part is not None:
+            found[bucket] = part.whole(next(joined).whole())
+        else:
+            keys = Keyed.read(snapshot, bucket)
+            found[bucket] = keys.whole(Rows.of(duck, keys.events, pointers).whole())
+    return found
