@@ -102,18 +102,15 @@ class Assembly:
         start, stop = int(block.edges[number]), int(block.edges[number + 1])
         groups: list[dict[str, Jagged | Shared]] = [{} for _ in plan.tenants]
         for place, layout in enumerate(block.layouts):
-            values, masks = self._values(place)
-            sequences = _shared if layout.views is not None else _jagged
-            groups[layout.cutting.tenant][layout.cutting.name] = sequences(
-                layout, start, stop, values, masks
-            )
+            group = groups[layout.cutting.tenant]
+            group[layout.cutting.name] = self._sequences(layout, start, stop, *self._values(place))
         context = {
             column.name: stored.slice(start, stop)
             for column, stored in zip(plan.context, block.context, strict=True)
         }
-        example_id = _ids(block.example_id.slice(start, stop - start))
-        user_id = _ids(block.user_id.slice(start, stop - start))
-        request_ts = torch.from_numpy(block.request_ts[start:stop])
+        example_id = _ids(block.example_id[start:stop])
+        user_id = _ids(block.user_id[start:stop])
+        request_ts = _tensor(block.request_ts[start:stop])
         batches = []
         for tenant, mine in zip(plan.tenants, groups, strict=True):
             chosen = {name: context[name] for name in tenant.context}
@@ -131,6 +128,36 @@ class Assembly:
                 )
             )
         return batches
+
+    def _sequences(
+        self,
+        layout: Layout,
+        start: int,
+        stop: int,
+        values: dict[str, Values],
+        masks: dict[str, Tensor] | None,
+    ) -> Jagged | Shared:
+        """The sequences of the examples ``start`` to ``stop`` of the block."""
+        number = self._number
+        offsets = layout.offsets[start + number : stop + number + 1]
+        longest, events = int(layout.longest[number]), int(offsets[-1])
+        dictionaries = _dictionaries(layout.columns)
+        if layout.views is None:
+            return Jagged(values, _tensor(offsets), longest, events, masks, dictionaries)
+        pieces = layout.pieces
+        views = pieces.offsets[start : stop + 1]
+        first, last = int(views[0]), int(views[-1])
+        return Shared(
+            values,
+            starts=_tensor(layout.views[first:last]),
+            lengths=_tensor(np.diff(pieces.moves.places[first : last + 1])),
+            offsets=_tensor(views - first),
+            longest=longest,
+            events=events,
+            one_view=bool(np.diff(views).max(initial=0) <= 1),
+            masks=masks,
+            dictionaries=dictionaries,
+        )
 
     def _values(self, place: int) -> tuple[dict[str, Values], dict[str, Tensor] | None]:
         layout = self._block.layouts[place]
@@ -178,7 +205,9 @@ def _parts(
     """Fragments cut into parts of about :data:`PART_BYTES`."""
     begin = int(moves.places[first])
     rows = int(moves.places[last]) - begin
-    count = max(1, rows * int(widths.sum()) // PART_BYTES)
+    count = rows * int(widths.sum()) // PART_BYTES
+    if count <= 1:
+        return [Part(addresses, widths, moves, first, last, out)]
     marks = begin + rows * np.arange(1, count) // count
     inner = np.searchsorted(moves.places[first : last + 1], marks) + first
     return [
@@ -186,46 +215,6 @@ def _parts(
         for edge, end in pairwise([first, *inner.tolist(), last])
         if edge < end
     ]
-
-
-def _jagged(
-    layout: Layout,
-    start: int,
-    stop: int,
-    values: dict[str, Values],
-    masks: dict[str, Tensor] | None,
-) -> Jagged:
-    ends = layout.ends[start : stop + 1]
-    offsets = ends - ends[0]
-    longest = int(np.diff(offsets).max(initial=0))
-    dictionaries = _dictionaries(layout.columns)
-    return Jagged(values, _tensor(offsets), longest, int(offsets[-1]), masks, dictionaries)
-
-
-def _shared(
-    layout: Layout,
-    start: int,
-    stop: int,
-    values: dict[str, Values],
-    masks: dict[str, Tensor] | None,
-) -> Shared:
-    assert layout.views is not None
-    pieces = layout.pieces
-    views = pieces.offsets[start : stop + 1]
-    first, last = int(views[0]), int(views[-1])
-    ends = layout.ends[start : stop + 1]
-    counts = np.diff(views)
-    return Shared(
-        values,
-        starts=_tensor(layout.views[first:last]),
-        lengths=_tensor(np.diff(pieces.moves.places[first : last + 1])),
-        offsets=_tensor(views - first),
-        longest=int(np.diff(ends).max(initial=0)),
-        events=int(ends[-1] - ends[0]),
-        one_view=bool(counts.max(initial=0) <= 1),
-        masks=masks,
-        dictionaries=_dictionaries(layout.columns),
-    )
 
 
 def _dictionaries(columns: Iterable[Column]) -> dict[str, Dictionary]:
@@ -239,10 +228,8 @@ def _loose(stored: Stored) -> Values:
     return Nested(_tensor(stored.values), _tensor(stored.offsets))
 
 
-def _ids(ids: pa.Array) -> Tensor | list[str]:
-    if pa.types.is_string(ids.type):
-        return ids.to_pylist()  # type: ignore[no-any-return]
-    return _tensor(np.array(ids.to_numpy()))
+def _ids(ids: Int64 | pa.StringArray) -> Tensor | list[str]:
+    return _tensor(ids) if isinstance(ids, np.ndarray) else ids.to_pylist()
 
 
 def _tensor(values: Array) -> Tensor:

@@ -92,11 +92,15 @@ class Layout:
 
     Batch ``b`` copies the fragments ``cuts[b]`` to ``cuts[b+1]`` of ``moves``; of each, the columns
     that begin at ``addresses[column, source]``. The sequences of its examples are ``pieces``; in
-    the shared form fragment ``f`` of them lies at row ``views[f]`` of what is copied.
+    the shared form fragment ``f`` of them lies at row ``views[f]`` of what is copied. With the
+    block's ``edges``, sequence ``i`` of batch ``b`` is its events ``offsets[edges[b] + b + i]`` up
+    to the next one's, and ``longest[b]`` the length of the longest.
     """
 
     cutting: Cutting
     columns: tuple[Column, ...]
+    offsets: Int64
+    longest: Int64
     pieces: Pieces
     moves: Moves
     cuts: Int64
@@ -106,16 +110,6 @@ class Layout:
     widths: Int64
     elements: tuple[Elements, ...]
     stored: tuple[tuple[Stored, ...], ...]
-
-    @cached_property
-    def ends(self) -> Int64:
-        """Running total of events over the examples."""
-        return self.moves_of_examples.places[self.pieces.offsets]
-
-    @property
-    def moves_of_examples(self) -> Moves:
-        """Fragments of the examples, shared or not."""
-        return self.pieces.moves
 
 
 @dataclass(frozen=True)
@@ -130,8 +124,8 @@ class Block:
     edges: Int64
     after: tuple[int, ...]
     padding: tuple[int, ...]
-    example_id: pa.Array
-    user_id: pa.Array
+    example_id: Int64 | pa.StringArray
+    user_id: Int64 | pa.StringArray
     request_ts: Int64
     context: tuple[Stored, ...]
     layouts: tuple[Layout, ...]
@@ -176,8 +170,8 @@ def lay_out(
         edges,
         tuple(first + step.after for step in cut),
         tuple(step.padding for step in cut),
-        example_id=pa.concat_arrays([r.example_id for r in resolved]).take(pa.array(rows)),
-        user_id=pa.concat_arrays([r.user_id for r in resolved]).take(pa.array(rows)),
+        example_id=_ids([r.example_id for r in resolved], rows),
+        user_id=_ids([r.user_id for r in resolved], rows),
         request_ts=np.concatenate([r.request_ts for r in resolved])[rows],
         context=tuple(context),
         layouts=tuple(
@@ -212,6 +206,7 @@ def _layout(
     return Layout(
         cutting,
         columns,
+        *_offsets(pieces.lengths, edges),
         pieces,
         moves,
         cuts,
@@ -226,6 +221,21 @@ def _layout(
         ),
         stored,
     )
+
+
+def _offsets(lengths: Int64, edges: Int64) -> tuple[Int64, Int64]:
+    """Of batches one after the other: the offsets of each, from 0 on; its longest sequence."""
+    batch = np.repeat(np.arange(len(edges) - 1), np.diff(edges) + 1)
+    ends = running(lengths)
+    offsets = ends[np.arange(len(batch)) - batch] - ends[edges[batch]]
+    # What a batch without examples has for its longest, nobody asks for.
+    return offsets, np.maximum.reduceat(np.append(lengths, 0), edges[:-1])
+
+
+def _ids(parts: Sequence[pa.Array], rows: Int64) -> Int64 | pa.StringArray:
+    """Ids of all parts by place; numbers in memory that torch may write to."""
+    ids = pa.concat_arrays(parts).take(pa.array(rows))
+    return ids if pa.types.is_string(ids.type) else np.array(ids)
 
 
 def _planes(

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import UihError
 from uih_lake.loader.dictionary import SMALL, Dictionary
+from uih_lake.loader.nulls import fill_in
 from uih_lake.resolve.ranges import running
 
 Array = npt.NDArray[Any]
@@ -170,7 +171,10 @@ class Column:
         return Stored(self._filled(values), None, mask)
 
     def loaded(self, values: pa.Array | pa.ChunkedArray) -> Stored:
-        """A column as it is stored, as memory; strings may come as dictionaries."""
+        """A column as it is stored, as memory; strings may come as dictionaries.
+
+        The memory of ``values`` is taken over: nulls are overwritten in it.
+        """
         if isinstance(values, pa.ChunkedArray):
             if pa.types.is_dictionary(values.type):
                 return self._coded(values)
@@ -208,11 +212,17 @@ class Column:
             return codes.astype(np.int32, copy=False)
         if pa.types.is_timestamp(values.type):
             values = values.view(pa.int64())
-        if values.null_count:
+        bitmap, buffer = values.buffers()
+        packed = pa.types.is_boolean(values.type)
+        if values.null_count and (packed or not buffer.is_mutable):
             values = pc.fill_null(values, pa.scalar(self.fill, values.type))
-        if pa.types.is_boolean(values.type):
+        if packed:
             values = values.cast(pa.uint8())
-        return _flat_values(values, self.dtype)
+        flat = _flat_values(values, self.dtype)
+        if values.null_count:
+            assert not isinstance(self.fill, str)  # that is for strings, which are codes by now
+            fill_in(flat, bitmap, values.offset, self.fill)
+        return flat
 
 
 _SQL = {

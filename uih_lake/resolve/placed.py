@@ -175,5 +175,7 @@ def _walk(ends, taken, edges, gaps, fill, offsets, starts, stops):  # type: igno
 
 
 def _ints(pointers: pa.Table, name: str) -> npt.NDArray[np.int64]:
-    column: npt.NDArray[np.int64] = pointers.column(name).fill_null(NOWHERE).to_numpy()
-    return column
+    column = pointers.column(name)
+    if column.null_count:
+        column = column.fill_null(NOWHERE)
+    return column.to_numpy()  # type: ignore[no-any-return]
