@@ -51,7 +51,8 @@ class Choice:
 class Field:
     """The contestants of one length, and what is known of the fat files by layout and form.
 
-    ``examples`` and ``events`` are those of a whole epoch, ``sampled_events`` of the opponents'.
+    ``examples`` and ``events`` are those of a whole epoch, ``sampled_events`` of the opponents';
+    ``distinct_events`` are the events of the lake that some sequence holds.
     ``bytes_per_event`` are those of column chunks, by ``layout form``.
     """
 
@@ -59,6 +60,7 @@ class Field:
     examples: int
     events: int
     sampled_events: int
+    distinct_events: int
     contestants: list[Contestant]
     bytes_per_event: dict[str, float]
     screened: dict[str, float]
@@ -82,6 +84,7 @@ class Field:
             "events": self.events,
             "delivered_bytes": self.events * EVENT_BYTES,
             "opponents_events": self.sampled_events,
+            "distinct_events": self.distinct_events,
             "fat_bytes": {k: round(v * self.events) for k, v in self.bytes_per_event.items()},
             "screened_events_per_s": self.screened,
             "skipped": self.skipped,
@@ -98,9 +101,9 @@ def draw_up(bench: Bench, length: int, bounds: Limits, say: Say, with_extras: bo
     contestants += [_final(bench, length, bounds, choice) for choice in finalists]
     mapped = fatrows.write(bench, length, "user", _ARROW, chosen, bench.root / "fat")
     contestants += arrow.contestants(mapped, "fat user arrow")
-    # All examples, not a sample: an epoch is so short that making its buffers would weigh.
-    everyone = np.arange(len(count))
-    contestants.append(_fastest(flat.contestants(bench, length, everyone), screened))
+    arrays = {contestant.name: contestant for contestant in flat.contestants(bench, length)}
+    contestants.append(_fastest([arrays.pop(name) for name in flat.SLICES], screened))
+    contestants += arrays.values()
     contestants += limits.contestants(bench, length)
     few = fatrows.sample(bench, length, bounds.sql)
     few = few if len(few) else np.argsort(count)[:64]
@@ -110,8 +113,26 @@ def draw_up(bench: Bench, length: int, bounds: Limits, say: Say, with_extras: bo
         more, skipped = extras.contestants(bench, length, chosen)
         contestants += more
     return Field(
-        length, len(count), int(count.sum()), sampled, contestants, sizes, screened, skipped
+        length,
+        len(count),
+        int(count.sum()),
+        sampled,
+        _distinct_events(bench, length),
+        contestants,
+        sizes,
+        screened,
+        skipped,
     )
+
+
+def _distinct_events(bench: Bench, length: int) -> int:
+    """Events that lie in some sequence, or between two events of one."""
+    asked = bench.requests
+    first, _ = bench.sequences(length)
+    steps = np.zeros(len(bench.flat["event_ts"]) + 1, np.int64)
+    np.add.at(steps, first, 1)
+    np.add.at(steps, asked["stop"], -1)
+    return int(np.count_nonzero(np.cumsum(steps)))
 
 
 def _screen(

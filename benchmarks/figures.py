@@ -35,6 +35,7 @@ from uih_lake.resolve.compacted import Asked
 from uih_lake.resolve.keyed import Keyed
 from uih_lake.resolve.placed import placed
 from uih_lake.resolve.plan import scans
+from uih_lake.resolve.prefixed import Prefixed
 from uih_lake.resolve.rows import Rows
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import cursor
@@ -73,8 +74,9 @@ def resolving(bench: Bench, rounds: int) -> dict[str, float]:
     """Pointers resolved per second, everything sealed.
 
     By the ASOF join, every digest checked against what the footers say of older events and what the
-    newest are, read anew; the same against every event, as where one pointer of a bucket does not
-    see all older events of its user; and by their place, which rests on the checksums of the pages.
+    newest are, read anew; that reading alone; the join against every event, as where one pointer of
+    a bucket does not see all older events of its user; and by their place, which rests on the
+    checksums of the pages.
     """
     store = Store.open(str(bench.lake_path))
     snapshot, examples = Snapshot.of(store), Examples.of(store)
@@ -101,6 +103,13 @@ def resolving(bench: Bench, rounds: int) -> dict[str, float]:
                 for (_, pointers), proof in zip(some, proofs, strict=True):
                     assert judge.passed(pointers, proof).all()
 
+        def read_keys() -> None:
+            def read(bucket: int, some: pa.Table) -> Prefixed | Keyed:
+                return Prefixed.read(snapshot, some, bucket) or Keyed.read(snapshot, bucket)
+
+            for _ in ahead(partial(read, *each) for each in enumerate(asked) if each[1].num_rows):
+                pass
+
         def look_up() -> None:
             for bucket, some in enumerate(asked):
                 if some.num_rows:
@@ -110,6 +119,7 @@ def resolving(bench: Bench, rounds: int) -> dict[str, float]:
         return {
             "asof_pointers_per_s": pointers / _seconds(partial(join, proven), rounds),
             "keyed_pointers_per_s": pointers / _seconds(partial(join, from_keys), rounds),
+            "keys_read_pointers_per_s": pointers / _seconds(read_keys, rounds),
             "placed_pointers_per_s": pointers / _seconds(look_up, rounds),
         }
 

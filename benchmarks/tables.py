@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from benchmarks.contestants.flat import COMPILED, KERNEL, SHUFFLED, SLICES
+from benchmarks.contestants.limits import DECODING
+
 Result = dict[str, Any]
 WIDTH = 80
 
@@ -24,6 +27,8 @@ def all_of(result: Result) -> Iterator[str]:
         yield from cost(found)
     yield ""
     yield from table_1(result)
+    yield ""
+    yield from mapped(result)
     yield ""
     yield from stages(result["figures"])
 
@@ -138,6 +143,43 @@ def tenant_shares(result: Result) -> dict[str, dict[str, float]]:
         if union is not None:
             shares[name]["left_union"] = (pointers + look_up) / smallest(union, "request")
     return shares
+
+
+def mapped(result: Result) -> Iterator[str]:
+    """The loader against arrays that were decoded beforehand and are mapped, length by length."""
+    yield "speed against arrays decoded beforehand, in the page cache"
+    yield from grid(
+        ("L", "slices", "compiled", "kernel", "lake's order", "shared form", "at best"),
+        (
+            (f"{int(length):,}", *("" if ratio is None else f"{ratio:.2f} x" for ratio in found))
+            for length, found in against_mapped(result).items()
+        ),
+    )
+    yield "slices: in numpy, as the MLPerf reference has them; compiled: a loop, one thread"
+    yield "kernel: the lake's own on every core, user by user, or in the lake's order"
+    yield "shared form: the loader's, against the kernel user by user"
+    yield "at best: against the kernel, had the loader nothing to do but decode and copy"
+
+
+def against_mapped(result: Result) -> dict[str, list[float | None]]:
+    """The columns of :func:`mapped`, by length; None where a run does not have them."""
+    found = {}
+    for length, measured in result["lengths"].items():
+        rows = measured["contestants"]
+        seconds = {name: measured["events"] / row["events_per_s"] for name, row in rows.items()}
+        slices = min((seconds[name] for name in SLICES if name in seconds), default=None)
+        kernel, decoding = seconds.get(KERNEL), seconds.get(DECODING)
+        at_best = None
+        if kernel is not None and decoding is not None:
+            at_best = kernel / (kernel + decoding)
+        mine, share = seconds["uih loader"], seconds["uih share loader"]
+        others = (slices, seconds.get(COMPILED), kernel, seconds.get(SHUFFLED))
+        found[length] = [
+            *(None if other is None else other / mine for other in others),
+            None if kernel is None else kernel / share,
+            at_best,
+        ]
+    return found
 
 
 def read_bytes(row: Result) -> int:

@@ -12,13 +12,15 @@ import pytest
 
 from benchmarks import compare, tables, targets
 from benchmarks.__main__ import main
-from benchmarks.batch import TRAITS, Batch, content
+from benchmarks.batch import BATCH, TRAITS, Batch, content
+from benchmarks.contestants import flat, limits
 from benchmarks.contestants.base import ahead, parallel
-from benchmarks.field import Limits
+from benchmarks.field import Limits, _distinct_events
 from benchmarks.figures import gathering
 from benchmarks.measure import alone, read
 from benchmarks.suite import run
-from benchmarks.workload import Bench, Scale, build
+from benchmarks.workload import Bench, Scale, build, tenant
+from uih_lake.loader import Loader
 
 SCALE = Scale(events=20_000)
 
@@ -55,6 +57,47 @@ def test_results_are_shown_and_compared(result: dict[str, Any], tmp_path: Path) 
         assert len(lines) > 10
         assert max(map(len, lines)) <= tables.WIDTH
     assert "even" in "\n".join(compare.view(stored, stored))
+
+
+def test_a_mapped_array_is_gone_through_in_any_order_with_the_same_content(bench: Bench) -> None:
+    ways = flat.contestants(bench, 100)
+    assert [way.name for way in ways] == [*flat.SLICES, flat.COMPILED, flat.KERNEL, flat.SHUFFLED]
+    tallies = [read(way, check=True).tally for way in ways]
+    assert len({(t.examples, t.events, t.checksum) for t in tallies}) == 1
+    users, shuffled = ([b.example_id for b in way.epoch()] for way in ways[-2:])
+    loaded = [b.example_id.numpy() for b in Loader(bench.lake(), tenant(1), BATCH, seed=1)]
+    assert [ids.tolist() for ids in shuffled] == [ids.tolist() for ids in loaded]
+    assert [ids.tolist() for ids in users] != [ids.tolist() for ids in loaded]
+
+
+def test_what_forbids_more_is_told_of_what_is_missed_and_of_nothing_else(
+    result: dict[str, Any],
+) -> None:
+    changed = copy.deepcopy(result)
+    changed["lengths"]["256"] = found = changed["lengths"]["100"]
+    rows = found["contestants"]
+    rows["uih loader"]["events_per_s"], rows[flat.KERNEL]["events_per_s"] = 1e6, 4e6
+    rows[limits.DECODING]["events_per_s"] = 2e6
+    for way in (*flat.SLICES, flat.COMPILED, flat.SHUFFLED):
+        rows.get(way, {})["events_per_s"] = 3e6
+    name = "against mapped arrays, L = 256"
+    (target,) = (each for each in targets.TARGETS if each.name == name)
+    why = "decoding and copying alone"
+    assert target.missed(changed) == (name, "0.25 x", "0.33 x", why)
+    assert f"{name}" in "\n".join(targets.view(changed)).partition("at best")[2]
+    assert tables.against_mapped(changed)["256"][:4] == [1 / 3, 1 / 3, 1 / 4, 1 / 3]
+    rows["uih loader"]["events_per_s"] = 4e6
+    assert target.missed(changed) is None
+    for each in targets.TARGETS:
+        assert each.missed(changed) is None or each.line(changed)[3] == "NOT MET"
+
+
+def test_events_that_are_needed_are_counted_once(bench: Bench) -> None:
+    needed: set[int] = set()
+    first, _ = bench.sequences(7)
+    for start, stop in zip(first.tolist(), bench.requests["stop"].tolist(), strict=True):
+        needed |= set(range(start, stop))
+    assert _distinct_events(bench, 7) == len(needed) > 0
 
 
 def test_a_target_that_is_missed_is_said_to_be(result: dict[str, Any]) -> None:
@@ -135,9 +178,6 @@ def test_what_a_thread_makes_ahead_arrives_in_order_and_so_do_its_errors() -> No
 
 
 def test_reading_counts_what_was_delivered(bench: Bench) -> None:
-    from benchmarks.contestants.flat import contestants
-
-    everything = np.arange(len(bench.requests["user"]))
-    reading = read(contestants(bench, 100, everything)[0])
-    assert reading.tally.examples == len(everything)
+    reading = read(flat.contestants(bench, 100)[0])
+    assert reading.tally.examples == len(bench.requests["user"])
     assert reading.seconds >= reading.first_s > 0

@@ -26,7 +26,8 @@ from uih_lake.resolve.plan import scans
 from uih_lake.resolve.ranges import touched
 from uih_lake.session import cursor
 
-ASKED = {*names.EXAMPLE_COLUMNS, *names.HIDDEN_EXAMPLE_COLUMNS, "label"} - {names.GENERATION}
+_UNREAD = {names.GENERATION, names.END_TS}
+ASKED = {*names.EXAMPLE_COLUMNS, *names.HIDDEN_EXAMPLE_COLUMNS, "label"} - _UNREAD
 """Columns of the examples that the loader reads; the tenant travels with a label."""
 
 
@@ -120,6 +121,7 @@ def files(bench: Bench, table: str) -> tuple[Path, ...]:
     return tuple(sorted((bench.lake_path / table).rglob("*.parquet")))
 
 
+@cache
 def needed(bench: Bench, length: int) -> dict[Path, list[int]]:
     """The row groups of each file of the history that hold events of the tenant's sequences."""
     store = Store.open(str(bench.lake_path))

@@ -1,4 +1,6 @@
-"""The limit: the bytes of an epoch copied from warm memory to warm memory, and nothing else."""
+"""The limits: the bytes of an epoch copied from warm memory to warm memory, and nothing else; and
+the row groups the lake's loader reads decoded, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +8,33 @@ import os
 from collections.abc import Iterator
 from functools import cache, partial
 from itertools import cycle
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
+import pyarrow.parquet as pq
 
-from benchmarks.batch import BATCH, EVENT_BYTES, Array, Batch
-from benchmarks.contestants.base import Contestant
+from benchmarks.batch import BATCH, EVENT_BYTES, TRAITS, Array, Batch
+from benchmarks.contestants import lake
+from benchmarks.contestants.base import Contestant, parallel
 from benchmarks.workload import Bench
+from uih_lake import names
 
+DECODING = "decoding alone"
 _SOURCE_BYTES = 64 << 20
 """About what one open bucket holds, and far more than the caches."""
 
 
 def contestants(bench: Bench, length: int) -> list[Contestant]:
-    """By one thread, and by as many as there are cores."""
+    """Copying by one thread and by as many as there are cores; decoding by as many."""
     cores = len(os.sched_getaffinity(0))
-    return [
+    found = [
         Contestant(f"memcpy, {threads} thread{'s' * (threads > 1)}", "limit", made)
         for threads in sorted({1, cores})
         for made in [partial(memcpy, bench, length, threads)]
     ]
+    history = lake.files(bench, names.UIH)
+    return [*found, Contestant(DECODING, "limit", partial(decoding, bench, length), history)]
 
 
 def memcpy(bench: Bench, length: int, threads: int) -> Iterator[Batch]:
@@ -42,6 +51,24 @@ def memcpy(bench: Bench, length: int, threads: int) -> Iterator[Batch]:
         _copy(source[begin : begin + size], out, shares)
         low, high = number * BATCH, min(examples, (number + 1) * BATCH)
         yield Batch(np.arange(low, high), np.array([0, events // batches]), {})
+
+
+def decoding(bench: Bench, length: int) -> Iterator[Batch]:
+    """One batch, of no values, once every row group that has to be has been decoded."""
+    _, count = bench.sequences(length)
+    groups = lake.needed(bench, length)
+
+    def decoded(path: Path) -> int:
+        # As the loader opens them; each page is checked.
+        with pq.ParquetFile(
+            path, memory_map=True, page_checksum_verification=True, pre_buffer=False
+        ) as file:
+            rows = file.read_row_groups(groups[path], columns=list(TRAITS), use_threads=False)
+            return int(rows.num_rows)
+
+    for _ in parallel((partial(decoded, path) for path in groups), len(os.sched_getaffinity(0))):
+        pass
+    yield Batch(np.arange(len(count)), np.array([0, int(count.sum())]), {})
 
 
 @cache
