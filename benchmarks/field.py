@@ -127,11 +127,11 @@ def draw_up(bench: Bench, length: int, bounds: Limits, say: Say, with_extras: bo
 
 def _distinct_events(bench: Bench, length: int) -> int:
     """Events that lie in some sequence, or between two events of one."""
-    asked = bench.requests
-    first, _ = bench.sequences(length)
+    first, count = bench.sequences(length)
+    some = count > 0
     steps = np.zeros(len(bench.flat["event_ts"]) + 1, np.int64)
-    np.add.at(steps, first, 1)
-    np.add.at(steps, asked["stop"], -1)
+    np.add.at(steps, first[some], 1)
+    np.add.at(steps, bench.requests["stop"][some], -1)
     return int(np.count_nonzero(np.cumsum(steps)))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks import figures
 from benchmarks.contestants.base import Contestant
+from benchmarks.contestants.flat import KERNEL
 from benchmarks.field import Field, Limits, draw_up
 from benchmarks.measure import Alone, Series, alone, alternate, machine, ratios, read
 from benchmarks.workload import Scale, build
@@ -68,16 +69,14 @@ def one_length(
     quick = [c for c in field.contestants if c.family not in _SLOW]
     slow = [c for c in field.contestants if c.family in _SLOW]
     series = alternate(quick, rounds)
-    best, mapped = (
-        max((s for s in series if s.contestant.family == family), key=_speed)
-        for family in ("fat", "mmap")
-    )
+    best = max((s for s in series if s.contestant.family == "fat"), key=_speed)
     rows = {s.contestant.name: _row(s, best, field) for s in series}
     for one in alternate(slow, 1):
         rows[one.contestant.name] = _row(one, Series(best.contestant, best.readings[:1]), field)
     if with_alone:
         for contestant in quick:
-            if contestant.family in _ALONE or contestant in (best.contestant, mapped.contestant):
+            chosen = contestant.family in _ALONE or contestant.name == KERNEL
+            if chosen or contestant is best.contestant:
                 row = rows[contestant.name]
                 row["alone"] = _scaled(alone(contestant), contestant, field, row["events"])
     for name, equal in checked.items():

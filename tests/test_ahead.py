@@ -27,6 +27,19 @@ def test_items_come_in_order_and_an_error_in_its_place() -> None:
     assert not threads()
 
 
+def test_an_error_of_who_makes_the_jobs_comes_behind_the_items_before_it() -> None:
+    def jobs() -> Iterator[Callable[[], int]]:
+        yield from (partial(int, number) for number in range(5))
+        raise LookupError("the sixth")
+
+    found = []
+    with pytest.raises(LookupError, match="the sixth"):
+        for item in ahead(jobs()):
+            found.append(item)
+    assert found == [0, 1, 2, 3, 4]
+    assert not threads()
+
+
 def test_later_jobs_run_while_one_is_used_and_not_many_more_than_that() -> None:
     begun: list[int] = []
     last = threading.Event()

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from loader_lakes import TENANT, Rows, events, frozen, ids, requests, rows
+from loader_lakes import TENANT, Rows, events, filled, frozen, ids, reference, requests, rows
 from oracle import GroupSpec, History, Pointer, micros, values
+from test_pushdown import wreck
 
-from uih_lake import Group, Lake, Tenant
+from uih_lake import CorruptionError, Group, Lake, Tenant
 from uih_lake.loader import Loader
 from uih_lake.loader.columns import columns
 
@@ -120,19 +121,45 @@ def placed(path: Path) -> Made:
     return Made(story.lake, PLAIN, story.truth(PLAIN))
 
 
+def under_a_tail(path: Path) -> Made:
+    """The same, and an append since that is newer than every pointer."""
+    story = Story(path)
+    story.append(500)
+    story.lake.seal()
+    story.log(30, live=True)
+    story.log(40, live=False)
+    story.append(60)
+    return Made(story.lake, PLAIN, story.truth(PLAIN))
+
+
 @pytest.fixture(scope="module", params=[with_tail, placed], ids=["with a tail", "placed"])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     return request.param(tmp_path_factory.mktemp("matrix") / "lake")  # type: ignore[no-any-return]
 
 
 def test_the_lakes_are_read_in_the_two_ways(tmp_path: Path) -> None:
-    for build, in_place in ((with_tail, False), (placed, True)):
+    for build, in_place in ((with_tail, False), (placed, True), (under_a_tail, True)):
         found = build(tmp_path / build.__name__)
         loader = Loader(found.lake, found.tenant, 16)
         list(loader), list(loader)  # what is read a second time stays where it can be looked at
         reads = [read for opened in loader._engine.buckets for read in opened.resolved.reads]
         assert len(reads) == 3 * len(loader._plan.scans)
         assert all(isinstance(read, tuple) != in_place for read in reads)  # one of SQL
+
+
+def test_a_tail_that_no_pointer_sees_is_not_opened(tmp_path: Path) -> None:
+    made = under_a_tail(tmp_path / "lake")
+    for path in Path(made.lake.path, "recent").glob("*.parquet"):
+        wreck(path, "item", [0])
+    made = replace(made, lake=Lake.open(made.lake.path))
+    for threads in (1, 2):
+        check(made, 1, threads, {"order": "affinity", "batch_size": 7, "open_buckets": 2})
+    assert filled(reference(made.lake, PLAIN)) == made.truth
+    made.lake.log(requests(random.Random(1), [0, 1, 2], 9, EXAMPLES), live=True)  # the control
+    with pytest.raises(CorruptionError, match=r"recent.* is altered"):
+        list(Loader(made.lake, PLAIN, 16))
+    with pytest.raises(CorruptionError, match=r"recent.* is altered"):
+        made.lake.materialize(PLAIN).read_all()
 
 
 def test_a_column_of_a_file_is_copied_only_where_it_is_packed_to_bits() -> None:

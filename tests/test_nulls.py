@@ -38,6 +38,18 @@ def test_it_is_what_fill_null_gives(
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=str)
+def test_a_column_that_a_file_does_not_have_is_filled_as_well(kind: pa.DataType) -> None:
+    """Arrow's nulls have one buffer for the bitmap and the values, and slices share it."""
+    nothing = pa.nulls(2000, kind)
+    assert nothing.buffers()[0].address == nothing.buffers()[1].address
+    column = Column("x", kind, 7, True, None)
+    for some in (nothing[:600], nothing[600:601], nothing[601:], nothing):
+        stored = column.loaded(some)
+        assert set(stored.values.tolist()) == {7}
+        assert not stored.mask.any()
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=str)
 def test_only_memory_that_may_be_written_to_is(kind: pa.DataType) -> None:
     """Arrow says which: what it decoded, and not what somebody lent it."""
     decoded = pc.add(pa.array([1, None, 3], kind), pa.scalar(0, kind))

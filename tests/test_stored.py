@@ -84,7 +84,7 @@ def test_a_page_is_checked_by_who_reads_it_and_not_by_memory(tmp_path: Path) -> 
     store = Store.open(lake.path)
     snapshot = Snapshot.of(store)
     snapshot.check(0, BUCKETS - 1)
-    path, _ = snapshot.recent[0]
+    path = snapshot.recent[0].path
     _flip(path, "_fingerprint")
     with pytest.raises(CorruptionError, match=r"column '_fingerprint', row group 0"):
         seal.seal(store, lambda done, total: None)

@@ -59,6 +59,11 @@ class Selection:
         """``example_id, user_id, request_ts``, then the context."""
         return list(dict.fromkeys([*_KEYS, *self.context]))
 
+    def seen_by(self, *asked: pa.Table) -> Snapshot:
+        """The snapshot without what is newer than all of these examples' pointers."""
+        pinned = [pc.max(each.column(names.LAKE_VERSION)).as_py() for each in asked]
+        return self.snapshot.through(max(pinned))
+
     def asked(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
         """The examples of one bucket as stored: :attr:`columns`, pointer bounds, proof, place."""
         return self._fetched(duck, bucket, bucket)
@@ -160,7 +165,8 @@ class Rebuild:
     def _located(self, asked: list[Asked]) -> list[tuple[int, pa.Table, Located | None]]:
         """Some buckets, their examples, and where those that are one file have them."""
         with cursor(threads=1) as duck:
-            located = Resolver(self.selection.snapshot, duck).locate(self.plan, asked)
+            snapshot = self.selection.seen_by(*(pointers for _, pointers in asked))
+            located = Resolver(snapshot, duck).locate(self.plan, asked)
         return [(*each, found) for each, found in zip(asked, located, strict=True)]
 
     def _resolved(
@@ -168,7 +174,7 @@ class Rebuild:
     ) -> tuple[int, pa.Table, Resolution]:
         """A bucket, its examples, and what their pointers come to."""
         with cursor(threads=1) as duck:
-            resolver = Resolver(self.selection.snapshot, duck)
+            resolver = Resolver(self.selection.seen_by(asked), duck)
             return bucket, asked, resolver.resolve(self.plan, asked, bucket, located=located)
 
     def _gathered(self, asked: pa.Table, found: Resolution) -> Iterator[pa.RecordBatch]:

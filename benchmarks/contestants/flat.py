@@ -71,6 +71,13 @@ def _orders(bench: Bench, length: int, order: Int64) -> Iterator[tuple[Int64, In
         yield ids[some], start[some], stop[some], offsets
 
 
+@cache
+def _largest(bench: Bench, length: int, shuffle: bool = False) -> int:
+    """Events of the largest batch; found in the round that does not count."""
+    order = _as_the_lake(bench) if shuffle else _by_user(bench)
+    return max(int(offsets[-1]) for *_, offsets in _orders(bench, length, order))
+
+
 def concatenated(bench: Bench, length: int) -> Iterator[Batch]:
     """A list of slices per column and batch, joined in fresh memory; a thread works ahead."""
 
@@ -88,7 +95,7 @@ def into_warm(bench: Bench, length: int) -> Iterator[Batch]:
     """The same, joined in memory that is used again."""
 
     def batches() -> Iterator[Batch]:
-        warm = Warm()
+        warm = Warm(events=_largest(bench, length))
         flat = {name: np.asarray(bench.flat[name]) for name in TRAITS}
         for ids, start, stop, offsets in _orders(bench, length, _by_user(bench)):
             out = warm.arrays(int(offsets[-1]))
@@ -104,7 +111,7 @@ def compiled(bench: Bench, length: int) -> Iterator[Batch]:
     """The same with a compiled loop, one column per call: better than any reference has it."""
 
     def batches() -> Iterator[Batch]:
-        warm = Warm()
+        warm = Warm(events=_largest(bench, length))
         flat = {name: np.asarray(bench.flat[name]) for name in TRAITS}
         for ids, start, stop, offsets in _orders(bench, length, _by_user(bench)):
             out = warm.arrays(int(offsets[-1]))
@@ -117,7 +124,9 @@ def compiled(bench: Bench, length: int) -> Iterator[Batch]:
 
 def streamed(bench: Bench, length: int, shuffle: bool = False) -> Iterator[Batch]:
     """The same with the kernel the lake's own loader has, on every core."""
-    warm = Warm()
+    order = _as_the_lake(bench) if shuffle else _by_user(bench)
+    threads = len(os.sched_getaffinity(0))
+    warm = Warm(threads, _largest(bench, length, shuffle))
     flat = [np.asarray(bench.flat[name]) for name in TRAITS]
     sources = np.array([[address(values)] for values in flat])
     widths = np.array([values.itemsize for values in flat])
@@ -129,12 +138,11 @@ def streamed(bench: Bench, length: int, shuffle: bool = False) -> Iterator[Batch
         copy(sources, widths, moves, 0, len(moves), np.array([address(out[n]) for n in TRAITS]))
         return Batch(ids, offsets, out)
 
-    order = _as_the_lake(bench) if shuffle else _by_user(bench)
     jobs = (
         partial(filled, *each, warm.arrays(int(each[3][-1])))
         for each in _orders(bench, length, order)
     )
-    return parallel(jobs, min(len(os.sched_getaffinity(0)), Warm.AHEAD))
+    return parallel(jobs, threads)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -104,7 +104,8 @@ class Surface:
         """Tier, partition and path of each data file."""
         for bucket, paths in self.snapshot.runs.items():
             yield from ((names.UIH, bucket, path) for path in paths)
-        yield from ((names.RECENT, version, path) for path, version in self.snapshot.recent)
+        recent = self.snapshot.recent
+        yield from ((names.RECENT, chunk.lake_version, chunk.path) for chunk in recent)
         yield from ((names.EXAMPLES, version, path) for path, version in self.examples.files)
 
 

@@ -89,7 +89,7 @@ def compact(store: Store, progress: Progress) -> int:
     """Merge the runs of every bucket that has several into one; returns the generation."""
     with lease.maintenance(store.root):
         store.refresh()
-        sealed = replace(Snapshot.of(store), recent=(), recent_rows=0)
+        sealed = Snapshot.of(store).through(store.sealed)
         scattered = [bucket for bucket, paths in sealed.runs.items() if len(paths) > 1]
         for done, bucket in enumerate(scattered):
             _compact_bucket(store, sealed, bucket)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -24,6 +25,14 @@ from uih_lake.lake.store import Store
 from uih_lake.session import fetch
 
 
+class Chunk(NamedTuple):
+    """A file of the mutable tier, which is part of one append."""
+
+    path: str
+    lake_version: int
+    rows: int
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """The events of a lake up to ``lake_version``, wherever they are stored."""
@@ -34,8 +43,7 @@ class Snapshot:
     buckets: int
     stored: pa.Schema
     runs: dict[int, tuple[str, ...]]
-    recent: tuple[tuple[str, int], ...]
-    recent_rows: int
+    recent: tuple[Chunk, ...]
     sealed_rows: int
     retained_from: int
     pages: Pages
@@ -65,12 +73,21 @@ class Snapshot:
             buckets=store.buckets,
             stored=_with_lake_version(store.recent.schema, _user_type(store, users)),
             runs={bucket: tuple(sorted(paths)) for bucket, paths in sorted(runs.items())},
-            recent=tuple((store.recent.path(f), f.partition[names.LAKE_VERSION]) for f in tail),
-            recent_rows=sum(f.rows for f in tail),
+            recent=tuple(
+                Chunk(store.recent.path(f), f.partition[names.LAKE_VERSION], f.rows) for f in tail
+            ),
             sealed_rows=sum(f.rows for f in sealed_files),
             retained_from=store.retained_from,
             pages=store.pages,
         )
+
+    def through(self, lake_version: int) -> Snapshot:
+        """The same without the files of the mutable tier that are newer than ``lake_version``.
+
+        A pointer that pins that lake version, or one before it, sees nothing of those.
+        """
+        kept = tuple(chunk for chunk in self.recent if chunk.lake_version <= lake_version)
+        return self if len(kept) == len(self.recent) else replace(self, recent=kept)
 
     def history(self, first: int = 0, last: int | None = None) -> str:
         """SQL for the stored events of the buckets ``first`` to ``last`` (inclusive), unordered."""
@@ -83,8 +100,8 @@ class Snapshot:
             parts.append(
                 sqlfile.fill(
                     "lake/recent",
-                    files=listed(path for path, _ in self.recent),
-                    versions=listed(version for _, version in self.recent),
+                    files=listed(chunk.path for chunk in self.recent),
+                    versions=listed(chunk.lake_version for chunk in self.recent),
                     first_bucket=sqlfile.literal(first),
                     last_bucket=sqlfile.literal(last),
                 )
@@ -161,8 +178,9 @@ class Snapshot:
 
         Also those that are derived, or came to the lake after the file.
         """
-        self.check(bucket, bucket)
-        events = replace(self, retained_from=schema.MIN_TIME).events(bucket, bucket)
+        alone = replace(self, recent=(), retained_from=schema.MIN_TIME)
+        alone.check(bucket, bucket)
+        events = alone.events(bucket, bucket)
         statement = sqlfile.fill("lake/whole", events=events, columns=sqlfile.columns(columns))
         return fetch(duck, statement)
 
@@ -178,12 +196,12 @@ class Snapshot:
     def paths(self, first: int, last: int) -> list[str]:
         """The files that hold events of some buckets."""
         sealed = [path for b, paths in self.runs.items() if first <= b <= last for path in paths]
-        return [*sealed, *(path for path, _ in self.recent)]
+        return [*sealed, *(chunk.path for chunk in self.recent)]
 
     @property
     def rows(self) -> int:
         """Events in the files, whatever their lake version."""
-        return self.recent_rows + self.sealed_rows
+        return sum(chunk.rows for chunk in self.recent) + self.sealed_rows
 
     def is_one_run(self, bucket: int) -> bool:
         """Whether the bucket is a single sorted file, so that its rows need no sorting."""
@@ -191,8 +209,7 @@ class Snapshot:
 
     def passes(self, rows: int) -> Iterator[tuple[int, int]]:
         """Cut the buckets into ranges (first, last) of about ``rows`` events each."""
-        total = self.recent_rows + self.sealed_rows
-        step = max(1, self.buckets * rows // max(total, 1))
+        step = max(1, self.buckets * rows // max(self.rows, 1))
         for first in range(0, self.buckets, step):
             yield first, min(first + step, self.buckets) - 1
 

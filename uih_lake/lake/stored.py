@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uih_lake import names
-from uih_lake.lake.snapshot import Snapshot
+from uih_lake.lake.snapshot import Chunk, Snapshot
 
 
 def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
@@ -27,14 +27,14 @@ def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
         rows = snapshot.pages.read(path, snapshot.stored.names)
         return conformed(rows, schema, {names.BUCKET: bucket})
 
-    def chunk(path: str, version: int) -> pa.Table:
-        rows = _between(snapshot, path, first, last)
-        return conformed(rows, schema, {names.LAKE_VERSION: version})
+    def chunk(found: Chunk) -> pa.Table:
+        rows = _between(snapshot, found.path, first, last)
+        return conformed(rows, schema, {names.LAKE_VERSION: found.lake_version})
 
     mine = [(bucket, paths) for bucket, paths in snapshot.runs.items() if first <= bucket <= last]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
         read = [threads.submit(run, path, bucket) for bucket, paths in mine for path in paths]
-        read += [threads.submit(chunk, *file) for file in snapshot.recent]
+        read += [threads.submit(chunk, found) for found in snapshot.recent]
     parts = [schema.empty_table(), *(rows.result() for rows in read)]
     return pa.concat_tables(parts).combine_chunks()
 

@@ -1,9 +1,10 @@
 """How a column of the lake becomes memory that tensors can lie on.
 
-Everything the gather copies is of fixed width and without nulls. That is arranged in the scan
-itself wherever it can be: nulls become the fill value, booleans bytes, strings of small sets codes.
-Numbers and times come out of the engine as they are and cost no copy; strings of large sets and
-lists are worked on once per bucket. Booleans, packed to bits in Arrow, cost a cast in SQL.
+Everything the gather copies is of fixed width and without nulls. Where there is a scan in SQL it is
+arranged there: nulls become the fill value, booleans bytes, strings of small sets codes. Of columns
+read as they are stored nulls are overwritten where they lie. Numbers and times come out of the
+engine as they are and cost no copy; strings of large sets and lists are worked on once per bucket.
+Booleans, packed to bits in Arrow, cost a cast.
 """
 
 from __future__ import annotations
@@ -214,7 +215,9 @@ class Column:
             values = values.view(pa.int64())
         bitmap, buffer = values.buffers()
         packed = pa.types.is_boolean(values.type)
-        if values.null_count and (packed or not buffer.is_mutable):
+        # Of a column that is nothing but null, Arrow's bitmap and values can be the same memory.
+        alone = buffer.is_mutable and values.null_count < len(values)
+        if values.null_count and (packed or not alone):
             values = pc.fill_null(values, pa.scalar(self.fill, values.type))
         if packed:
             values = values.cast(pa.uint8())

@@ -87,6 +87,6 @@ class Engine:
 def _bucket_bytes(selection: Selection, plan: Plan) -> int:
     """What a bucket takes, about."""
     snapshot = selection.snapshot
-    rows = (snapshot.sealed_rows + snapshot.recent_rows) // max(snapshot.buckets, 1)
+    rows = snapshot.rows // max(snapshot.buckets, 1)
     widths = sum(c.dtype.itemsize + c.masked for scan in plan.columns for c in scan)
     return rows * (widths + _KEY_BYTES)

@@ -139,8 +139,9 @@ class Shared(Tensors):
 
     ``values``, ``masks`` and ``dictionaries`` are as in :class:`Jagged`, over shared rows. Example
     ``i`` is the views ``offsets[i]`` to ``offsets[i+1]``, and view ``v`` the ``lengths[v]`` rows
-    from ``starts[v]`` on (all int64). An example has one view, unless an event inside its history
-    was not visible to it (``one_view`` tells whether that happens nowhere in the batch).
+    from ``starts[v]`` on (all int64). An example has a view for each band of its file that it
+    reaches into, and more where an event inside its history was not visible to it (``one_view``:
+    no example of the batch has more than one).
     ``longest`` and ``events`` are as in :class:`Jagged`.
     """
 

@@ -80,8 +80,8 @@ class Loader(IterableDataset[Any]):
                    "user": the same, but up to 16 examples of a user stay together (for ``share``);
                    "time": by stretches of ``time_window``, affinity inside; "log": by log version
     ``rank``       with ``num_ranks``; default is torch.distributed's, else RANK and WORLD_SIZE
-    ``max_tokens`` batches of at most so many events, and at most ``batch_size`` examples; what
-                   counts is the bound ``min(visible events, max_len)`` of each sequence
+    ``max_tokens`` batches of at most so many events, and at most ``batch_size`` examples; one that
+                   has more is alone. What counts is ``min(visible events, max_len)`` per sequence
     ``prefetch``   batches made ahead; ``budget`` is the bytes that buckets and buffers may take
     ``share``      sequences come as :class:`Shared`: history that examples have in common, once
     ``fill``       what a null becomes, per column (default 0); ``masks`` tell where there was one
@@ -223,8 +223,9 @@ class Loader(IterableDataset[Any]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next iteration go on where ``state`` was saved.
 
-        The number of ranks, workers, threads and the batch size may differ. The loader keeps to the
-        examples there were. Raises :class:`UihError` where lake, tenant, seed or order differ.
+        The number of ranks and threads and the batch size may differ; what a worker of a DataLoader
+        saved is for the same worker of as many. The loader keeps to the examples there were. Raises
+        :class:`UihError` where lake, tenants, condition, seed or what decides the order differ.
         """
         saved = State.of(state)
         selection = self._selection

@@ -120,9 +120,8 @@ class Source:
             return self._asked.pop(bucket)
 
     def _resolve(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> Resolved:
-        resolver = Resolver(self.selection.snapshot, duck)
         asked = self._examples(duck, bucket)
-        ranges, proof, reads = self._found(resolver, asked, bucket)
+        ranges, proof, reads = self._found(duck, asked, bucket)
         with self._lock:
             passed = self.selection.judge.passed(asked, proof)
         user_id = _whole(asked, names.USER_ID)
@@ -141,10 +140,11 @@ class Source:
         )
 
     def _found(
-        self, resolver: Resolver, asked: pa.Table, bucket: int
+        self, duck: duckdb.DuckDBPyConnection, asked: pa.Table, bucket: int
     ) -> tuple[dict[str, Ranges], pa.Table, list[Read]]:
         """Ranges per sequence, what proves them, and how to read their rows per scan."""
-        snapshot, scans = self.selection.snapshot, self.plan.scans
+        snapshot, scans = self.selection.seen_by(asked), self.plan.scans
+        resolver = Resolver(snapshot, duck)
         # In the file they were cut from, whose pages are proof enough; or in another one.
         ranges, proof = placed(snapshot, list(filter(takes_newest, scans)), asked, bucket), asked
         located = None

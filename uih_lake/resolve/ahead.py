@@ -12,7 +12,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 AT_ONCE = 4
-"""Buckets that are resolved at once at most, whatever the number of cores: each takes memory."""
+"""Jobs at once at most, whatever the number of cores: each takes the memory of its buckets."""
 
 
 TOGETHER = 2
@@ -29,19 +29,29 @@ def together(items: Iterable[Item]) -> Generator[list[Item], None, None]:
 def ahead(jobs: Iterable[Callable[[], Item]]) -> Generator[Item, None, None]:
     """What the jobs return, in their order; the next ones run while the caller uses one.
 
-    ``jobs`` is iterated on the calling thread. What a job raises is raised in its place. No thread
-    is left when the generator is through or closed.
+    ``jobs`` is iterated on the calling thread. What a job raises is raised in its place, and so is
+    what ``jobs`` raises. No thread is left when the generator is through or closed.
     """
     threads = min(len(os.sched_getaffinity(0)), AT_ONCE)
     pending: deque[Future[Item]] = deque()
+    left, failed = iter(jobs), None
     with ThreadPoolExecutor(threads, thread_name_prefix="uih-resolve") as pool:
         try:
-            for job in jobs:
+            while failed is None:
+                try:
+                    job = next(left)
+                except StopIteration:
+                    break
+                except Exception as error:
+                    failed = error
+                    break
                 pending.append(pool.submit(job))
                 if len(pending) > threads:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
+            if failed is not None:
+                raise failed
         finally:
             for unused in pending:
                 unused.cancel()

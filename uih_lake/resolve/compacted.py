@@ -32,6 +32,12 @@ def wholes(
         if part is not None:
             found[bucket] = part.whole(next(joined).whole())
         else:
-            keys = Keyed.read(snapshot, bucket)
-            found[bucket] = keys.whole(Rows.of(duck, keys.events, pointers).whole())
+            found[bucket] = _by_keys(snapshot, duck, bucket, pointers)
     return found
+
+
+def _by_keys(
+    snapshot: Snapshot, duck: duckdb.DuckDBPyConnection, bucket: int, pointers: pa.Table
+) -> Whole:
+    keys = Keyed.read(snapshot, bucket)
+    return keys.whole(Rows.of(duck, keys.events, pointers).whole())
