@@ -168,12 +168,12 @@ def against_mapped(result: Result) -> dict[str, list[float | None]]:
         rows = measured["contestants"]
         seconds = {name: measured["events"] / row["events_per_s"] for name, row in rows.items()}
         slices = min((seconds[name] for name in SLICES if name in seconds), default=None)
-        kernel, decoding = seconds.get(KERNEL), seconds.get(DECODING)
+        kernel = seconds.get(KERNEL)
         arrays = [seconds[name] for name, row in rows.items() if row["family"] == "mmap"]
-        copying = min([*arrays, *(seconds[name] for name in rows if name.startswith("memcpy"))])
         at_best = None
-        if arrays and decoding is not None:
-            at_best = min(arrays) / (copying + decoding)
+        if arrays and DECODING in rows:
+            copying = min(min(row["rounds"]) for name, row in rows.items() if _copies(name, row))
+            at_best = min(arrays) / (copying + min(rows[DECODING]["rounds"]))
         mine, share = seconds["uih loader"], seconds["uih share loader"]
         others = (slices, seconds.get(COMPILED), kernel, seconds.get(SHUFFLED))
         found[length] = [
@@ -182,6 +182,11 @@ def against_mapped(result: Result) -> dict[str, list[float | None]]:
             at_best,
         ]
     return found
+
+
+def _copies(name: str, row: Result) -> bool:
+    """Whether a contestant copies what an epoch delivers and does nothing else."""
+    return bool(row["family"] == "mmap") or name.startswith("memcpy")
 
 
 def read_bytes(row: Result) -> int:

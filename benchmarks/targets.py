@@ -86,7 +86,7 @@ def _against_mmap(length: str) -> Measured:
 def _mapped_at_best(length: str) -> AtBest:
     def at_best(result: Result) -> tuple[float, str] | None:
         least = tables.against_mapped(result)[length][-1] if length in result["lengths"] else None
-        return None if least is None else (least, "decoding and copying alone")
+        return None if least is None else (least, "decode, copy")
 
     return at_best
 
@@ -111,7 +111,7 @@ def _disk_at_best(length: int) -> AtBest:
             return None
         size = found["contestants"]["uih loader"]["read_bytes"]
         speed = found["examples"] / (size / DISK)
-        return speed / _fat_on_disk(found), f"{size / 1e6:,.0f} MB at 200 MB/s"
+        return speed / _fat_on_disk(found), f"{size / 1e6:,.0f} MB read"
 
     return at_best
 
@@ -160,14 +160,14 @@ def _tenant_at_best(name: str) -> AtBest:
             return None
         share = found["distinct_events"] / result["scale"]["events"]
         size = share * figures["traits_bytes"] + figures["pointer_read_bytes"]
-        return size / tables.smallest(found, "request"), f"only the {share:.0%} of events needed"
+        return size / tables.smallest(found, "request"), f"{share:.0%} of events"
 
     return at_best
 
 
 def _pointers_at_best(result: Result) -> tuple[float, str] | None:
     speed = result["figures"].get("keys_read_pointers_per_s")
-    return None if speed is None else (speed, "reading the keys alone")
+    return None if speed is None else (speed, "keys read")
 
 
 def _worst_gather(result: Result) -> float | None:

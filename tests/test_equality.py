@@ -16,11 +16,13 @@ from typing import Any
 
 import plain_hash
 import pyarrow as pa
+import pytest
 from hypothesis import Phase, given, settings
 from oracle import Event, GroupSpec, History, Pointer, values
 from strategies import Append, Log, Story, event_table, examples, stories
 
 from uih_lake import Lake
+from uih_lake.resolve import run
 
 
 def micros(column: pa.ChunkedArray) -> list[int | None]:
@@ -177,10 +179,13 @@ def spelled(table: pa.Table) -> str:
     return repr({name: table[name].to_pylist() for name in table.column_names})
 
 
-@settings(max_examples=examples(30))
+@pytest.mark.parametrize("few", [0, run._FEW_USERS], ids=["by keys", "by scans"])
+@settings(max_examples=examples(20))
 @given(stories())
-def test_any_story_ends_as_the_oracle_says(story: Story) -> None:
-    with played(story) as (lake, model):
+def test_any_story_ends_as_the_oracle_says(few: int, story: Story) -> None:
+    """Also where few users count as many, so that buckets of several files are read by keys."""
+    with pytest.MonkeyPatch.context() as patch, played(story) as (lake, model):
+        patch.setattr(run, "_FEW_USERS", few)
         found = lake.materialize(story.tenant).read_all()
         assert not differences(found, model.history, model.pointers, story.groups)
         assert found["label"].to_pylist() == found["example_id"].to_pylist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -550,3 +551,14 @@ def test_ties_keep_their_order_across_chunks(lake: Lake) -> None:
     assert sequences(lake, "item") == expected
     lake.seal()
     assert sequences(lake, "item") == expected
+
+
+def test_an_append_tells_how_many_files_have_been_read(lake: Lake, tmp_path: Path) -> None:
+    rows = [{"user_id": 1, "event_ts": f"2025-01-0{day}T00:00:00Z"} for day in range(1, 5)]
+    for number, row in enumerate(rows):
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps(row) + "\n")
+    told: list[tuple[int, int]] = []
+    lake.append(str(tmp_path / "*.jsonl"), progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (4, 4)
+    assert told == sorted(set(told))
+    assert {total for _, total in told} == {4}

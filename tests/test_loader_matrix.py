@@ -1,16 +1,19 @@
 """Every way to iterate against the plain rule: one helper checks start, middle, end, second epoch.
 
 A configuration is an order, a form, a bound on tokens, a number of ranks and of threads. Each is
-checked over two lakes: one with a tail, late events and conditions, whose pointers are resolved by
-the join, and one whose pointers know their place in the file they were cut from.
+checked over three lakes: one with a tail, late events and conditions, whose pointers are resolved
+by the join; the same for a tenant whose rows are found by keys, in several files; and one whose
+pointers know their place in the file they were cut from.
 """
 
 from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from test_pushdown import wreck
 from uih_lake import CorruptionError, Group, Lake, Tenant
 from uih_lake.loader import Loader
 from uih_lake.loader.columns import columns
+from uih_lake.resolve import run
 
 PLAIN = Tenant(
     "plain",
@@ -32,16 +36,16 @@ PLAIN = Tenant(
     },
     context=["label", "surface", "candidates", "asked"],
 )
+STORED = Tenant(
+    "stored",
+    {
+        "recent": Group(["tags", "flag", "item", "small", "vector", "price", "seen"], max_len=20),
+        "all": Group(["action", "event_ts", "lake_version", "dwell"]),
+    },
+    context=["label", "surface", "candidates", "asked"],
+)
+"""Nothing that follows from other columns."""
 EXAMPLES = 70
-
-
-@dataclass(frozen=True)
-class Made:
-    """A lake, a tenant, and what the plain rule says of each example."""
-
-    lake: Lake
-    tenant: Tenant
-    truth: Rows
 
 
 class Story:
@@ -80,6 +84,23 @@ class Story:
         return found
 
 
+@dataclass(frozen=True)
+class Made:
+    """A lake, and a tenant of it."""
+
+    story: Story
+    tenant: Tenant
+
+    @property
+    def lake(self) -> Lake:
+        return self.story.lake
+
+    @cached_property
+    def truth(self) -> Rows:
+        """What the plain rule says of each example."""
+        return self.story.truth(self.tenant)
+
+
 def spec(group: Group) -> GroupSpec:
     """A group in the words of the oracle; the one condition there is picks clicks."""
     where = None if group.where is None else lambda event: event.traits["action"] == "click"
@@ -106,7 +127,12 @@ def with_tail(path: Path) -> Made:
     story.append(60)
     story.log(30, live=True)
     story.log(20, live=False)
-    return Made(story.lake, TENANT, story.truth(TENANT))
+    return Made(story, TENANT)
+
+
+def scattered(path: Path) -> Made:
+    """The same for a tenant whose columns are all stored."""
+    return replace(with_tail(path), tenant=STORED)
 
 
 def placed(path: Path) -> Made:
@@ -118,7 +144,7 @@ def placed(path: Path) -> Made:
     story.lake.compact()
     story.log(30, live=True)
     story.log(40, live=False)
-    return Made(story.lake, PLAIN, story.truth(PLAIN))
+    return Made(story, PLAIN)
 
 
 def under_a_tail(path: Path) -> Made:
@@ -129,16 +155,28 @@ def under_a_tail(path: Path) -> Made:
     story.log(30, live=True)
     story.log(40, live=False)
     story.append(60)
-    return Made(story.lake, PLAIN, story.truth(PLAIN))
+    return Made(story, PLAIN)
 
 
-@pytest.fixture(scope="module", params=[with_tail, placed], ids=["with a tail", "placed"])
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return request.param(tmp_path_factory.mktemp("matrix") / "lake")  # type: ignore[no-any-return]
+@pytest.fixture(
+    scope="module",
+    params=[with_tail, scattered, placed],
+    ids=["with a tail", "scattered", "placed"],
+)
+def made(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Made]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "_FEW_USERS", 0)
+        yield request.param(tmp_path_factory.mktemp("matrix") / "lake")
 
 
-def test_the_lakes_are_read_in_the_two_ways(tmp_path: Path) -> None:
-    for build, in_place in ((with_tail, False), (placed, True), (under_a_tail, True)):
+def test_the_lakes_are_read_in_the_two_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_FEW_USERS", 0)
+    ways = (with_tail, False), (scattered, True), (placed, True), (under_a_tail, True)
+    for build, in_place in ways:
         found = build(tmp_path / build.__name__)
         loader = Loader(found.lake, found.tenant, 16)
         list(loader), list(loader)  # what is read a second time stays where it can be looked at
@@ -151,7 +189,7 @@ def test_a_tail_that_no_pointer_sees_is_not_opened(tmp_path: Path) -> None:
     made = under_a_tail(tmp_path / "lake")
     for path in Path(made.lake.path, "recent").glob("*.parquet"):
         wreck(path, "item", [0])
-    made = replace(made, lake=Lake.open(made.lake.path))
+    made.story.lake = Lake.open(made.lake.path)
     for threads in (1, 2):
         check(made, 1, threads, {"order": "affinity", "batch_size": 7, "open_buckets": 2})
     assert filled(reference(made.lake, PLAIN)) == made.truth
@@ -253,15 +291,20 @@ def first(loader: Loader, count: int) -> tuple[list[Any], list[Any]]:
 
 
 def test_tenants_of_one_pass_get_what_each_gets_alone(made: Made) -> None:
+    """Bit for bit; history in common lies as the tenants read it together, so there by its rows."""
     short = Tenant("short", {"few": Group(["item", "seen"], max_len=3)}, ["label"])
-    for options in ({}, {"share": True, "order": "user"}):
+    for told_as, options in (
+        (frozen, {}),
+        (lambda batch: rows([batch]), {"share": True, "order": "user"}),
+    ):
         one, other = (
-            [frozen(batch) for batch in Loader(made.lake, tenant, 16, masks=True, **options)]
+            [told_as(batch) for batch in Loader(made.lake, tenant, 16, masks=True, **options)]
             for tenant in (made.tenant, short)
         )
         both = list(Loader(made.lake, [made.tenant, short], 16, masks=True, **options))
-        assert [frozen(batch[made.tenant.name]) for batch in both] == one
-        assert [frozen(batch["short"]) for batch in both] == other
+        assert [told_as(batch[made.tenant.name]) for batch in both] == one
+        assert [told_as(batch["short"]) for batch in both] == other
+
 
 
 def test_tenants_of_one_pass_read_as_one_that_wants_it_all(tmp_path: Path) -> None:

@@ -47,6 +47,18 @@ def _tell_skipped(batches: ingest.Batches) -> None:
         _LOG.warning("%s: skipped %s of %s rows, without a user id", batches.where, skipped, read)
 
 
+def _counted(batches: ingest.Batches, progress: Progress) -> Iterator[pa.RecordBatch]:
+    """The batches; ``progress`` is told of every source that has been read to its end."""
+    told = 0
+    for batch in batches:
+        yield batch
+        if batches.sources_read > told:
+            told = batches.sources_read
+            progress(told, batches.sources)
+    if batches.sources_read > told:
+        progress(batches.sources_read, batches.sources)
+
+
 def _quiet(done: int, total: int) -> None:
     """Report nothing."""
 
@@ -125,7 +137,8 @@ class Lake:
         ``events`` is anything with ``__arrow_c_stream__``, or paths and globs of Parquet, CSV, JSON
         lines or Arrow files. With ``key``, an append repeated with the same key adds nothing and
         returns the lake version of the first. ``add_columns`` accepts traits the lake did not have;
-        older events read as null there. Raises :class:`InputError`; then nothing is written.
+        older events read as null there. ``progress`` is told how many of the sources have been
+        read. Raises :class:`InputError`; then nothing is written.
         """
         self._writable("append to")
         self._store.refresh()
@@ -141,7 +154,7 @@ class Lake:
                 return batches.schema
             return ingest.check_schema(batches.schema, lake, add_columns=add_columns)
 
-        version = append.append(self._store, batches, key, fit)
+        version = append.append(self._store, _counted(batches, progress), key, fit)
         _tell_skipped(batches)
         return version
 

@@ -14,6 +14,7 @@ from benchmarks.batch import TRAITS, Batch, tally
 from benchmarks.contestants.base import Contestant
 from benchmarks.workload import Bench, tenant
 from uih_lake import names
+from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
@@ -132,7 +133,7 @@ def needed(bench: Bench, length: int) -> dict[Path, list[int]]:
     with cursor() as duck:
         for bucket, asked in Selection(snapshot, examples, judge).by_bucket(duck):
             ranges = placed(snapshot, plan, asked, bucket)
-            edges = snapshot.row_groups(bucket, list(TRAITS))
+            edges = Bucket(snapshot, bucket).row_groups(list(TRAITS))
             assert ranges is not None and edges is not None
             (path,) = snapshot.runs[bucket]
             stops = np.array([stop for stop, _ in edges])

@@ -39,8 +39,7 @@ def contestants(bench: Bench, length: int) -> list[Contestant]:
 
 def memcpy(bench: Bench, length: int, threads: int) -> Iterator[Batch]:
     """Batches of the mean size; their values mean nothing."""
-    _, count = bench.sequences(length)
-    examples, events = len(count), int(count.sum())
+    examples, events = _counted(bench, length)
     batches = -(-examples // BATCH)
     size = events * EVENT_BYTES // batches
     source, out = _warm(max(_SOURCE_BYTES, size), size)
@@ -55,7 +54,7 @@ def memcpy(bench: Bench, length: int, threads: int) -> Iterator[Batch]:
 
 def decoding(bench: Bench, length: int) -> Iterator[Batch]:
     """One batch, of no values, once every row group that has to be has been decoded."""
-    _, count = bench.sequences(length)
+    examples, events = _counted(bench, length)
     groups = lake.needed(bench, length)
 
     def decoded(path: Path) -> int:
@@ -68,7 +67,14 @@ def decoding(bench: Bench, length: int) -> Iterator[Batch]:
 
     for _ in parallel((partial(decoded, path) for path in groups), len(os.sched_getaffinity(0))):
         pass
-    yield Batch(np.arange(len(count)), np.array([0, int(count.sum())]), {})
+    yield Batch(np.arange(examples), np.array([0, events]), {})
+
+
+@cache
+def _counted(bench: Bench, length: int) -> tuple[int, int]:
+    """Examples and events of an epoch; found in the round that does not count."""
+    _, count = bench.sequences(length)
+    return len(count), int(count.sum())
 
 
 @cache

@@ -28,7 +28,8 @@ class Batches:
     ``schema`` is known before a row is read. Iterating gives ``pyarrow.RecordBatch`` of that
     schema with 1 to 2**20 rows and raises :class:`InputError` or :class:`SchemaError` at the first
     batch with a value that is refused. ``rows_read`` counts rows of the sources so far,
-    ``rows_skipped`` those among them left out for want of a user id.
+    ``rows_skipped`` those among them left out for want of a user id; ``sources_read`` of the
+    ``sources`` have been read to their end.
     """
 
     def __init__(self, parts: Sequence[Part], schema: pa.Schema, columns: Columns) -> None:
@@ -36,6 +37,8 @@ class Batches:
         self.where = parts[0][0].where if len(parts) == 1 else f"{len(parts)} files"
         self.rows_read = 0
         self.rows_skipped = 0
+        self.sources = len(parts)
+        self.sources_read = 0
         self._parts = parts
         self._columns = columns
         self._started = False
@@ -56,6 +59,7 @@ class Batches:
             self.rows_read += batch.num_rows
             self.rows_skipped += batch.num_rows - normalised.num_rows
             yield normalised
+        self.sources_read += 1
 
     def _normalised(self, batch: pa.RecordBatch, part: Part, first_row: int) -> pa.RecordBatch:
         source, layout = part

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -143,33 +142,6 @@ class Snapshot:
         """
         (path,) = self.runs[bucket]
         return Prefixes.noted(self.pages.footer(path))
-
-    def row_groups(self, bucket: int, columns: Sequence[str]) -> list[tuple[int, int]] | None:
-        """The row groups of a bucket that is one file: the row after each, and its stored bytes.
-
-        The bytes are those of the public ``columns``. None where the file does not hold all of them
-        as they are.
-        """
-        (path,) = self.runs[bucket]
-        footer = self.pages.footer(path)
-        if not set(columns) <= set(footer.schema.to_arrow_schema().names):
-            return None
-        leaves = (footer.schema.column(number).path for number in range(footer.num_columns))
-        places = [n for n, leaf in enumerate(leaves) if leaf.partition(".")[0] in columns]
-        groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-        stops = accumulate(group.num_rows for group in groups)
-        sizes = (sum(group.column(n).total_compressed_size for n in places) for group in groups)
-        return list(zip(stops, sizes, strict=True))
-
-    def rows_of(
-        self, bucket: int, columns: Sequence[str], groups: Sequence[int] | None = None
-    ) -> pa.Table:
-        """Stored columns of a bucket's one file, in its order; its pages are checked.
-
-        Of all its row groups, or of those that are named.
-        """
-        (path,) = self.runs[bucket]
-        return self.pages.read(path, list(columns), groups)
 
     def whole(
         self, duck: duckdb.DuckDBPyConnection, bucket: int, columns: Sequence[str]

@@ -24,7 +24,7 @@ from uih_lake.materialize import Selection
 from uih_lake.resolve.placed import Groups, needed, placed, rows_of, takes_newest
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Int64, Ranges
-from uih_lake.resolve.run import Resolver
+from uih_lake.resolve.run import Located, Resolver
 from uih_lake.session import fetch
 
 RESOLVED_BYTES = 256 << 20
@@ -32,7 +32,7 @@ RESOLVED_BYTES = 256 << 20
 
 
 Read = tuple[str, dict[str, Any]] | Groups | None
-"""A statement and its parameters, or row groups of the bucket's file (None: all of it)."""
+"""A statement and its parameters, or row groups of the bucket (None: all of its one file)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,26 +145,26 @@ class Source:
         """Ranges per sequence, what proves them, and how to read their rows per scan."""
         snapshot, scans = self.selection.seen_by(asked), self.plan.scans
         resolver = Resolver(snapshot, duck)
-        # In the file they were cut from, whose pages are proof enough; or in another one.
-        ranges, proof = placed(snapshot, list(filter(takes_newest, scans)), asked, bucket), asked
-        located = None
-        if ranges is None:
+        # In the file they were cut from, whose pages are proof enough; or in others.
+        ranges = placed(snapshot, list(filter(takes_newest, scans)), asked, bucket)
+        if ranges is not None:
+            located: Located | None = Located(asked, ranges)
+        else:
             (located,) = resolver.locate(scans, [(bucket, asked)])
-        if located is not None:
-            ranges, proof = located.ranges, located.proof
         keys_only = [replace(scan, traits=()) for scan in scans]
-        if ranges is None:
+        if located is None:
             found = resolver.resolve(keys_only, asked, bucket)
             cuts, proof = found.cuts, found.proof
         else:
-            cuts = resolver.cuts([s for s in keys_only if not takes_newest(s)], asked, bucket)
+            cuts = resolver.cuts([s for s in keys_only if not located.has(s)], asked, bucket)
+            proof = located.proof
         run = {name: each for cut in cuts for name, each in cut.ranges.items()}
         reads: list[Read] = []
         for scan, columns in zip(scans, self.plan.columns, strict=True):
-            if ranges is None or not takes_newest(scan):
+            if located is None or not located.has(scan):
                 reads.append(self._statement(resolver, scan, columns, asked, bucket))
             else:
-                groups, mine = needed(snapshot, scan, ranges, bucket)
+                groups, mine = needed(snapshot, scan, located.ranges, bucket)
                 reads.append(groups)
                 run |= mine
         return run, proof, reads

@@ -1,4 +1,4 @@
-"""Pointers into one file, proven event by event: all keys of the file are read."""
+"""Pointers proven event by event: all keys of their bucket are read, whatever files it is in."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import pyarrow as pa
 
 from uih_lake import names, schema
 from uih_lake.lake import bands
+from uih_lake.lake.bucket import Bucket
+from uih_lake.lake.order import places_of
 from uih_lake.lake.snapshot import Snapshot
-from uih_lake.resolve.ranges import Int64, carried
+from uih_lake.resolve.ranges import Int64, Ranges, carried
 from uih_lake.resolve.rows import PROVEN, Whole, ints
 
 
 @dataclass(frozen=True)
 class Keyed:
-    """The keys of a bucket that is one file, whatever its footer says of prefixes.
+    """The keys of a bucket, whatever its footers say of prefixes.
 
-    ``events`` are by user and time; ``order`` are their rows in the file (None: as they are).
+    ``events`` are by user and time; ``order`` are their rows in the bucket, as
+    :class:`uih_lake.lake.bucket.Bucket` counts them (None: as they are).
     """
 
     events: pa.Table
@@ -26,24 +29,31 @@ class Keyed:
 
     @classmethod
     def read(cls, snapshot: Snapshot, bucket: int) -> Keyed:
-        """All keys of the file. Raises :class:`CorruptionError`."""
-        events = snapshot.rows_of(bucket, PROVEN).combine_chunks()
-        order = _in_order(events, snapshot.retained_from)
+        """All keys of the bucket. Raises :class:`CorruptionError`."""
+        events = Bucket(snapshot, bucket).rows(PROVEN).combine_chunks()
+        order = _in_order(events, snapshot, bucket)
         if order is not None:
             events = events.take(pa.array(order)).combine_chunks()
         return cls(events, order)
 
     def whole(self, found: Whole) -> Whole:
-        """What each pointer sees of the file, in its rows, by what it sees of the ``events``."""
-        if self.order is None:
-            return found
-        return Whole(found.proof, carried(found.ranges, self.order))
+        """What each pointer sees, in rows of the bucket, by what it sees of the ``events``."""
+        return Whole(found.proof, self.in_bucket(found.ranges))
+
+    def in_bucket(self, ranges: Ranges) -> Ranges:
+        """Ranges of the ``events`` in rows of the bucket."""
+        return ranges if self.order is None else carried(ranges, self.order)
 
 
-def _in_order(events: pa.Table, retained_from: int) -> Int64 | None:
+def _in_order(events: pa.Table, snapshot: Snapshot, bucket: int) -> Int64 | None:
     """The rows the retention window has left, by user and time; None where that is all as it is."""
-    order = bands.by_user(events.column(names.USER_ID).combine_chunks())
-    if retained_from == schema.MIN_TIME:
+    order: Int64 | None
+    if snapshot.recent or len(snapshot.runs.get(bucket, ())) > 1:
+        one = pa.repeat(pa.scalar(bucket, pa.int32()), events.num_rows)
+        order = places_of(events.append_column(names.BUCKET, one))
+    else:
+        order = bands.by_user(events.column(names.USER_ID).combine_chunks())
+    if snapshot.retained_from == schema.MIN_TIME:
         return order
     order = np.arange(events.num_rows) if order is None else order
-    return order[ints(events, names.EVENT_TS)[order] >= retained_from]
+    return order[ints(events, names.EVENT_TS)[order] >= snapshot.retained_from]

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names, schema
+from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.plan import Scan
 from uih_lake.resolve.ranges import Ranges, packed, running, touched
@@ -91,8 +92,9 @@ def nowhere(count: int) -> dict[str, pa.Array]:
 
 @dataclass(frozen=True)
 class Groups:
-    """Row groups of the file a bucket consists of, and the bytes of the columns to read of them."""
+    """Row groups of a bucket, and the bytes of the columns to read of them."""
 
+    bucket: Bucket
     numbers: list[int]
     nbytes: int
 
@@ -100,19 +102,20 @@ class Groups:
 def needed(
     snapshot: Snapshot, scan: Scan, ranges: Mapping[str, Ranges], bucket: int
 ) -> tuple[Groups | None, dict[str, Ranges]]:
-    """The row groups with rows of a scan's ranges, and the ranges in the rows of those.
+    """The row groups of a bucket with rows of a scan's ranges, and the ranges in the rows of those.
 
-    None, and the ranges as they are, where all of the bucket has to be read.
+    None, and the ranges as they are, where all of the bucket's one file has to be read.
     """
+    files = Bucket(snapshot, bucket)
     mine = {name: ranges[name] for name, _ in scan.groups}
-    found = snapshot.row_groups(bucket, scan.traits)
+    found = files.row_groups(scan.traits)
     if found is None:
         return None, mine
     edges = np.array([stop for stop, _ in found])
     groups = touched(mine.values(), edges)
     nbytes = sum(found[number][1] for number in groups)
     packs = {name: packed(one, edges, groups) for name, one in mine.items()}
-    return Groups(groups.tolist(), nbytes), packs
+    return Groups(files, groups.tolist(), nbytes), packs
 
 
 def rows_of(
@@ -122,10 +125,10 @@ def rows_of(
     groups: Groups | None,
     bucket: int,
 ) -> pa.Table:
-    """The traits of a scan, from some row groups of the bucket's file (None: all of it)."""
+    """The traits of a scan, from some row groups of the bucket (None: all of its one file)."""
     if groups is None:
         return snapshot.whole(duck, bucket, scan.traits)
-    return snapshot.rows_of(bucket, scan.traits, groups.numbers)
+    return groups.bucket.rows(scan.traits, groups.numbers)
 
 
 def takes_newest(scan: Scan) -> bool:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names
+from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.plan import Bounds
@@ -67,10 +68,11 @@ def _seen(prefixes: Prefixes, whose: Int64, bounds: Bounds) -> npt.NDArray[np.bo
 
 def _newest(snapshot: Snapshot, bucket: int, prefixes: Prefixes) -> pa.Table:
     """The keys of the newest band, by user and time as it is."""
-    stops = [stop for stop, _ in snapshot.row_groups(bucket, PROVEN) or ()]
+    file = Bucket(snapshot, bucket)
+    stops = [stop for stop, _ in file.row_groups(PROVEN) or ()]
     groups = [number for number, stop in enumerate(stops) if stop > prefixes.newest]
     begin = stops[groups[0] - 1] if groups[0] else 0
-    rows = snapshot.rows_of(bucket, PROVEN, groups).slice(prefixes.newest - begin)
+    rows = file.rows(PROVEN, groups).slice(prefixes.newest - begin)
     return rows.combine_chunks()
 
 

@@ -19,6 +19,7 @@ from uih_lake import names, sqlfile
 from uih_lake.lake import bands
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.compacted import Asked, wholes
+from uih_lake.resolve.keyed import Keyed
 from uih_lake.resolve.placed import needed, nowhere, place, placed, rows_of, takes_newest
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Ranges, carried
@@ -59,13 +60,17 @@ class Resolution:
 
 @dataclass(frozen=True)
 class Located:
-    """Pointers in the one file of their bucket: their proof, and the rows of each per group.
+    """Pointers in the files of their bucket: their proof, and the rows of each per group.
 
-    Of the groups that take the newest events; others count rows of their own.
+    Of the groups that take the newest events of stored traits; others count rows of their own.
     """
 
     proof: pa.Table
     ranges: dict[str, Ranges]
+
+    def has(self, scan: Scan) -> bool:
+        """Whether the ranges of a scan are among them."""
+        return all(name in self.ranges for name, _ in scan.groups)
 
 
 class Resolver:
@@ -89,10 +94,10 @@ class Resolver:
     ) -> Resolution:
         """Cut every scan of ``plan`` and prove the pointers.
 
-        In a bucket that is one file they are placed first: a scan that takes the newest events
-        reads the row groups that hold them, and only another one is run; ``located`` is what
-        :meth:`locate` found, where it was asked before. Elsewhere, where one of the scans sees
-        every event, the proof comes out of it; or it takes a scan of its own.
+        They are located first: a scan that takes the newest events reads the row groups that hold
+        them, and only another one is run; ``located`` is what :meth:`locate` found, where it was
+        asked before. Where it finds nothing, and one of the scans sees every event, the proof comes
+        out of it; or it takes a scan of its own.
         """
         if located is None and last is None:
             (located,) = self.locate(plan, [(bucket, pointers)])
@@ -123,26 +128,47 @@ class Resolver:
 
     def point(self, asked: Sequence[Asked]) -> list[pa.Table]:
         """What :meth:`prove` gives, and each pointer's place: ``_run, _end, _gaps``."""
-        found = self._pointed(asked)
-        return [
-            found[bucket]
-            if bucket in found
-            else _beside(self.prove(pointers, bucket), pa.table(nowhere(pointers.num_rows)))
-            for bucket, pointers in asked
-        ]
+        pointed = self._pointed(asked)
+        for bucket, pointers in asked:
+            if bucket not in pointed:
+                found = self._scattered((), pointers, bucket)
+                proof = self.prove(pointers, bucket) if found is None else found.proof
+                pointed[bucket] = _beside(proof, pa.table(nowhere(pointers.num_rows)))
+        return [pointed[bucket] for bucket, _ in asked]
 
     def locate(self, plan: Sequence[Scan], asked: Sequence[Asked]) -> list[Located | None]:
-        """Prove pointers, and place those scans of ``plan`` that take the newest events.
+        """Prove pointers, and find the rows of those scans of ``plan`` that take the newest events.
 
-        None for a bucket that is not one file.
+        None for a bucket where a scan in SQL does better, or nothing else does.
         """
         newest = list(filter(takes_newest, plan))
-        located = {}
+        located: dict[int, Located | None] = {}
         for bucket, pointed in self._pointed(asked).items():
             ranges = placed(self._snapshot, newest, pointed, bucket)
             assert ranges is not None  # they were placed in this very file
             located[bucket] = Located(pointed, ranges)
-        return [located.get(bucket) for bucket, _ in asked]
+        for bucket, pointers in asked:
+            if bucket not in located:
+                located[bucket] = self._scattered(newest, pointers, bucket)
+        return [located[bucket] for bucket, _ in asked]
+
+    def _scattered(self, plan: Sequence[Scan], pointers: pa.Table, bucket: int) -> Located | None:
+        """Pointers into a bucket of several files, from all of its keys.
+
+        None for few users, whose row groups a scan finds, and where the snapshot was overtaken.
+        """
+        if self._overtaken or _few(pointers.column(names.USER_ID)):
+            return None
+        keys = Keyed.read(self._snapshot, bucket)
+        rows = Rows.of(self._duck, keys.events, pointers)
+        stored = set(self._snapshot.stored.names)
+        ranges = {
+            name: keys.in_bucket(rows.ranges(group))
+            for scan in plan
+            if stored.issuperset(scan.traits)
+            for name, group in scan.groups
+        }
+        return Located(rows.whole().proof.table, ranges)
 
     def _pointed(self, asked: Sequence[Asked]) -> dict[int, pa.Table]:
         """Proof and place of the pointers into buckets that are one file."""
@@ -157,14 +183,19 @@ class Resolver:
 
     def _file(self, bucket: int) -> int | None:
         """The one file a bucket consists of, where it holds what this snapshot sees, no more."""
-        snapshot = self._snapshot
-        # A seal that came after this snapshot may have put newer events between those it sees; the
-        # scan leaves them out, so its rows would not tell which rows of the file to leave out.
-        return None if snapshot.sealed > snapshot.lake_version else snapshot.run(bucket)
+        return None if self._overtaken else self._snapshot.run(bucket)
+
+    @property
+    def _overtaken(self) -> bool:
+        """Whether a seal that came after this snapshot may have put newer events into its files.
+
+        A scan leaves those out, so its rows would not tell which rows of the files to leave out.
+        """
+        return self._snapshot.sealed > self._snapshot.lake_version
 
     def _cut(self, scan: Scan, pointers: pa.Table, located: Located, bucket: int) -> Cut:
         """One scan: the row groups of what is located, or else all of it, run."""
-        if not takes_newest(scan):
+        if not located.has(scan):
             return self._run(scan, pointers, bucket, None, ()).cut(scan)
         groups, ranges = needed(self._snapshot, scan, located.ranges, bucket)
         rows = rows_of(self._snapshot, self._duck, scan, groups, bucket)
@@ -243,8 +274,12 @@ def _beside(one: pa.Table, other: pa.Table) -> pa.Table:
 
 def _users_condition(users: pa.ChunkedArray) -> str:
     """Restrict the scan to few users where there are few; their row groups are then skipped."""
-    distinct = pc.unique(users)
-    if len(distinct) > _FEW_USERS:
+    if not _few(users):
         return "true"
-    wanted = ", ".join(sqlfile.literal(user) for user in distinct.to_pylist())
+    wanted = ", ".join(sqlfile.literal(user) for user in pc.unique(users).to_pylist())
     return f"user_id IN ({wanted})"
+
+
+def _few(users: pa.ChunkedArray) -> bool:
+    """Whether the row groups of these users are worth looking for."""
+    return len(pc.unique(users)) <= _FEW_USERS
