@@ -306,7 +306,6 @@ def test_tenants_of_one_pass_get_what_each_gets_alone(made: Made) -> None:
         assert [told_as(batch["short"]) for batch in both] == other
 
 
-
 def test_tenants_of_one_pass_read_as_one_that_wants_it_all(tmp_path: Path) -> None:
     lake = with_tail(tmp_path / "lake").lake
 

@@ -122,7 +122,8 @@ class _Audit:
 
     def recent_files(self) -> None:
         """Check each file of the mutable tier."""
-        for path, *_ in self._selection.snapshot.recent:
+        for chunk in self._selection.snapshot.recent:
+            path = chunk.path
             events = self._events(path)
             if events is not None:
                 self._order(path, events, _RECENT_ORDER)

@@ -12,13 +12,13 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from benchmarks.batch import BATCH, EVENT_BYTES, TRAITS, Array, Batch
 from benchmarks.contestants import lake
 from benchmarks.contestants.base import Contestant, parallel
 from benchmarks.workload import Bench
 from uih_lake import names
+from uih_lake.lake.integrity import Pages
 
 DECODING = "decoding alone"
 _SOURCE_BYTES = 64 << 20
@@ -55,15 +55,10 @@ def memcpy(bench: Bench, length: int, threads: int) -> Iterator[Batch]:
 def decoding(bench: Bench, length: int) -> Iterator[Batch]:
     """One batch, of no values, once every row group that has to be has been decoded."""
     examples, events = _counted(bench, length)
-    groups = lake.needed(bench, length)
+    groups, pages = lake.needed(bench, length), Pages()
 
     def decoded(path: Path) -> int:
-        # As the loader opens them; each page is checked.
-        with pq.ParquetFile(
-            path, memory_map=True, page_checksum_verification=True, pre_buffer=False
-        ) as file:
-            rows = file.read_row_groups(groups[path], columns=list(TRAITS), use_threads=False)
-            return int(rows.num_rows)
+        return int(pages.read(str(path), list(TRAITS), groups[path]).num_rows)
 
     for _ in parallel((partial(decoded, path) for path in groups), len(os.sched_getaffinity(0))):
         pass

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uih_lake import names
 from uih_lake.lake.snapshot import Chunk, Snapshot
-from uih_lake.lake.stored import conformed, holding
+from uih_lake.lake.stored import between, conformed, holding
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,8 @@ class Bucket:
             counts += [footer.row_group(number).num_rows for number in groups]
             sizes += _sizes(footer, columns, groups)
         for chunk in self.snapshot.recent:
+            counts.append(self._between(chunk, ()).num_rows)
             footer = self.snapshot.pages.footer(chunk.path)
-            start, stop = self._rows(chunk, footer)
-            counts.append(stop - start)
             sizes.append(sum(_sizes(footer, columns, holding(footer, self.number, self.number))))
         return list(zip(accumulate(counts), sizes, strict=True))
 
@@ -59,39 +57,21 @@ class Bucket:
         schema = pa.schema([self.snapshot.stored.field(name) for name in columns])
         parts, first = [], 0
         for path in self.runs:
-            footer = self.snapshot.pages.footer(path)
-            behind = first + footer.num_row_groups
+            behind = first + self.snapshot.pages.footer(path).num_row_groups
             mine = None if groups is None else [g - first for g in groups if first <= g < behind]
             first = behind
             if mine is None or mine:
-                here = _present(footer, columns)
-                part = self.snapshot.pages.read(path, here, mine)
-                parts.append(part if len(here) == len(columns) else conformed(part, schema, {}))
+                part = self.snapshot.pages.read(path, list(columns), mine)
+                whole = part.column_names == list(columns)
+                parts.append(part if whole else conformed(part, schema, {}))
         for place, chunk in enumerate(self.snapshot.recent, first):
             if groups is None or place in groups:
-                parts.append(self._of_chunk(chunk, columns, schema))
+                constants = {names.LAKE_VERSION: chunk.lake_version}
+                parts.append(conformed(self._between(chunk, columns), schema, constants))
         return parts[0] if len(parts) == 1 else pa.concat_tables([schema.empty_table(), *parts])
 
-    def _of_chunk(self, chunk: Chunk, columns: Sequence[str], schema: pa.Schema) -> pa.Table:
-        footer = self.snapshot.pages.footer(chunk.path)
-        groups = holding(footer, self.number, self.number)
-        part = self.snapshot.pages.read(chunk.path, _present(footer, columns), groups)
-        start, stop = self._rows(chunk, footer)
-        constants = {names.LAKE_VERSION: chunk.lake_version}
-        return conformed(part.slice(start, stop - start), schema, constants)
-
-    def _rows(self, chunk: Chunk, footer: pq.FileMetaData) -> tuple[int, int]:
-        """The rows of the bucket in those row groups of the file that can hold some."""
-        groups = holding(footer, self.number, self.number)
-        found = self.snapshot.pages.read(chunk.path, [names.BUCKET], groups)
-        buckets = found.column(names.BUCKET).to_numpy()
-        start, stop = np.searchsorted(buckets, [self.number, self.number + 1]).tolist()
-        return start, stop
-
-
-def _present(footer: pq.FileMetaData, columns: Sequence[str]) -> list[str]:
-    held = set(footer.schema.to_arrow_schema().names)
-    return [name for name in columns if name in held]
+    def _between(self, chunk: Chunk, columns: Sequence[str]) -> pa.Table:
+        return between(self.snapshot, chunk, columns, self.number, self.number)
 
 
 def _sizes(footer: pq.FileMetaData, columns: Sequence[str], groups: Sequence[int]) -> list[int]:

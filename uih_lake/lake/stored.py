@@ -6,6 +6,7 @@ SQL would decode a second time what was decoded to check it.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -28,7 +29,7 @@ def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
         return conformed(rows, schema, {names.BUCKET: bucket})
 
     def chunk(found: Chunk) -> pa.Table:
-        rows = _between(snapshot, found.path, first, last)
+        rows = between(snapshot, found, snapshot.stored.names, first, last)
         return conformed(rows, schema, {names.LAKE_VERSION: found.lake_version})
 
     mine = [(bucket, paths) for bucket, paths in snapshot.runs.items() if first <= bucket <= last]
@@ -39,10 +40,15 @@ def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
     return pa.concat_tables(parts).combine_chunks()
 
 
-def _between(snapshot: Snapshot, path: str, first: int, last: int) -> pa.Table:
-    """The rows of some buckets in a file of ``recent``, which is sorted by bucket."""
-    groups = holding(snapshot.pages.footer(path), first, last)
-    rows = snapshot.pages.read(path, [names.BUCKET, *snapshot.stored.names], groups)
+def between(
+    snapshot: Snapshot, chunk: Chunk, columns: Sequence[str], first: int, last: int
+) -> pa.Table:
+    """The rows of some buckets in a file of ``recent``, which is sorted by bucket.
+
+    ``_bucket``, and those of ``columns`` that the file has.
+    """
+    groups = holding(snapshot.pages.footer(chunk.path), first, last)
+    rows = snapshot.pages.read(chunk.path, [names.BUCKET, *columns], groups)
     buckets = rows.column(names.BUCKET).to_numpy()
     start, stop = np.searchsorted(buckets, [first, last + 1]).tolist()
     return rows.slice(start, stop - start)

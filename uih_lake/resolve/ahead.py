@@ -34,10 +34,11 @@ def ahead(jobs: Iterable[Callable[[], Item]]) -> Generator[Item, None, None]:
     """
     threads = min(len(os.sched_getaffinity(0)), AT_ONCE)
     pending: deque[Future[Item]] = deque()
-    left, failed = iter(jobs), None
+    left = iter(jobs)
+    failed: Exception | None = None
     with ThreadPoolExecutor(threads, thread_name_prefix="uih-resolve") as pool:
         try:
-            while failed is None:
+            while True:
                 try:
                     job = next(left)
                 except StopIteration:

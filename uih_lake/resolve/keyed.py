@@ -48,11 +48,11 @@ class Keyed:
 def _in_order(events: pa.Table, snapshot: Snapshot, bucket: int) -> Int64 | None:
     """The rows the retention window has left, by user and time; None where that is all as it is."""
     order: Int64 | None
-    if snapshot.recent or len(snapshot.runs.get(bucket, ())) > 1:
+    if snapshot.is_one_run(bucket):
+        order = bands.by_user(events.column(names.USER_ID).combine_chunks())
+    else:
         one = pa.repeat(pa.scalar(bucket, pa.int32()), events.num_rows)
         order = places_of(events.append_column(names.BUCKET, one))
-    else:
-        order = bands.by_user(events.column(names.USER_ID).combine_chunks())
     if snapshot.retained_from == schema.MIN_TIME:
         return order
     order = np.arange(events.num_rows) if order is None else order

@@ -157,7 +157,7 @@ class Resolver:
 
         None for few users, whose row groups a scan finds, and where the snapshot was overtaken.
         """
-        if self._overtaken or _few(pointers.column(names.USER_ID)):
+        if self._overtaken or _few(pointers.column(names.USER_ID)) is not None:
             return None
         keys = Keyed.read(self._snapshot, bucket)
         rows = Rows.of(self._duck, keys.events, pointers)
@@ -172,13 +172,12 @@ class Resolver:
 
     def _pointed(self, asked: Sequence[Asked]) -> dict[int, pa.Table]:
         """Proof and place of the pointers into buckets that are one file."""
-        files = {bucket: self._file(bucket) for bucket, _ in asked}
-        here = [(bucket, mine) for bucket, mine in asked if files[bucket] is not None]
+        files = {bucket: file for bucket, _ in asked if (file := self._file(bucket)) is not None}
+        here = [each for each in asked if each[0] in files]
         found = wholes(self._snapshot, self._duck, here)
         return {
-            bucket: _beside(whole.proof.table, place(whole.ranges, file))
+            bucket: _beside(whole.proof.table, place(whole.ranges, files[bucket]))
             for bucket, whole in found.items()
-            if (file := files[bucket]) is not None
         }
 
     def _file(self, bucket: int) -> int | None:
@@ -274,12 +273,14 @@ def _beside(one: pa.Table, other: pa.Table) -> pa.Table:
 
 def _users_condition(users: pa.ChunkedArray) -> str:
     """Restrict the scan to few users where there are few; their row groups are then skipped."""
-    if not _few(users):
+    few = _few(users)
+    if few is None:
         return "true"
-    wanted = ", ".join(sqlfile.literal(user) for user in pc.unique(users).to_pylist())
+    wanted = ", ".join(sqlfile.literal(user) for user in few.to_pylist())
     return f"user_id IN ({wanted})"
 
 
-def _few(users: pa.ChunkedArray) -> bool:
-    """Whether the row groups of these users are worth looking for."""
-    return len(pc.unique(users)) <= _FEW_USERS
+def _few(users: pa.ChunkedArray) -> pa.Array | None:
+    """The different users, where so few that their row groups are worth looking for."""
+    distinct = pc.unique(users)
+    return distinct if len(distinct) <= _FEW_USERS else None
