@@ -28,7 +28,7 @@ endef
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: venv
 venv: $(VENV)/installed ## Install the package and its test tools into .venv.
@@ -66,6 +66,12 @@ soak: venv ## Run the tests that take minutes.
 .PHONY: bench
 bench: venv ## Measure speed and bytes against fat rows.
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+# MosaicML Streaming and Feast are measured where they are installed, too; what they pin keeps them
+# out of one environment with this package.
+.PHONY: rivals
+rivals: venv ## Install Lance, HF datasets and Ray, for `make bench` to measure.
+	@$(call install,bench)
 
 $(VENV)/installed-docs: $(VENV)/installed
 	@$(call install,docs)

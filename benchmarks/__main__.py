@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--targets", action="store_true", help="show the targets only")
     run.add_argument("--no-check", action="store_true", help="do not compare what is delivered")
     run.add_argument("--no-alone", action="store_true", help="no processes of their own")
-    run.add_argument("--no-extras", action="store_true", help="no Lance, HF, MosaicML, Ray")
+    run.add_argument("--no-extras", action="store_true", help="no Lance, HF, MosaicML, Ray, Feast")
     run.add_argument("--fat-events", type=number, default=Limits.fat, help="opponents' epoch")
     show = commands.add_parser("show", help="print a run again")
     show.add_argument("file", type=Path)

@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import figures
+from benchmarks import figures, pointintime
+from benchmarks.contestants import extras
 from benchmarks.contestants.base import Contestant
 from benchmarks.contestants.flat import KERNEL
 from benchmarks.field import Field, Limits, draw_up
@@ -56,6 +57,9 @@ def run(
         save(found)
     if with_alone:
         found["figures"] |= figures.of_processes(bench, cache)
+    save(found)
+    if with_extras:
+        found["figures"] |= pointintime.figures(bench)
     found["seconds"] = time.perf_counter() - begin
     save(found)
     return found
@@ -64,13 +68,23 @@ def run(
 def one_length(
     field: Field, rounds: int, say: Say, *, check: bool, with_alone: bool
 ) -> dict[str, Any]:
-    """Measure the field of one length."""
+    """Measure the field of one length.
+
+    Those that are installed as extras run apart, each in turn with the best fat rows: Ray keeps
+    processes of its own, which slow down whoever runs beside them.
+    """
     checked = _checked(field) if check else {}
-    quick = [c for c in field.contestants if c.family not in _SLOW]
+    extras.close()
+    apart = [c for c in field.contestants if c.family == "extra"]
     slow = [c for c in field.contestants if c.family in _SLOW]
+    quick = [c for c in field.contestants if c not in (*apart, *slow)]
     series = alternate(quick, rounds)
     best = max((s for s in series if s.contestant.family == "fat"), key=_speed)
     rows = {s.contestant.name: _row(s, best, field) for s in series}
+    for contestant in apart:
+        beside, one = alternate([best.contestant, contestant], rounds)
+        rows[contestant.name] = _row(one, beside, field)
+        extras.close()
     for one in alternate(slow, 1):
         rows[one.contestant.name] = _row(one, Series(best.contestant, best.readings[:1]), field)
     if with_alone:

@@ -212,6 +212,10 @@ def stages(figures: Result) -> Iterator[str]:
             ("resolve, ASOF, all keys", f"{speed:,.0f} pointers/s")
             for speed in _given(figures, "keyed_pointers_per_s")
         ),
+        *(
+            ("last value only, Feast on DuckDB", f"{speed:,.0f} requests/s")
+            for speed in _given(figures, "feast_requests_per_s")
+        ),
         ("resolve, by place", f"{figures['placed_pointers_per_s']:,.0f} pointers/s"),
         ("lake, 8 traits, at rest", f"{_mb(figures['lake_bytes'])} MB"),
         ("  the 4 traits read", f"{_mb(figures['traits_bytes'])} MB"),

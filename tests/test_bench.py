@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import compare, tables, targets
+from benchmarks import compare, fatrows, pointintime, tables, targets
 from benchmarks.__main__ import main
 from benchmarks.batch import BATCH, TRAITS, Batch, content
-from benchmarks.contestants import flat, limits
+from benchmarks.contestants import arrow, extras, flat, limits
 from benchmarks.contestants.base import ahead, parallel
 from benchmarks.field import Limits, _distinct_events
 from benchmarks.figures import gathering
@@ -93,6 +93,25 @@ def test_what_forbids_more_is_told_of_what_is_missed_and_of_nothing_else(
     assert target.missed(changed) is None
     for each in targets.TARGETS:
         assert each.missed(changed) is None or each.line(changed)[3] == "NOT MET"
+
+
+@pytest.mark.parametrize("name", list(extras._KINDS))
+def test_a_rival_that_is_installed_delivers_the_same(bench: Bench, name: str) -> None:
+    chosen = fatrows.sample(bench, 100, Limits().fat)
+    found, skipped = extras.contestants(bench, 100, chosen)
+    if name in skipped:
+        pytest.skip(skipped[name])
+    mapped = fatrows.write(bench, 100, "user", extras._SOURCE, chosen, bench.root / "fat")
+    (copied, _) = arrow.contestants(mapped, "fat user arrow")
+    (rival,) = (each for each in found if each.name == f"fat user {name}")
+    assert read(rival, check=True).tally == read(copied, check=True).tally
+    extras.close()
+
+
+def test_feast_finds_the_last_event_before_each_request(bench: Bench) -> None:
+    if why := extras.why_not("feast"):
+        pytest.skip(why)
+    assert pointintime.figures(bench)["feast_requests_per_s"] > 0
 
 
 def test_events_that_are_needed_are_counted_once(bench: Bench) -> None:

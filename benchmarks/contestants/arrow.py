@@ -34,7 +34,7 @@ def lent(path: Path) -> Iterator[Batch]:
         for number in range(file.num_record_batches):
             for batch in batches_of(pa.Table.from_batches([file.get_batch(number)])):
                 for values in batch.values.values():
-                    _touch(values)
+                    touch(values)
                 yield batch
 
 
@@ -52,5 +52,6 @@ def copied(path: Path) -> Iterator[Batch]:
     return ahead(copies(), Warm.AHEAD)
 
 
-def _touch(values: Array) -> int:
+def touch(values: Array) -> int:
+    """Read a value of every page."""
     return int(np.sum(values[:: _PAGE // values.itemsize].view(f"u{values.itemsize}")))

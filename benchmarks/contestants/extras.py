@@ -5,6 +5,8 @@ Each holds the fat rows in its own format, clustered by user, and reads them in 
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
@@ -16,6 +18,7 @@ import pyarrow as pa
 
 from benchmarks import fatrows
 from benchmarks.batch import BATCH, TRAITS, Batch, Int64
+from benchmarks.contestants.arrow import touch
 from benchmarks.contestants.base import Contestant, ahead
 from benchmarks.contestants.fat import batches_of
 from benchmarks.fatrows import Form
@@ -29,10 +32,10 @@ def contestants(
 ) -> tuple[list[Contestant], dict[str, str]]:
     """Those that are installed, and for each of the others why it does not run."""
     found: list[Contestant] = []
-    skipped = {"feast": "joins the last value only; no sequences to compare"}
+    skipped: dict[str, str] = {}
     source = fatrows.write(bench, length, "user", _SOURCE, chosen, bench.root / "fat")
     for name, (module, write, epoch) in _KINDS.items():
-        problem = _problem(module)
+        problem = why_not(module)
         if problem:
             skipped[name] = problem
             continue
@@ -45,7 +48,7 @@ def contestants(
     return found, skipped
 
 
-def _problem(module: str) -> str | None:
+def why_not(module: str) -> str | None:
     """Why a package cannot be used here; None where it can."""
     try:
         import_module(module)
@@ -91,16 +94,20 @@ def write_datasets(source: Path, path: Path) -> None:
     """A saved data set of Hugging Face."""
     import datasets
 
+    datasets.disable_progress_bars()
     datasets.Dataset(pa.Table.from_batches(_tables(source))).save_to_disk(str(path))
 
 
 def by_datasets(path: Path) -> Iterator[Batch]:
-    """Mapped Arrow, cut into batches."""
+    """Mapped Arrow, cut into batches: pages of the file themselves, all of them touched."""
     import datasets
 
     found = datasets.load_from_disk(str(path)).with_format("arrow")
     for table in ahead(found.iter(BATCH), 4):
-        yield from batches_of(table)
+        for batch in batches_of(table):
+            for values in batch.values.values():
+                touch(values)
+            yield batch
 
 
 def write_mosaic(source: Path, path: Path) -> None:
@@ -145,12 +152,23 @@ def write_parquet(source: Path, path: Path) -> None:
 
 
 def by_ray(path: Path) -> Iterator[Batch]:
-    """Ray Data in the local process's cluster, Arrow batches."""
-    import ray
+    """Ray Data on a cluster of this machine, which the first epoch starts; Arrow batches."""
+    import ray.data
 
-    found = ray.data.read_parquet(str(path), columns=["example_id", *TRAITS])
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+    found = ray.data.read_parquet(str(path)).select_columns(["example_id", *TRAITS])
     for table in found.iter_batches(batch_size=BATCH, batch_format="pyarrow", prefetch_batches=4):
         yield from batches_of(table)
+
+
+def close() -> None:
+    """Stop what would go on using the cores: Ray's cluster, where there is one."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        ray.shutdown()
 
 
 Write = Callable[[Path, Path], None]
