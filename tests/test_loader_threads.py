@@ -29,8 +29,9 @@ from loader_lakes import (
 )
 from torch.utils.data import DataLoader
 
-from uih_lake import CorruptionError, Lake, UihError
+from uih_lake import CorruptionError, Lake, Tenant, UihError
 from uih_lake.loader import Loader
+from uih_lake.loader.assemble import Assembly, Part
 
 
 @pytest.fixture
@@ -62,6 +63,25 @@ def test_what_a_worker_process_raises_reaches_the_consumer(lake: Lake) -> None:
     spawned = DataLoader(loader, batch_size=None, num_workers=1, multiprocessing_context="spawn")
     with pytest.raises(CorruptionError, match=victim.name):
         list(spawned)
+
+
+@pytest.mark.parametrize("tenant", [TENANT, SHORT], ids=["lists, several groups", "one group"])
+def test_a_batch_that_is_copied_in_parts_is_what_it_is_in_one(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, tenant: Tenant
+) -> None:
+    whole = [frozen(batch) for batch in Loader(lake, tenant, 64, threads=3)]
+    cut: list[int] = []
+    parts = Assembly.parts
+
+    def counted(assembly: Assembly) -> list[Part]:
+        found = parts(assembly)
+        cut.append(len(found))
+        return found
+
+    monkeypatch.setattr(Assembly, "parts", counted)
+    monkeypatch.setattr("uih_lake.loader.assemble.PART_BYTES", 100)
+    assert [frozen(batch) for batch in Loader(lake, tenant, 64, threads=3)] == whole
+    assert max(cut) >= 8
 
 
 def test_a_consumer_may_stop_early(lake: Lake) -> None:

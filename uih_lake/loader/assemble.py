@@ -23,7 +23,7 @@ from uih_lake.loader.jagged import Jagged, Nested, Shared, Values
 from uih_lake.loader.plan import Plan
 from uih_lake.resolve.ranges import Int64, running
 
-PART_BYTES = 2 << 20
+PART_BYTES = 8 << 20
 """A thread copies about this much of a batch at a time."""
 
 Array = npt.NDArray[Any]
