@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import figures, pointintime
+from benchmarks import figures, inuse, pointintime
 from benchmarks.contestants import extras
 from benchmarks.contestants.base import Contestant
 from benchmarks.contestants.flat import KERNEL
@@ -49,6 +49,7 @@ def run(
         "lengths": {},
     }
     found["figures"] = figures.of_stages(bench, lengths, rounds)
+    found["in_use"] = inuse.figures(bench, rounds)
     for length in lengths:
         field = draw_up(bench, length, bounds, say, with_extras)
         found["lengths"][str(length)] = one_length(

@@ -30,6 +30,7 @@ def all_of(result: Result) -> Iterator[str]:
     yield ""
     yield from mapped(result)
     yield ""
+    yield from in_use(result)
     yield from stages(result["figures"])
 
 
@@ -198,6 +199,25 @@ def read_bytes(row: Result) -> int:
 def smallest(found: Result, layout: str) -> int:
     """Bytes of the column chunks of the fat rows of a layout, in their smallest form."""
     return int(min(v for k, v in found["fat_bytes"].items() if k.startswith(f"{layout} ")))
+
+
+def in_use(result: Result) -> Iterator[str]:
+    """Epochs of lakes that are in use, against one that was just compacted; where a run has it."""
+    found = result.get("in_use")
+    if not found:
+        return
+    yield "time of an epoch against the same lake sealed and compacted: first, second"
+    yield from grid(
+        ("state of the lake", *(f"L = {length}" for length in next(iter(found.values())))),
+        (
+            (
+                state,
+                *(f"{f['first']['ratio']:.2f}, {f['second']['ratio']:.2f} x" for f in by.values()),
+            )
+            for state, by in found.items()
+        ),
+    )
+    yield ""
 
 
 def stages(figures: Result) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import compare, fatrows, pointintime, tables, targets
+from benchmarks import compare, fatrows, inuse, pointintime, tables, targets
 from benchmarks.__main__ import main
 from benchmarks.batch import BATCH, TRAITS, Batch, content
 from benchmarks.contestants import arrow, extras, flat, limits
@@ -57,6 +57,15 @@ def test_results_are_shown_and_compared(result: dict[str, Any], tmp_path: Path) 
         assert len(lines) > 10
         assert max(map(len, lines)) <= tables.WIDTH
     assert "even" in "\n".join(compare.view(stored, stored))
+
+
+def test_lakes_in_use_are_measured_and_left_as_they_were(
+    bench: Bench, result: dict[str, Any]
+) -> None:
+    shown = "\n".join(tables.in_use(result))
+    assert all(state in shown for state in inuse._STATES)
+    assert not (bench.root / "in-use").exists()
+    assert bench.lake().info().lake_version == 5
 
 
 def test_a_mapped_array_is_gone_through_in_any_order_with_the_same_content(bench: Bench) -> None:
@@ -159,7 +168,7 @@ def test_a_run_of_an_earlier_suite_is_shown_with_the_figures_it_has(
     before = json.loads(json.dumps(result))
     gather = {"gather_bytes_per_s": 2e9, "memcpy_bytes_per_s": 4e9, "ratio": 0.5}
     before["figures"]["gather"] = {"1024": gather}
-    del before["figures"]["keyed_pointers_per_s"]
+    del before["figures"]["keyed_pointers_per_s"], before["in_use"]
     shown = "\n".join(tables.all_of(before))
     assert "gather, L = 1024, one buffer" in shown and "resolve, by place" in shown
     assert "all keys" not in shown and "a ring" not in shown
