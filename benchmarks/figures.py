@@ -31,13 +31,13 @@ from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import Counts, Judge
 from uih_lake.resolve.ahead import ahead, together
-from uih_lake.resolve.compacted import Asked
 from uih_lake.resolve.keyed import Keyed
 from uih_lake.resolve.placed import placed
 from uih_lake.resolve.plan import scans
 from uih_lake.resolve.prefixed import Prefixed
 from uih_lake.resolve.rows import Rows
 from uih_lake.resolve.run import Resolver
+from uih_lake.resolve.visible import Asked
 from uih_lake.session import cursor
 
 HOT_EVENTS = 1_000_000

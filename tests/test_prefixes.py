@@ -20,6 +20,7 @@ from test_pushdown import wreck
 from uih_lake import CorruptionError, Group, Lake, Tenant, hashing, names
 from uih_lake.gather.lists import take
 from uih_lake.lake import bands, parquet, prefixes
+from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
@@ -136,7 +137,7 @@ def check(lake: Lake, pointers: pa.Table) -> list[bool]:
         proof = resolver.prove(some, bucket)
         assert pointed.select(proof.column_names).equals(proof)
         (located,) = resolver.locate(plan, [(bucket, some)])
-        assert located is not None and located.proof.equals(pointed)
+        assert located is not None and located.proof.equals(proof)
         (expected,) = resolver.cuts(plan, some, bucket)
         (opened,) = resolver.resolve(plan, some, bucket).cuts
         for name, group in TENANT.groups.items():
@@ -218,7 +219,7 @@ def test_buckets_joined_together_find_what_each_finds_alone(
                 assert table.equals(resolver.point([each])[0])
                 assert table.select(PROOF).equals(resolver.prove(each[1], each[0]))
                 assert (found is None) == (each[0] == 1 and few > 0)
-                assert found is None or found.proof.equals(table.select(found.proof.column_names))
+                assert found is None or found.proof.equals(table.select(PROOF))
 
 
 def test_strangers_and_users_without_a_prefix_are_served_too(tmp_path: Path) -> None:
@@ -294,8 +295,8 @@ def test_nothing_of_a_forgotten_user_stays_in_a_footer(tmp_path: Path) -> None:
 
     def holders() -> int:
         snapshot = Snapshot.of(Store.open(lake.path))
-        found = [snapshot.prefixes(bucket) for bucket in range(BUCKETS)]
-        return sum(gone in band.users.to_pylist() for band in found if band is not None)
+        found = [Bucket(snapshot, bucket).prefixes() for bucket in range(BUCKETS)]
+        return sum(gone in each[1].users.to_pylist() for each in found if each is not None)
 
     assert holders() == 1
     lake.forget([gone])

@@ -18,9 +18,9 @@ from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.pointers import examples
 from uih_lake.resolve.ahead import ahead, together
-from uih_lake.resolve.compacted import Asked
 from uih_lake.resolve.placed import nowhere
 from uih_lake.resolve.run import Resolver
+from uih_lake.resolve.visible import Asked
 from uih_lake.session import cursor
 
 _ROW = "_row"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -21,10 +21,10 @@ from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import PROOF, Judge
 from uih_lake.resolve.ahead import ahead, together
-from uih_lake.resolve.compacted import Asked
 from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Cut, Located, Resolution, Resolver
+from uih_lake.resolve.visible import Asked
 from uih_lake.session import cursor, fetch
 from uih_lake.tenant import Tenant
 
@@ -59,10 +59,10 @@ class Selection:
         """``example_id, user_id, request_ts``, then the context."""
         return list(dict.fromkeys([*_KEYS, *self.context]))
 
-    def seen_by(self, *asked: pa.Table) -> Snapshot:
-        """The snapshot without what is newer than all of these examples' pointers."""
-        pinned = [pc.max(each.column(names.LAKE_VERSION)).as_py() for each in asked]
-        return self.snapshot.through(max(pinned))
+    def seen_by(self, asked: Sequence[Asked]) -> Snapshot:
+        """The snapshot without files that are newer than all pointers of these examples."""
+        pinned = {b: pc.max(some.column(names.LAKE_VERSION)).as_py() for b, some in asked}
+        return self.snapshot.seen(pinned)
 
     def asked(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
         """The examples of one bucket as stored: :attr:`columns`, pointer bounds, proof, place."""
@@ -165,7 +165,7 @@ class Rebuild:
     def _located(self, asked: list[Asked]) -> list[tuple[int, pa.Table, Located | None]]:
         """Some buckets, their examples, and where those that are one file have them."""
         with cursor(threads=1) as duck:
-            snapshot = self.selection.seen_by(*(pointers for _, pointers in asked))
+            snapshot = self.selection.seen_by(asked)
             located = Resolver(snapshot, duck).locate(self.plan, asked)
         return [(*each, found) for each, found in zip(asked, located, strict=True)]
 
@@ -174,7 +174,7 @@ class Rebuild:
     ) -> tuple[int, pa.Table, Resolution]:
         """A bucket, its examples, and what their pointers come to."""
         with cursor(threads=1) as duck:
-            resolver = Resolver(self.selection.seen_by(asked), duck)
+            resolver = Resolver(self.selection.seen_by([(bucket, asked)]), duck)
             return bucket, asked, resolver.resolve(self.plan, asked, bucket, located=located)
 
     def _gathered(self, asked: pa.Table, found: Resolution) -> Iterator[pa.RecordBatch]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uih_lake import names
+from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Chunk, Snapshot
 from uih_lake.lake.stored import between, conformed, holding
 
@@ -29,6 +30,19 @@ class Bucket:
     def runs(self) -> tuple[str, ...]:
         """Paths of the sorted runs."""
         return self.snapshot.runs.get(self.number, ())
+
+    def prefixes(self) -> tuple[int, Prefixes] | None:
+        """The row at which the run with the longest prefixes begins, and these.
+
+        None where no run has any. Raises :class:`CorruptionError`.
+        """
+        found, begin = [], 0
+        for path in self.runs:
+            footer = self.snapshot.pages.footer(path)
+            if prefixes := Prefixes.noted(footer):
+                found.append((begin, prefixes))
+            begin += footer.num_rows
+        return max(found, key=lambda each: each[1].newest, default=None)
 
     def row_groups(self, columns: Sequence[str]) -> list[tuple[int, int]] | None:
         """The row after each row group, and the stored bytes of ``columns`` in it.

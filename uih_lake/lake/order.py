@@ -37,6 +37,12 @@ def places_of(events: pa.Table) -> Int64:
     return rows
 
 
+def places_in_bucket(events: pa.Table) -> Int64:
+    """The rows of ``events``, which are of one bucket and in one chunk, as :func:`places_of`."""
+    one = pa.repeat(pa.scalar(0, pa.int32()), events.num_rows)
+    return places_of(events.append_column(names.BUCKET, one))
+
+
 def moved(events: pa.Table, places: Int64) -> pa.Table:
     """The rows ``places`` of a table of one chunk, in one chunk; there has to be each of them."""
     return pc.take(events, pa.array(places), boundscheck=False)

@@ -8,17 +8,17 @@ one table of them for who writes their events down again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.lake.integrity import Pages
-from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import Store
 from uih_lake.session import fetch
@@ -88,6 +88,22 @@ class Snapshot:
         kept = tuple(chunk for chunk in self.recent if chunk.lake_version <= lake_version)
         return self if len(kept) == len(self.recent) else replace(self, recent=kept)
 
+    def seen(self, pinned: Mapping[int, int]) -> Snapshot:
+        """The same without files that are newer than all pointers into some buckets.
+
+        ``pinned`` is the newest lake version, by bucket, that these pointers pin. Raises
+        :class:`CorruptionError`.
+        """
+        runs = {bucket: self._up_to(bucket, version) for bucket, version in pinned.items()}
+        return replace(self.through(max(pinned.values())), runs=self.runs | runs)
+
+    def _up_to(self, bucket: int, lake_version: int) -> tuple[str, ...]:
+        """The runs of a bucket with events up to a lake version; a single one has to do."""
+        paths = self.runs.get(bucket, ())
+        if len(paths) < 2:
+            return paths
+        return tuple(p for p in paths if _oldest(self.pages.footer(p)) <= lake_version)
+
     def history(self, first: int = 0, last: int | None = None) -> str:
         """SQL for the stored events of the buckets ``first`` to ``last`` (inclusive), unordered."""
         last = self.buckets - 1 if last is None else last
@@ -135,14 +151,6 @@ class Snapshot:
             return None
         return int(Path(paths[0]).stem.rpartition("-")[2][:15], 16)
 
-    def prefixes(self, bucket: int) -> Prefixes | None:
-        """The prefixes of a bucket that is one file; None where the file has none.
-
-        Raises :class:`CorruptionError` where its footer is not the one it was written with.
-        """
-        (path,) = self.runs[bucket]
-        return Prefixes.noted(self.pages.footer(path))
-
     def whole(
         self, duck: duckdb.DuckDBPyConnection, bucket: int, columns: Sequence[str]
     ) -> pa.Table:
@@ -184,6 +192,14 @@ class Snapshot:
         step = max(1, self.buckets * rows // max(self.rows, 1))
         for first in range(0, self.buckets, step):
             yield first, min(first + step, self.buckets) - 1
+
+
+def _oldest(footer: pq.FileMetaData) -> int:
+    """The oldest lake version of a run's events."""
+    place = footer.schema.names.index(names.LAKE_VERSION)
+    groups = range(footer.num_row_groups)
+    oldest = (footer.row_group(group).column(place).statistics.min for group in groups)
+    return int(min(oldest))
 
 
 def _user_type(store: Store, otherwise: pa.DataType | None) -> pa.DataType:

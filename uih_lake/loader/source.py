@@ -31,8 +31,8 @@ RESOLVED_BYTES = 256 << 20
 """Resolved ranges kept for later epochs."""
 
 
-Read = tuple[str, dict[str, Any]] | Groups | None
-"""A statement and its parameters, or row groups of the bucket (None: all of its one file)."""
+Read = tuple[str, dict[str, Any]] | Groups
+"""A statement and its parameters, or row groups of the bucket."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ class Source:
         self, duck: duckdb.DuckDBPyConnection, asked: pa.Table, bucket: int
     ) -> tuple[dict[str, Ranges], pa.Table, list[Read]]:
         """Ranges per sequence, what proves them, and how to read their rows per scan."""
-        snapshot, scans = self.selection.seen_by(asked), self.plan.scans
+        snapshot, scans = self.selection.seen_by([(bucket, asked)]), self.plan.scans
         resolver = Resolver(snapshot, duck)
         # In the file they were cut from, whose pages are proof enough; or in others.
         ranges = placed(snapshot, list(filter(takes_newest, scans)), asked, bucket)
@@ -188,9 +188,9 @@ class Source:
         """The columns of one scan."""
         bucket, scan = resolved.bucket, self.plan.scans[place]
         read, columns = resolved.reads[place], self.plan.columns[place]
-        if read is None or isinstance(read, Groups):
-            rows = rows_of(self.selection.snapshot, duck, scan, read, bucket)
-            self.meters.mapped(0 if read is None else read.nbytes)
+        if isinstance(read, Groups):
+            rows = rows_of(duck, scan, read)
+            self.meters.mapped(read.nbytes)
             return tuple(column.loaded(rows.column(column.name)) for column in columns)
         self.selection.snapshot.check(bucket, bucket, scan.traits)
         rows = fetch(duck, *read)

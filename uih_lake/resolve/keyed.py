@@ -10,9 +10,9 @@ import pyarrow as pa
 from uih_lake import names, schema
 from uih_lake.lake import bands
 from uih_lake.lake.bucket import Bucket
-from uih_lake.lake.order import places_of
+from uih_lake.lake.order import places_in_bucket
 from uih_lake.lake.snapshot import Snapshot
-from uih_lake.resolve.ranges import Int64, Ranges, carried
+from uih_lake.resolve.ranges import Int64, carried
 from uih_lake.resolve.rows import PROVEN, Whole, ints
 
 
@@ -38,11 +38,8 @@ class Keyed:
 
     def whole(self, found: Whole) -> Whole:
         """What each pointer sees, in rows of the bucket, by what it sees of the ``events``."""
-        return Whole(found.proof, self.in_bucket(found.ranges))
-
-    def in_bucket(self, ranges: Ranges) -> Ranges:
-        """Ranges of the ``events`` in rows of the bucket."""
-        return ranges if self.order is None else carried(ranges, self.order)
+        ranges = found.ranges if self.order is None else carried(found.ranges, self.order)
+        return Whole(found.proof, ranges)
 
 
 def _in_order(events: pa.Table, snapshot: Snapshot, bucket: int) -> Int64 | None:
@@ -51,8 +48,7 @@ def _in_order(events: pa.Table, snapshot: Snapshot, bucket: int) -> Int64 | None
     if snapshot.is_one_run(bucket):
         order = bands.by_user(events.column(names.USER_ID).combine_chunks())
     else:
-        one = pa.repeat(pa.scalar(bucket, pa.int32()), events.num_rows)
-        order = places_of(events.append_column(names.BUCKET, one))
+        order = places_in_bucket(events)
     if snapshot.retained_from == schema.MIN_TIME:
         return order
     order = np.arange(events.num_rows) if order is None else order

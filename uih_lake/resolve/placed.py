@@ -92,25 +92,26 @@ def nowhere(count: int) -> dict[str, pa.Array]:
 
 @dataclass(frozen=True)
 class Groups:
-    """Row groups of a bucket, and the bytes of the columns to read of them."""
+    """Row groups of a bucket, and the bytes of the columns to read of them.
+
+    No ``numbers``: all of its one file, with traits that are not stored but follow from others;
+    their bytes are not counted.
+    """
 
     bucket: Bucket
-    numbers: list[int]
+    numbers: list[int] | None
     nbytes: int
 
 
 def needed(
     snapshot: Snapshot, scan: Scan, ranges: Mapping[str, Ranges], bucket: int
-) -> tuple[Groups | None, dict[str, Ranges]]:
-    """The row groups of a bucket with rows of a scan's ranges, and the ranges in the rows of those.
-
-    None, and the ranges as they are, where all of the bucket's one file has to be read.
-    """
+) -> tuple[Groups, dict[str, Ranges]]:
+    """The row groups of a bucket with rows of a scan's ranges, and the ranges in their rows."""
     files = Bucket(snapshot, bucket)
     mine = {name: ranges[name] for name, _ in scan.groups}
     found = files.row_groups(scan.traits)
     if found is None:
-        return None, mine
+        return Groups(files, None, 0), mine
     edges = np.array([stop for stop, _ in found])
     groups = touched(mine.values(), edges)
     nbytes = sum(found[number][1] for number in groups)
@@ -118,17 +119,12 @@ def needed(
     return Groups(files, groups.tolist(), nbytes), packs
 
 
-def rows_of(
-    snapshot: Snapshot,
-    duck: duckdb.DuckDBPyConnection,
-    scan: Scan,
-    groups: Groups | None,
-    bucket: int,
-) -> pa.Table:
-    """The traits of a scan, from some row groups of the bucket (None: all of its one file)."""
-    if groups is None:
-        return snapshot.whole(duck, bucket, scan.traits)
-    return groups.bucket.rows(scan.traits, groups.numbers)
+def rows_of(duck: duckdb.DuckDBPyConnection, scan: Scan, groups: Groups) -> pa.Table:
+    """The traits of a scan, from some row groups of a bucket."""
+    bucket = groups.bucket
+    if groups.numbers is None:
+        return bucket.snapshot.whole(duck, bucket.number, scan.traits)
+    return bucket.rows(scan.traits, groups.numbers)
 
 
 def takes_newest(scan: Scan) -> bool:

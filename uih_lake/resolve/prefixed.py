@@ -1,4 +1,4 @@
-"""Pointers into one file, where a prefix is known by its sums and only the newest band is read."""
+"""Pointers proven by sums over prefixes: only what comes after those is read."""
 
 from __future__ import annotations
 
@@ -12,44 +12,61 @@ import pyarrow.compute as pc
 
 from uih_lake import names
 from uih_lake.lake.bucket import Bucket
+from uih_lake.lake.order import places_in_bucket
 from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.plan import Bounds
-from uih_lake.resolve.ranges import Int64, Ranges, running
-from uih_lake.resolve.rows import PROVEN, Proof, Whole
+from uih_lake.resolve.ranges import Int64, Ranges, carried, running
+from uih_lake.resolve.rows import PROVEN, Proof, Whole, ints
 
 
 @dataclass(frozen=True)
 class Prefixed:
-    """The newest band of a bucket that is one file, and what its footer says of the older ones.
+    """The keys of a bucket but for those in the prefixes of one of its runs, of which it has sums.
 
-    ``events`` are the keys of the band; ``whose`` the place of each pointer's user among those that
-    have a prefix, -1 where there is none.
+    ``events`` are by user and time, ``rows`` their rows in the bucket, as
+    :class:`uih_lake.lake.bucket.Bucket` counts them; an int is that of the first of rows that are
+    consecutive. The run begins at row ``begin``. ``whose`` is the place of each pointer's user
+    among those that have a prefix, -1 where there is none.
     """
 
     events: pa.Table
+    rows: Int64 | int
+    begin: int
     prefixes: Prefixes
     whose: Int64
 
     @classmethod
     def read(cls, snapshot: Snapshot, pointers: pa.Table, bucket: int) -> Prefixed | None:
-        """What ``pointers`` take to be proven.
+        """What ``pointers`` take to be proven: the run's newest band, and all of the other files.
 
-        None where the file has no prefixes, or one of the pointers does not see all of its user's:
-        it is of a time before the newest band, or an event came late or under a later lake version.
+        None where no run has prefixes, or one of the pointers does not see all of its user's: it is
+        of a time before the newest band, or an event came late or under a later lake version. None
+        as well where another file has an event of a time before the newest band.
         """
-        prefixes = snapshot.prefixes(bucket)
-        if prefixes is None or prefixes.start_ts.min() < snapshot.retained_from:
+        files = Bucket(snapshot, bucket)
+        found = files.prefixes()
+        if found is None:
             return None
+        begin, prefixes = found
         whose = _whose(prefixes, pointers)
-        if not _seen(prefixes, whose, Bounds.of(pointers)).all():
+        seen = _seen(prefixes, whose, Bounds.of(pointers)).all()
+        if not seen or prefixes.start_ts.min() < snapshot.retained_from:
             return None
-        return cls(_newest(snapshot, bucket, prefixes), prefixes, whose)
+        events, rows = _outside(files, begin, begin + prefixes.newest)
+        if ints(events, names.EVENT_TS).min() < prefixes.since:
+            return None
+        return cls(events, rows, begin, prefixes, whose)
 
     def whole(self, newest: Whole) -> Whole:
-        """What each pointer sees of the file, in its rows, by what it sees of the ``events``."""
-        proof = _added(self.prefixes, self.whose, newest.proof)
-        return Whole(proof, _joined(self.prefixes, self.whose, newest.ranges))
+        """What each pointer sees of the bucket, in its rows, by what it sees of the ``events``."""
+        proof, found = _added(self.prefixes, self.whose, newest.proof), newest.ranges
+        if isinstance(self.rows, int):
+            starts, stops = found.starts + self.rows, found.stops + self.rows
+            found = Ranges(found.offsets, starts, stops, found.lengths)
+        else:
+            found = carried(found, self.rows)
+        return Whole(proof, _joined(self.prefixes, self.begin, self.whose, found))
 
 
 def _whose(prefixes: Prefixes, pointers: pa.Table) -> Int64:
@@ -66,18 +83,25 @@ def _seen(prefixes: Prefixes, whose: Int64, bounds: Bounds) -> npt.NDArray[np.bo
     ) & (bounds.lake_version >= prefixes.last_version[whose])
 
 
-def _newest(snapshot: Snapshot, bucket: int, prefixes: Prefixes) -> pa.Table:
-    """The keys of the newest band, by user and time as it is."""
-    file = Bucket(snapshot, bucket)
-    stops = [stop for stop, _ in file.row_groups(PROVEN) or ()]
-    groups = [number for number, stop in enumerate(stops) if stop > prefixes.newest]
-    begin = stops[groups[0] - 1] if groups[0] else 0
-    rows = file.rows(PROVEN, groups).slice(prefixes.newest - begin)
-    return rows.combine_chunks()
+def _outside(files: Bucket, begin: int, stop: int) -> tuple[pa.Table, Int64 | int]:
+    """The keys of a bucket's rows outside of ``begin`` to ``stop``; and which rows they are.
+
+    By user and time, which what is left of a single run is as it comes.
+    """
+    stops = [stop for stop, _ in files.row_groups(PROVEN) or ()]
+    starts = [0, *stops[:-1]]
+    groups = [g for g in range(len(stops)) if starts[g] < begin or stops[g] > stop]
+    events = files.rows(PROVEN, groups)
+    if files.snapshot.is_one_run(files.number):
+        return events.slice(stop - starts[groups[0]]).combine_chunks(), stop
+    rows = np.concatenate([np.arange(starts[g], stops[g]) for g in groups])
+    order = places_in_bucket(events.combine_chunks())
+    order = order[(rows[order] < begin) | (rows[order] >= stop)]
+    return events.take(pa.array(order)).combine_chunks(), rows[order]
 
 
 def _added(prefixes: Prefixes, whose: Int64, newest: Proof) -> Proof:
-    """The proofs of prefix and newest band together."""
+    """The proofs of prefix and what comes after it together."""
     has = whose >= 0
     return Proof(
         newest.length + np.where(has, prefixes.length[whose], 0),
@@ -87,16 +111,16 @@ def _added(prefixes: Prefixes, whose: Int64, newest: Proof) -> Proof:
     )
 
 
-def _joined(prefixes: Prefixes, whose: Int64, newest: Ranges) -> Ranges:
-    """The ranges of prefix and newest band together, in rows of the file."""
+def _joined(prefixes: Prefixes, begin: int, whose: Int64, newest: Ranges) -> Ranges:
+    """The ranges of prefix and what comes after it together, in rows of the bucket."""
     has = whose >= 0
     pieces = np.where(has, np.diff(prefixes.offsets)[whose] // 2, 0)
     offsets = running(pieces + np.diff(newest.offsets))
     starts, stops = np.empty(offsets[-1], np.int64), np.empty(offsets[-1], np.int64)
     first = np.where(has, prefixes.offsets[whose], 0)
     _join(
-        first, pieces, prefixes.rows, newest.offsets, newest.starts, newest.stops,
-        prefixes.newest, offsets, starts, stops,
+        first, pieces, prefixes.rows + begin, newest.offsets, newest.starts, newest.stops,
+        offsets, starts, stops,
     )  # fmt: skip
     lengths = newest.lengths + np.where(has, prefixes.length[whose], 0)
     return Ranges(offsets, starts, stops, lengths)
@@ -104,7 +128,7 @@ def _joined(prefixes: Prefixes, whose: Int64, newest: Ranges) -> Ranges:
 
 @numba.njit(cache=True, nogil=True)
 def _join(  # type: ignore[no-untyped-def]
-    first, pieces, rows, edges, newest_starts, newest_stops, shift, offsets, starts, stops
+    first, pieces, rows, edges, newest_starts, newest_stops, offsets, starts, stops
 ):
     for i in range(len(first)):
         slot = offsets[i]
@@ -113,6 +137,6 @@ def _join(  # type: ignore[no-untyped-def]
             stops[slot] = rows[first[i] + 2 * piece + 1]
             slot += 1
         for fragment in range(edges[i], edges[i + 1]):
-            starts[slot] = newest_starts[fragment] + shift
-            stops[slot] = newest_stops[fragment] + shift
+            starts[slot] = newest_starts[fragment]
+            stops[slot] = newest_stops[fragment]
             slot += 1

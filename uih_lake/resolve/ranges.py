@@ -34,6 +34,17 @@ class Ranges:
         offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[kept])])
         return Ranges(offsets, self.starts[fragments], self.stops[fragments], self.lengths[kept])
 
+    def newest(self, count: int) -> Ranges:
+        """The last ``count`` rows of each example; all of them where it has no more."""
+        sizes = self.stops - self.starts
+        drop = np.repeat(np.maximum(self.lengths - count, 0), np.diff(self.offsets))
+        before = running(sizes)
+        before = before[:-1] - np.repeat(before[self.offsets[:-1]], np.diff(self.offsets))
+        starts = self.starts + np.clip(drop - before, 0, sizes)
+        left = starts < self.stops
+        offsets = running(left.astype(np.int64))[self.offsets]
+        return Ranges(offsets, starts[left], self.stops[left], np.minimum(self.lengths, count))
+
     def slice(self, start: int, stop: int) -> Ranges:
         """The ranges of the examples ``start`` to ``stop``."""
         offsets = self.offsets[start : stop + 1]

@@ -15,15 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uih_lake import names, sqlfile
+from uih_lake import names, schema, sqlfile
 from uih_lake.lake import bands
 from uih_lake.lake.snapshot import Snapshot
-from uih_lake.resolve.compacted import Asked, wholes
-from uih_lake.resolve.keyed import Keyed
-from uih_lake.resolve.placed import needed, nowhere, place, placed, rows_of, takes_newest
+from uih_lake.resolve.placed import needed, nowhere, place, rows_of, takes_newest
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Ranges, carried
-from uih_lake.resolve.rows import KEYS, Rows
+from uih_lake.resolve.rows import KEYS, Rows, Whole
+from uih_lake.resolve.visible import Asked, wholes
 from uih_lake.session import fetch
 
 _FEW_USERS = 16  # each is one comparison per row, which more of them cost more than they save
@@ -128,76 +127,61 @@ class Resolver:
 
     def point(self, asked: Sequence[Asked]) -> list[pa.Table]:
         """What :meth:`prove` gives, and each pointer's place: ``_run, _end, _gaps``."""
-        pointed = self._pointed(asked)
+        found, pointed = self._wholes(asked), []
         for bucket, pointers in asked:
-            if bucket not in pointed:
-                found = self._scattered((), pointers, bucket)
-                proof = self.prove(pointers, bucket) if found is None else found.proof
-                pointed[bucket] = _beside(proof, pa.table(nowhere(pointers.num_rows)))
-        return [pointed[bucket] for bucket, _ in asked]
+            whole, file = found.get(bucket), self._snapshot.run(bucket)
+            if whole is None or file is None:
+                places = pa.table(nowhere(pointers.num_rows))
+            else:
+                places = place(whole.ranges, file)
+            proof = self.prove(pointers, bucket) if whole is None else whole.proof.table
+            pointed.append(_beside(proof, places))
+        return pointed
 
     def locate(self, plan: Sequence[Scan], asked: Sequence[Asked]) -> list[Located | None]:
         """Prove pointers, and find the rows of those scans of ``plan`` that take the newest events.
 
         None for a bucket where a scan in SQL does better, or nothing else does.
         """
-        newest = list(filter(takes_newest, plan))
-        located: dict[int, Located | None] = {}
-        for bucket, pointed in self._pointed(asked).items():
-            ranges = placed(self._snapshot, newest, pointed, bucket)
-            assert ranges is not None  # they were placed in this very file
-            located[bucket] = Located(pointed, ranges)
-        for bucket, pointers in asked:
-            if bucket not in located:
-                located[bucket] = self._scattered(newest, pointers, bucket)
-        return [located[bucket] for bucket, _ in asked]
+        found = self._wholes(asked)
+        return [
+            None if (whole := found.get(bucket)) is None else self._located(plan, whole, bucket)
+            for bucket, _ in asked
+        ]
 
-    def _scattered(self, plan: Sequence[Scan], pointers: pa.Table, bucket: int) -> Located | None:
-        """Pointers into a bucket of several files, from all of its keys.
-
-        None for few users, whose row groups a scan finds, and where the snapshot was overtaken.
-        """
-        if self._overtaken or _few(pointers.column(names.USER_ID)) is not None:
-            return None
-        keys = Keyed.read(self._snapshot, bucket)
-        rows = Rows.of(self._duck, keys.events, pointers)
-        stored = set(self._snapshot.stored.names)
+    def _located(self, plan: Sequence[Scan], whole: Whole, bucket: int) -> Located:
+        """Not with traits that follow from others, where the bucket is several files."""
+        stored, one_file = set(self._snapshot.stored.names), self._snapshot.run(bucket) is not None
         ranges = {
-            name: keys.in_bucket(rows.ranges(group))
-            for scan in plan
-            if stored.issuperset(scan.traits)
+            name: whole.ranges.newest(group.max_len or schema.UNBOUNDED)
+            for scan in filter(takes_newest, plan)
+            if one_file or stored.issuperset(scan.traits)
             for name, group in scan.groups
         }
-        return Located(rows.whole().proof.table, ranges)
+        return Located(whole.proof.table, ranges)
 
-    def _pointed(self, asked: Sequence[Asked]) -> dict[int, pa.Table]:
-        """Proof and place of the pointers into buckets that are one file."""
-        files = {bucket: file for bucket, _ in asked if (file := self._file(bucket)) is not None}
-        here = [each for each in asked if each[0] in files]
-        found = wholes(self._snapshot, self._duck, here)
-        return {
-            bucket: _beside(whole.proof.table, place(whole.ranges, files[bucket]))
-            for bucket, whole in found.items()
-        }
+    def _wholes(self, asked: Sequence[Asked]) -> dict[int, Whole]:
+        """Everything visible to the pointers into those buckets whose keys are worth reading.
 
-    def _file(self, bucket: int) -> int | None:
-        """The one file a bucket consists of, where it holds what this snapshot sees, no more."""
-        return None if self._overtaken else self._snapshot.run(bucket)
-
-    @property
-    def _overtaken(self) -> bool:
-        """Whether a seal that came after this snapshot may have put newer events into its files.
-
-        A scan leaves those out, so its rows would not tell which rows of the files to leave out.
+        They are not where the pointers are of few users, whose row groups a scan finds; nor where a
+        seal that came after this snapshot may have put newer events into its files: a scan leaves
+        those out, so that its rows would not tell which rows of the files to leave out.
         """
-        return self._snapshot.sealed > self._snapshot.lake_version
+        if self._snapshot.sealed > self._snapshot.lake_version:
+            return {}
+        here = [each for each in asked if self._is_worth_it(*each)]
+        return wholes(self._snapshot, self._duck, here)
+
+    def _is_worth_it(self, bucket: int, pointers: pa.Table) -> bool:
+        one_file = self._snapshot.run(bucket) is not None
+        return one_file or _few(pointers.column(names.USER_ID)) is None
 
     def _cut(self, scan: Scan, pointers: pa.Table, located: Located, bucket: int) -> Cut:
         """One scan: the row groups of what is located, or else all of it, run."""
         if not located.has(scan):
             return self._run(scan, pointers, bucket, None, ()).cut(scan)
         groups, ranges = needed(self._snapshot, scan, located.ranges, bucket)
-        rows = rows_of(self._snapshot, self._duck, scan, groups, bucket)
+        rows = rows_of(self._duck, scan, groups)
         return Cut(rows.combine_chunks(), ranges)
 
     def _run(

@@ -1,4 +1,4 @@
-"""Pointers into compacted buckets, one file each: what is visible to them, in rows of the file."""
+"""What is visible to pointers, bucket by bucket, in rows of the bucket."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Asked = tuple[int, pa.Table]
 def wholes(
     snapshot: Snapshot, duck: duckdb.DuckDBPyConnection, asked: Sequence[Asked]
 ) -> dict[int, Whole]:
-    """Everything visible to each pointer, by bucket; every bucket is one file.
+    """Everything visible to each pointer, by bucket.
 
-    The newest bands of all buckets are joined at once. All keys of a file are too many for that: a
-    bucket that needs them is read and joined alone.
+    What comes after the prefixes of all buckets is joined at once. All keys of a bucket are too
+    many for that: one that needs them is read and joined alone.
     """
     read = [(*each, Prefixed.read(snapshot, each[1], each[0])) for each in asked]
     runs = [(part.events, pointers) for _, pointers, part in read if part is not None]
