@@ -32,7 +32,7 @@ from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import Counts, Judge
 from uih_lake.resolve.ahead import ahead, together
 from uih_lake.resolve.keyed import Keyed
-from uih_lake.resolve.placed import placed
+from uih_lake.resolve.placed import placed, standing
 from uih_lake.resolve.plan import scans
 from uih_lake.resolve.prefixed import Prefixed
 from uih_lake.resolve.rows import Rows
@@ -113,7 +113,9 @@ def resolving(bench: Bench, rounds: int) -> dict[str, float]:
         def look_up() -> None:
             for bucket, some in enumerate(asked):
                 if some.num_rows:
-                    assert placed(snapshot, plan, some, bucket) is not None
+                    begins = standing(snapshot, some, bucket)
+                    assert (begins >= 0).all()
+                    placed(plan, some, begins)
 
         pointers = sum(some.num_rows for some in asked)
         return {

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from places import by_place
 
 from uih_lake import Group, Lake, Tenant, schema
 from uih_lake.gather.lists import lists
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
-from uih_lake.resolve.placed import placed
 from uih_lake.resolve.plan import scans
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import connect
@@ -48,6 +48,11 @@ def asked(*versions: int) -> pa.Table:
     )
 
 
+def beside(bounds: pa.Table, pointed: pa.Table) -> pa.Table:
+    columns = dict(zip(pointed.column_names, pointed.columns, strict=True))
+    return pa.table(dict(zip(bounds.column_names, bounds.columns, strict=True)) | columns)
+
+
 def test_a_seal_that_overtakes_adds_nothing_and_hides_nothing(overtaken: Snapshot) -> None:
     plan = scans(Tenant("t", {"g": Group(["item"])}), schema.public_events(overtaken.stored))
     with connect() as duck:
@@ -63,7 +68,7 @@ def test_a_pointer_cut_from_it_finds_the_same_rows_later(
     plan = scans(Tenant("t", {"g": Group(["item"])}), schema.public_events(now.stored))
     with connect() as duck:
         (pointers,) = Resolver(overtaken, duck).point([(0, asked(0))])
-        ranges = placed(now, plan, pointers, 0)
+        ranges = by_place(now, plan, beside(asked(0), pointers), 0)
         if ranges is not None:
             rows = now.whole(duck, 0, ["item"]).column("item").combine_chunks()
             assert lists(rows, ranges["g"]).to_pylist() == [[1, 3, 5]]
@@ -75,7 +80,7 @@ def test_a_snapshot_that_is_not_overtaken_gives_places(overtaken: Snapshot, tmp_
     plan = scans(Tenant("t", {"g": Group(["item"])}), schema.public_events(now.stored))
     with connect() as duck:
         (pointers,) = Resolver(now, duck).point([(0, asked(1, 0))])
-        ranges = placed(now, plan, pointers, 0)
+        ranges = by_place(now, plan, beside(asked(1, 0), pointers), 0)
         assert ranges is not None
         rows = now.whole(duck, 0, ["item"]).column("item").combine_chunks()
         assert lists(rows, ranges["g"]).to_pylist() == [[1, 2, 3, 4, 5], [1, 3, 5]]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from places import by_place
 
 from uih_lake import Group, Lake, Loader, Tenant, schema
 from uih_lake.gather.lists import take
@@ -16,7 +17,6 @@ from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import Counts, Judge
-from uih_lake.resolve.placed import placed
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import connect
@@ -50,7 +50,7 @@ def compare(path: Path, groups: dict[str, Group] = GROUPS) -> list[bool]:
         resolver = Resolver(snapshot, duck)
         for bucket in range(BUCKETS):
             asked = selection.asked(duck, bucket)
-            ranges = placed(snapshot, plan, asked, bucket) if asked.num_rows else None
+            ranges = by_place(snapshot, plan, asked, bucket) if asked.num_rows else None
             found.append(ranges is not None)
             if ranges is not None:
                 resolved = resolver.cuts(plan, asked, bucket)

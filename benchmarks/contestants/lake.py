@@ -22,7 +22,7 @@ from uih_lake.loader import Loader
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import Counts, Judge
-from uih_lake.resolve.placed import placed
+from uih_lake.resolve.placed import placed, standing
 from uih_lake.resolve.plan import scans
 from uih_lake.resolve.ranges import touched
 from uih_lake.session import cursor
@@ -132,9 +132,9 @@ def needed(bench: Bench, length: int) -> dict[Path, list[int]]:
     found: dict[Path, list[int]] = {}
     with cursor() as duck:
         for bucket, asked in Selection(snapshot, examples, judge).by_bucket(duck):
-            ranges = placed(snapshot, plan, asked, bucket)
+            ranges = placed(plan, asked, standing(snapshot, asked, bucket))
             edges = Bucket(snapshot, bucket).row_groups(list(TRAITS))
-            assert ranges is not None and edges is not None
+            assert edges is not None
             (path,) = snapshot.runs[bucket]
             stops = np.array([stop for stop, _ in edges])
             found[Path(path)] = touched(ranges.values(), stops).tolist()

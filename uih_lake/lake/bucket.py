@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from uih_lake import names
 from uih_lake.lake.prefixes import Prefixes
-from uih_lake.lake.snapshot import Chunk, Snapshot
+from uih_lake.lake.snapshot import Chunk, Snapshot, identity
 from uih_lake.lake.stored import between, conformed, holding
+from uih_lake.schema import UNBOUNDED
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,19 @@ class Bucket:
     def runs(self) -> tuple[str, ...]:
         """Paths of the sorted runs."""
         return self.snapshot.runs.get(self.number, ())
+
+    def alone(self) -> Iterator[tuple[int, int, int]]:
+        """Of each run its identity, the row it begins at, and how long it was alone.
+
+        That is the lake version from which on another file of the bucket has events, too. Raises
+        :class:`CorruptionError`.
+        """
+        pages, begin = self.snapshot.pages, 0
+        newer = [chunk.lake_version for chunk in self.snapshot.recent]
+        for path in self.runs:
+            others = [self.snapshot.oldest(other) for other in self.runs if other != path]
+            yield identity(path), begin, min(others + newer, default=UNBOUNDED)
+            begin += pages.footer(path).num_rows if others else 0
 
     def prefixes(self) -> tuple[int, Prefixes] | None:
         """The row at which the run with the longest prefixes begins, and these.

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.lake.integrity import Pages
@@ -102,7 +101,14 @@ class Snapshot:
         paths = self.runs.get(bucket, ())
         if len(paths) < 2:
             return paths
-        return tuple(p for p in paths if _oldest(self.pages.footer(p)) <= lake_version)
+        return tuple(path for path in paths if self.oldest(path) <= lake_version)
+
+    def oldest(self, path: str) -> int:
+        """The oldest lake version of a run's events; raises :class:`CorruptionError`."""
+        footer = self.pages.footer(path)
+        place = footer.schema.names.index(names.LAKE_VERSION)
+        groups = range(footer.num_row_groups)
+        return int(min(footer.row_group(group).column(place).statistics.min for group in groups))
 
     def history(self, first: int = 0, last: int | None = None) -> str:
         """SQL for the stored events of the buckets ``first`` to ``last`` (inclusive), unordered."""
@@ -142,14 +148,9 @@ class Snapshot:
         )
 
     def run(self, bucket: int) -> int | None:
-        """Identity of the one sorted file a bucket consists of, int64; None where it is not one.
-
-        It is taken from the random part of the file's name, and no two files share it.
-        """
+        """:func:`identity` of the one run a bucket consists of; None where it is not one."""
         paths = self.runs.get(bucket, ())
-        if self.recent or len(paths) != 1:
-            return None
-        return int(Path(paths[0]).stem.rpartition("-")[2][:15], 16)
+        return None if self.recent or len(paths) != 1 else identity(paths[0])
 
     def whole(
         self, duck: duckdb.DuckDBPyConnection, bucket: int, columns: Sequence[str]
@@ -194,12 +195,9 @@ class Snapshot:
             yield first, min(first + step, self.buckets) - 1
 
 
-def _oldest(footer: pq.FileMetaData) -> int:
-    """The oldest lake version of a run's events."""
-    place = footer.schema.names.index(names.LAKE_VERSION)
-    groups = range(footer.num_row_groups)
-    oldest = (footer.row_group(group).column(place).statistics.min for group in groups)
-    return int(min(oldest))
+def identity(path: str) -> int:
+    """Which run this is, int64, from the random part of its name; no two share it."""
+    return int(Path(path).stem.rpartition("-")[2][:15], 16)
 
 
 def _user_type(store: Store, otherwise: pa.DataType | None) -> pa.DataType:

@@ -21,10 +21,10 @@ from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.plan import Plan, statement
 from uih_lake.materialize import Selection
-from uih_lake.resolve.placed import Groups, needed, placed, rows_of, takes_newest
+from uih_lake.resolve.placed import Groups, needed, rows_of
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Int64, Ranges
-from uih_lake.resolve.run import Located, Resolver
+from uih_lake.resolve.run import Resolver
 from uih_lake.session import fetch
 
 RESOLVED_BYTES = 256 << 20
@@ -145,12 +145,7 @@ class Source:
         """Ranges per sequence, what proves them, and how to read their rows per scan."""
         snapshot, scans = self.selection.seen_by([(bucket, asked)]), self.plan.scans
         resolver = Resolver(snapshot, duck)
-        # In the file they were cut from, whose pages are proof enough; or in others.
-        ranges = placed(snapshot, list(filter(takes_newest, scans)), asked, bucket)
-        if ranges is not None:
-            located: Located | None = Located(asked, ranges)
-        else:
-            (located,) = resolver.locate(scans, [(bucket, asked)])
+        located = resolver.recall(scans, asked, bucket)
         keys_only = [replace(scan, traits=()) for scan in scans]
         if located is None:
             found = resolver.resolve(keys_only, asked, bucket)

@@ -3,10 +3,10 @@
 A pointer cut from a sealed bucket remembers which file it was cut from (``_run``), the row after
 its last event (``_end``) and the rows in between that are not its own (``_gaps``: first row and row
 after the last, pair by pair): events that were not visible to it, and whatever lies between the
-bands of the file (:mod:`uih_lake.lake.bands`). Files never change: while the bucket still is that
-one file, the newest N events are N rows before ``_end``, and the file's page checksums stand for
-the digest. A seal, a compaction or an erasure makes another file; pointers into the old one are
-then resolved by the ASOF join as ever.
+bands of the file (:mod:`uih_lake.lake.bands`). Files never change: while that one is there, and all
+others of the bucket are newer than the pointer, the newest N events are N rows before ``_end``, and
+the file's page checksums stand for the digest. A compaction or an erasure makes another file;
+pointers into the old one are then resolved by the ASOF join as ever.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from uih_lake import names, schema
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.plan import Scan
-from uih_lake.resolve.ranges import Ranges, packed, running, touched
+from uih_lake.resolve.ranges import Int64, Ranges, packed, running, touched
 
 PLACE = (names.RUN, names.END, names.GAPS)
 """Columns that hold the place of a pointer."""
@@ -34,28 +34,35 @@ NOWHERE = -1
 _GAPS = pa.list_(pa.int64())
 
 
-def placed(
-    snapshot: Snapshot, plan: Sequence[Scan], pointers: pa.Table, bucket: int
-) -> dict[str, Ranges] | None:
-    """Ranges per group in the rows of the bucket's file; None where they must be resolved.
+def standing(snapshot: Snapshot, pointers: pa.Table, bucket: int) -> Int64:
+    """The row of the bucket at which the file begins that a pointer has its place in.
 
-    ``pointers`` has ``start_ts, length, _run, _end, _gaps``. They must be resolved where one of
-    them has another file or none, or reaches past the retention window, and where a group has a
-    condition, a window or a lag.
+    ``pointers`` has ``start_ts, lake_version, _run, _end``. :data:`NOWHERE` where the place does
+    not stand: the file is gone or there was none, the pointer pins a lake version of which another
+    file has events, or it reaches past the retention window.
     """
-    run = snapshot.run(bucket)
-    if run is None or not all(takes_newest(scan) for scan in plan):
-        return None
-    runs, ends = _ints(pointers, names.RUN), _ints(pointers, names.END)
+    runs, pinned = _ints(pointers, names.RUN), _ints(pointers, names.LAKE_VERSION)
     starts = pointers.column(names.START_TS).cast(pa.int64()).fill_null(schema.MAX_TIME).to_numpy()
-    if (runs != run).any() or (ends < 0).any() or (starts < snapshot.retained_from).any():
-        return None
-    length = _ints(pointers, names.LENGTH)
+    able = (_ints(pointers, names.END) >= 0) & (starts >= snapshot.retained_from)
+    begins = np.full(len(runs), NOWHERE)
+    for run, begin, until in Bucket(snapshot, bucket).alone():
+        begins[able & (runs == run) & (pinned < until)] = begin
+    return begins
+
+
+def placed(plan: Sequence[Scan], pointers: pa.Table, begins: Int64) -> dict[str, Ranges]:
+    """Ranges per group in the rows of the bucket, of pointers whose places stand.
+
+    ``pointers`` has ``length, _end, _gaps``; ``begins`` is where their files begin. Every group
+    takes the newest events.
+    """
+    ends, length = _ints(pointers, names.END) + begins, _ints(pointers, names.LENGTH)
     gaps = pointers.column(names.GAPS).combine_chunks()
     counts = pc.fill_null(pc.list_value_length(gaps), 0).to_numpy(zero_copy_only=False)
-    edges = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=edges[1:])
+    edges = running(counts)
     rows = pc.list_flatten(gaps).to_numpy()
+    if begins.any():
+        rows = rows + np.repeat(begins, counts)
     return {
         name: _newest(ends, length, edges, rows, group.max_len or schema.UNBOUNDED)
         for scan in plan

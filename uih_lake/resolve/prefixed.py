@@ -17,7 +17,7 @@ from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.plan import Bounds
 from uih_lake.resolve.ranges import Int64, Ranges, carried, running
-from uih_lake.resolve.rows import PROVEN, Proof, Whole, ints
+from uih_lake.resolve.rows import PROVEN, Proof, Whole, are_few, ints, of_users
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Prefixed:
         seen = _seen(prefixes, whose, Bounds.of(pointers)).all()
         if not seen or prefixes.start_ts.min() < snapshot.retained_from:
             return None
-        events, rows = _outside(files, begin, begin + prefixes.newest)
-        if ints(events, names.EVENT_TS).min() < prefixes.since:
+        events, rows = _outside(files, begin, begin + prefixes.newest, pointers)
+        if events.num_rows and ints(events, names.EVENT_TS).min() < prefixes.since:
             return None
         return cls(events, rows, begin, prefixes, whose)
 
@@ -83,20 +83,29 @@ def _seen(prefixes: Prefixes, whose: Int64, bounds: Bounds) -> npt.NDArray[np.bo
     ) & (bounds.lake_version >= prefixes.last_version[whose])
 
 
-def _outside(files: Bucket, begin: int, stop: int) -> tuple[pa.Table, Int64 | int]:
+def _outside(
+    files: Bucket, begin: int, stop: int, pointers: pa.Table
+) -> tuple[pa.Table, Int64 | int]:
     """The keys of a bucket's rows outside of ``begin`` to ``stop``; and which rows they are.
 
-    By user and time, which what is left of a single run is as it comes.
+    By user and time, which what is left of a single run is as it comes. Of many rows for each of
+    the ``pointers``, those of their users.
     """
     stops = [stop for stop, _ in files.row_groups(PROVEN) or ()]
     starts = [0, *stops[:-1]]
     groups = [g for g in range(len(stops)) if starts[g] < begin or stops[g] > stop]
     events = files.rows(PROVEN, groups)
-    if files.snapshot.is_one_run(files.number):
+    one_run, few = files.snapshot.is_one_run(files.number), are_few(pointers, events)
+    if one_run and not few:
         return events.slice(stop - starts[groups[0]]).combine_chunks(), stop
     rows = np.concatenate([np.arange(starts[g], stops[g]) for g in groups])
-    order = places_in_bucket(events.combine_chunks())
-    order = order[(rows[order] < begin) | (rows[order] >= stop)]
+    kept = (rows < begin) | (rows >= stop)
+    if few:
+        kept &= of_users(pointers, events)
+    events, rows = events.filter(pa.array(kept)).combine_chunks(), rows[kept]
+    if one_run:
+        return events, rows
+    order = places_in_bucket(events)
     return events.take(pa.array(order)).combine_chunks(), rows[order]
 
 

@@ -45,6 +45,24 @@ class Ranges:
         offsets = running(left.astype(np.int64))[self.offsets]
         return Ranges(offsets, starts[left], self.stops[left], np.minimum(self.lengths, count))
 
+    @classmethod
+    def mixed(cls, which: npt.NDArray[np.bool_], these: Ranges, others: Ranges) -> Ranges:
+        """In the order of ``which``: ``these`` where it is true, the ``others`` where it is not."""
+
+        def both(where: npt.NDArray[np.bool_], mine: Int64, rest: Int64) -> Int64:
+            out = np.empty(len(where), np.int64)
+            out[where], out[~where] = mine, rest
+            return out
+
+        counts = both(which, np.diff(these.offsets), np.diff(others.offsets))
+        fragments = np.repeat(which, counts)
+        return cls(
+            running(counts),
+            both(fragments, these.starts, others.starts),
+            both(fragments, these.stops, others.stops),
+            both(which, these.lengths, others.lengths),
+        )
+
     def slice(self, start: int, stop: int) -> Ranges:
         """The ranges of the examples ``start`` to ``stop``."""
         offsets = self.offsets[start : stop + 1]

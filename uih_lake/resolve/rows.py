@@ -10,6 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from uih_lake import names, schema
 from uih_lake.lake.digest import running_digest
@@ -26,6 +27,8 @@ KEYS = (names.USER_ID, names.EVENT_TS, names.DELAY, names.LAKE_VERSION, names.TI
 """Columns that order events and say who sees them."""
 PROVEN = (*KEYS, names.FINGERPRINT)
 """Columns that a proof is made of."""
+MANY_EVENTS = 256
+"""Events per pointer; more than so many are not all put in order for a few users."""
 UNLIMITED = Group(traits=(names.EVENT_TS,))
 """The group whose sequence is everything that is visible."""
 
@@ -136,6 +139,18 @@ class Rows:
             self.events.column(names.FINGERPRINT).to_numpy(),
         )
         return Whole(Proof.of(ranges, keys.event_ts, totals), ranges)
+
+
+def are_few(pointers: pa.Table, events: pa.Table) -> bool:
+    """Whether the pointers are so few that it pays to leave out other users' events."""
+    return bool(pointers.num_rows * MANY_EVENTS < events.num_rows)
+
+
+def of_users(pointers: pa.Table, events: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which events are of a user that one of the pointers is of."""
+    users = pc.unique(pointers.column(names.USER_ID))
+    found: npt.NDArray[np.bool_] = pc.is_in(events.column(names.USER_ID), users).to_numpy()
+    return found
 
 
 def ints(events: pa.Table, name: str) -> Int64:

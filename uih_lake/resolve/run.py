@@ -18,7 +18,17 @@ import pyarrow.compute as pc
 from uih_lake import names, schema, sqlfile
 from uih_lake.lake import bands
 from uih_lake.lake.snapshot import Snapshot
-from uih_lake.resolve.placed import needed, nowhere, place, rows_of, takes_newest
+from uih_lake.pointers.policy import PROOF
+from uih_lake.resolve.placed import (
+    NOWHERE,
+    needed,
+    nowhere,
+    place,
+    placed,
+    rows_of,
+    standing,
+    takes_newest,
+)
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Ranges, carried
 from uih_lake.resolve.rows import KEYS, Rows, Whole
@@ -70,6 +80,16 @@ class Located:
     def has(self, scan: Scan) -> bool:
         """Whether the ranges of a scan are among them."""
         return all(name in self.ranges for name, _ in scan.groups)
+
+    def mixed(self, which: npt.NDArray[np.bool_], others: Located) -> Located:
+        """In the order of ``which``: these pointers where it is true, else the ``others``."""
+        order = np.where(which, np.cumsum(which), np.cumsum(~which) + np.count_nonzero(which)) - 1
+        tables = [proof.select(PROOF) for proof in (self.proof, others.proof)]
+        ranges = {
+            name: Ranges.mixed(which, self.ranges[name], found)
+            for name, found in others.ranges.items()
+        }
+        return Located(pa.concat_tables(tables).take(pa.array(order)), ranges)
 
 
 class Resolver:
@@ -149,16 +169,39 @@ class Resolver:
             for bucket, _ in asked
         ]
 
+    def recall(self, plan: Sequence[Scan], pointers: pa.Table, bucket: int) -> Located | None:
+        """As :meth:`locate`, but pointers whose place stands are taken at their word.
+
+        The pages of a file that never changes are proof enough. ``pointers`` have their proof and
+        place as they were logged, too.
+        """
+        begins = standing(self._snapshot, pointers, bucket)
+        stand = begins != NOWHERE
+        if stand.all():
+            return Located(pointers, placed(self._located_of(plan, bucket), pointers, begins))
+        if self._overtaken or not stand.any():
+            return self.locate(plan, [(bucket, pointers)])[0]
+        mine, rest = pointers.filter(pa.array(stand)), pointers.filter(pa.array(~stand))
+        (whole,) = wholes(self._snapshot, self._duck, [(bucket, rest)]).values()
+        known = Located(mine, placed(self._located_of(plan, bucket), mine, begins[stand]))
+        return known.mixed(stand, self._located(plan, whole, bucket))
+
     def _located(self, plan: Sequence[Scan], whole: Whole, bucket: int) -> Located:
-        """Not with traits that follow from others, where the bucket is several files."""
-        stored, one_file = set(self._snapshot.stored.names), self._snapshot.run(bucket) is not None
         ranges = {
             name: whole.ranges.newest(group.max_len or schema.UNBOUNDED)
-            for scan in filter(takes_newest, plan)
-            if one_file or stored.issuperset(scan.traits)
+            for scan in self._located_of(plan, bucket)
             for name, group in scan.groups
         }
         return Located(whole.proof.table, ranges)
+
+    def _located_of(self, plan: Sequence[Scan], bucket: int) -> list[Scan]:
+        """The scans that rows of the bucket's files do for.
+
+        Of several files not those with traits that are not stored, but follow from others.
+        """
+        stored, one_file = set(self._snapshot.stored.names), self._snapshot.run(bucket) is not None
+        newest = filter(takes_newest, plan)
+        return [scan for scan in newest if one_file or stored.issuperset(scan.traits)]
 
     def _wholes(self, asked: Sequence[Asked]) -> dict[int, Whole]:
         """Everything visible to the pointers into those buckets whose keys are worth reading.
@@ -167,10 +210,14 @@ class Resolver:
         seal that came after this snapshot may have put newer events into its files: a scan leaves
         those out, so that its rows would not tell which rows of the files to leave out.
         """
-        if self._snapshot.sealed > self._snapshot.lake_version:
+        if self._overtaken:
             return {}
         here = [each for each in asked if self._is_worth_it(*each)]
         return wholes(self._snapshot, self._duck, here)
+
+    @property
+    def _overtaken(self) -> bool:
+        return self._snapshot.sealed > self._snapshot.lake_version
 
     def _is_worth_it(self, bucket: int, pointers: pa.Table) -> bool:
         one_file = self._snapshot.run(bucket) is not None
