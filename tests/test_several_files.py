@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -159,6 +160,31 @@ def test_what_sees_several_files_is_proven_by_the_prefixes_of_one(
     assert files == [2 + (not sealed)] * BUCKETS
     assert served == [True] * BUCKETS
     assert stood == before and stood != counts(growing)
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["tail", "run"])
+def test_a_place_does_not_stand_where_its_pointer_would_see_more(
+    growing: Growing, sealed: bool
+) -> None:
+    """As it would where a table was restored from an older copy, and lake versions came twice."""
+    growing.resealed()
+    if not sealed:
+        growing.lake.compact()
+        growing.log()
+        growing.append()
+    for selection, _, bucket, asked in growing.selected():
+        snapshot = selection.snapshot
+        mine = asked.filter(pc.not_equal(asked.column(names.RUN), NOWHERE))
+        mine = mine.filter(pc.greater(mine.column(names.LENGTH), 0))
+        mine = mine if sealed else mine.filter(pc.equal(mine.column(names.LAKE_VERSION), 4))
+        assert mine.num_rows and (standing(snapshot, mine, bucket) != NOWHERE).all()
+        start = pc.max(mine.column(names.START_TS)).cast(pa.int64()).as_py()
+        passed_over = replace(snapshot, retained_from=start + 1)
+        assert (standing(passed_over, mine, bucket) == NOWHERE).all()
+        place = mine.schema.get_field_index(names.LAKE_VERSION)
+        newer = pa.array([snapshot.lake_version] * mine.num_rows)
+        more = mine.set_column(place, names.LAKE_VERSION, newer)
+        assert (standing(snapshot, more, bucket) == NOWHERE).all()
 
 
 def test_an_event_that_came_too_late_for_the_newest_band_takes_all_keys(growing: Growing) -> None:
