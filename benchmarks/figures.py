@@ -38,6 +38,7 @@ from uih_lake.resolve.prefixed import Prefixed
 from uih_lake.resolve.rows import Rows
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import Asked
+from uih_lake.schema import TIME
 from uih_lake.session import cursor
 
 HOT_EVENTS = 1_000_000
@@ -264,7 +265,7 @@ def _hot_log() -> tuple[pa.Table, pa.Table]:
     total = HOT_EVENTS + _OTHERS * _OTHER_EVENTS
     user = np.where(np.arange(total) < HOT_EVENTS, 0, 1 + np.arange(total) % _OTHERS)
     times = np.sort(random.integers(0, 10**13, total))
-    made = {"user_id": random.permutation(user), "event_ts": pa.array(times).view(_TIME)}
+    made = {"user_id": random.permutation(user), "event_ts": pa.array(times).view(TIME)}
     made |= {
         "item_id": random.integers(0, 10**6, total),
         "dwell": random.random(total, np.float32),
@@ -272,12 +273,9 @@ def _hot_log() -> tuple[pa.Table, pa.Table]:
     }
     asked = 2 * _HOT_REQUESTS
     who = np.where(np.arange(asked) < _HOT_REQUESTS, 0, 1 + np.arange(asked) % _OTHERS)
-    when = pa.array(random.integers(9 * 10**12, 10**13, asked)).view(_TIME)
+    when = pa.array(random.integers(9 * 10**12, 10**13, asked)).view(TIME)
     label = random.random(asked, np.float32)
     return pa.table(made), pa.table({"user_id": who, "request_ts": when, "label": label})
-
-
-_TIME = pa.timestamp("us", "UTC")
 
 
 def _seconds(work: Callable[[], Any], rounds: int) -> float:

@@ -23,12 +23,12 @@ import uih_lake as uih
 from benchmarks.batch import BATCH, Array
 from benchmarks.workload import Bench, tenant
 from uih_lake.loader import Loader
+from uih_lake.schema import TIME
 
 LENGTHS = (256, 4096)
 _UNSEALED, _SEALED = 25_000, 250  # one in so many events: 1,000 and 100,000 of 25 M
 _REQUESTS = 500
 _SECOND = 1_000_000  # microseconds
-_TIME = pa.timestamp("us", "UTC")
 
 
 def figures(bench: Bench, rounds: int) -> dict[str, dict[str, Any]]:
@@ -79,7 +79,7 @@ def _append(bench: Bench, lake: uih.Lake, share: int) -> pa.Table:
     count = max(1, bench.built["events"] // share)
     some = lake.sql(f"SELECT * EXCLUDE (lake_version, seq, arrival_ts) FROM events LIMIT {count}")
     after = int(bench.flat["event_ts"].max()) + _SECOND * np.arange(1, count + 1)
-    made = {"user_id": np.resize(_users(bench), count), "event_ts": pa.array(after).view(_TIME)}
+    made = {"user_id": np.resize(_users(bench), count), "event_ts": pa.array(after).view(TIME)}
     events = some.to_arrow_table()
     traits = {name: events.column(name) for name in events.column_names if name not in made}
     lake.append(pa.table(made | traits))
@@ -101,7 +101,7 @@ def _seen(bench: Bench, lake: uih.Lake) -> None:
     requests = {
         "example_id": len(bench.requests["example_id"]) + np.arange(len(users)),
         "user_id": users,
-        "request_ts": pa.array([now] * len(users), _TIME),
+        "request_ts": pa.array([now] * len(users), TIME),
         "label": np.zeros(len(users), np.float32),
     }
     lake.log(pa.table(requests), live=True)

@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 from benchmarks.batch import Array
 from benchmarks.contestants.extras import why_not
 from benchmarks.workload import Bench
+from uih_lake.schema import TIME
 
 EVENTS = 2_500_000
 """Feast is given the first users with so many events: of 25 M it spills more than 20 GB to disk."""
 
-_TIME = pa.timestamp("us", "UTC")
 _LAST = "last_ts"
 
 
@@ -40,7 +40,7 @@ def figures(bench: Bench) -> dict[str, float]:
     some = bench.requests["stop"] <= EVENTS
     requests = {name: column[some] for name, column in bench.requests.items()}
     # Feast takes what happened at the very time of the request, too: ask for just before it.
-    when = pa.array(requests["request_ts"] - 1).view(_TIME)
+    when = pa.array(requests["request_ts"] - 1).view(TIME)
     asked = pa.table({"user_id": requests["user_id"], "event_timestamp": when}).to_pandas()
     store = _store(root, _events(bench, root))
     seconds = []
@@ -59,7 +59,7 @@ def _events(bench: Bench, root: Path) -> Path:
     path = root / "events.parquet"
     users = np.load(bench.root / "flat" / "user_id.npy", mmap_mode="r")[:EVENTS]
     when = bench.flat["event_ts"][:EVENTS]
-    table = {"user_id": users, "event_ts": pa.array(when).view(_TIME), _LAST: when}
+    table = {"user_id": users, "event_ts": pa.array(when).view(TIME), _LAST: when}
     pq.write_table(pa.table(table), path, compression="lz4")
     return path
 

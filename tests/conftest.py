@@ -32,3 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not torch.cuda.is_available():
             for item in needs_gpu:
                 item.add_marker(pytest.mark.skip(reason="no CUDA device on this machine"))
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bands, and so prefixes, in files of any size."""
+    from uih_lake.lake import bands
+
+    monkeypatch.setattr(bands, "LEAST_ROWS", 0)
+    monkeypatch.setattr(bands, "NEAR", 1)
+    monkeypatch.setattr(bands, "RANKS", (4, 16, 64))

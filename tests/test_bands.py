@@ -31,14 +31,6 @@ SHAPE = Workload(users=80, mean_events=400, max_events=4000, requests=400, late_
 TENANT = Tenant("t", {"short": Group(("item_id",), 5), "long": Group(("item_id", "price"), 900)})
 
 
-@pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bands in files of any size."""
-    monkeypatch.setattr(bands, "LEAST_ROWS", 0)
-    monkeypatch.setattr(bands, "NEAR", 1)
-    monkeypatch.setattr(bands, "RANKS", (4, 16, 64))
-
-
 def sorted_log(counts: list[int], times: list[int]) -> pa.Table:
     users = np.repeat(np.arange(len(counts)), counts)
     when = np.resize(np.array(times or [0]), len(users))

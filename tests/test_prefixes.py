@@ -38,12 +38,7 @@ PROOF = [names.START_TS, names.END_TS, names.LENGTH, names.DIGEST]
 TENANT = Tenant("t", {"short": Group(("item_id",), 5), "long": Group(("item_id", "price"))})
 
 
-@pytest.fixture(autouse=True)
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bands in files of any size."""
-    monkeypatch.setattr(bands, "LEAST_ROWS", 0)
-    monkeypatch.setattr(bands, "NEAR", 1)
-    monkeypatch.setattr(bands, "RANKS", (4, 16, 64))
+pytestmark = pytest.mark.usefixtures("narrow")
 
 
 event = st.tuples(

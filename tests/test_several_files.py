@@ -18,7 +18,6 @@ from test_pushdown import wreck
 
 from uih_lake import CorruptionError, Group, Lake, Loader, Tenant, names
 from uih_lake.gather.lists import take
-from uih_lake.lake import bands
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
@@ -42,12 +41,7 @@ TENANT = Tenant("t", {"short": Group(("item_id",), 5), "long": Group(("item_id",
 TIME = pa.timestamp("us", "UTC")
 
 
-@pytest.fixture(autouse=True)
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bands, and so prefixes, in files of any size."""
-    monkeypatch.setattr(bands, "LEAST_ROWS", 0)
-    monkeypatch.setattr(bands, "NEAR", 1)
-    monkeypatch.setattr(bands, "RANKS", (4, 16, 64))
+pytestmark = pytest.mark.usefixtures("narrow")
 
 
 @dataclass

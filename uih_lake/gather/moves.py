@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from uih_lake.resolve.ranges import Int64, Ranges, running
+from uih_lake.resolve.ranges import Int64, Ranges, last_rows, running
 
 _kernel = numba.njit(cache=True, nogil=True)
 
@@ -83,13 +83,7 @@ def pick(runs: Sequence[Ranges], run: Int64, example: Int64) -> Pieces:
 def newest(pieces: Pieces, keep: Int64) -> Pieces:
     """The newest ``keep[i]`` events of each example; all of them where it has no more."""
     moves = pieces.moves
-    drop = np.maximum(pieces.lengths - keep, 0)
-    counts = np.diff(pieces.offsets)
-    before = moves.places[:-1] - np.repeat(moves.places[pieces.offsets[:-1]], counts)
-    cut = np.clip(np.repeat(drop, counts) - before, 0, moves.stops - moves.starts)
-    starts = moves.starts + cut
-    left = starts < moves.stops
-    offsets = running(left.astype(np.int64))[pieces.offsets]
+    offsets, starts, left = last_rows(pieces.offsets, moves.starts, moves.stops, keep)
     return Pieces(offsets, Moves.of(moves.runs[left], starts[left], moves.stops[left]))
 
 

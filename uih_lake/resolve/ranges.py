@@ -36,14 +36,9 @@ class Ranges:
 
     def newest(self, count: int) -> Ranges:
         """The last ``count`` rows of each example; all of them where it has no more."""
-        sizes = self.stops - self.starts
-        drop = np.repeat(np.maximum(self.lengths - count, 0), np.diff(self.offsets))
-        before = running(sizes)
-        before = before[:-1] - np.repeat(before[self.offsets[:-1]], np.diff(self.offsets))
-        starts = self.starts + np.clip(drop - before, 0, sizes)
-        left = starts < self.stops
-        offsets = running(left.astype(np.int64))[self.offsets]
-        return Ranges(offsets, starts[left], self.stops[left], np.minimum(self.lengths, count))
+        keep = np.minimum(self.lengths, count)
+        offsets, starts, left = last_rows(self.offsets, self.starts, self.stops, keep)
+        return Ranges(offsets, starts[left], self.stops[left], keep)
 
     @classmethod
     def mixed(cls, which: npt.NDArray[np.bool_], these: Ranges, others: Ranges) -> Ranges:
@@ -77,6 +72,23 @@ def running(counts: Int64) -> Int64:
     total = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=total[1:])
     return total
+
+
+def last_rows(
+    offsets: Int64, starts: Int64, stops: Int64, keep: Int64
+) -> tuple[Int64, Int64, npt.NDArray[np.bool_]]:
+    """The last ``keep[i]`` rows of each example, or all where it has no more.
+
+    The examples' offsets in the fragments that are left, where each of the fragments given starts
+    now, and which of them are left.
+    """
+    sizes, counts = stops - starts, np.diff(offsets)
+    ends = running(sizes)
+    drop = np.repeat(np.maximum(np.diff(ends[offsets]) - keep, 0), counts)
+    before = ends[:-1] - np.repeat(ends[offsets[:-1]], counts)
+    starts = starts + np.clip(drop - before, 0, sizes)
+    left = starts < stops
+    return running(left.astype(np.int64))[offsets], starts, left
 
 
 def carried(ranges: Ranges, rows: Int64) -> Ranges:
