@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="measure (the default)")
     run.add_argument("--events", type=number, default=2_514_000, help="2.5M (default), 25M, 250M")
     run.add_argument("--lengths", type=_lengths, default=DEFAULT_LENGTHS, help="256,4096 or all")
-    run.add_argument("--rounds", type=int, default=5)
+    run.add_argument("--rounds", type=number, default=5)
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir(), "uih-bench-cache"))
     run.add_argument("--json", type=Path, help="where to write the results")

@@ -104,9 +104,12 @@ def verdicts(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def number(text: str) -> int:
-    """``2.5M``, ``300K`` or a plain number."""
+    """``2.5M``, ``300K`` or a plain number, from 1 on."""
     scale = {"K": 10**3, "M": 10**6, "G": 10**9}.get(text[-1:].upper(), 1)
-    return int(float(text[:-1] if scale > 1 else text) * scale)
+    found = int(float(text[:-1] if scale > 1 else text) * scale)
+    if found < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number from 1 on")
+    return found
 
 
 def arguments() -> argparse.Namespace:

@@ -162,6 +162,18 @@ def test_a_run_is_read_back_on_the_command_line(
     assert "after / before" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["--rounds", "--events", "--lengths"])
+@pytest.mark.parametrize("given", ["0", "-1", "many"])
+def test_a_number_that_makes_no_sense_is_refused_in_a_line(
+    option: str, given: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([f"{option}={given}", "--dir", str(tmp_path / "bench")])
+    assert caught.value.code == 2
+    assert repr(given) in capsys.readouterr().err
+    assert not (tmp_path / "bench").exists()
+
+
 def test_a_run_of_an_earlier_suite_is_shown_with_the_figures_it_has(
     result: dict[str, Any],
 ) -> None:
