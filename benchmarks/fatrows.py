@@ -1,7 +1,8 @@
 """Fat rows: the opponent's files, an example a row, its whole sequence in it.
 
-They are made of the flat arrays by code that shares nothing with the lake. Nulls are 0 in them, so
-that no reader spends time on validity. Where an epoch would be too large, users are sampled.
+They are made of the flat arrays by code that shares nothing with the lake. Nulls are 0 in them and
+every column, list and element is declared to have none, so that no reader spends time on validity.
+Where an epoch would be too large, users are sampled.
 """
 
 from __future__ import annotations
@@ -141,7 +142,9 @@ def _tables(
         )
         offsets = np.zeros(len(chosen) + 1, np.int32)
         np.cumsum(lengths, out=offsets[1:])
-        yield pa.record_batch(_columns(asked, flat, chosen, offsets, picked))
+        columns = _columns(asked, flat, chosen, offsets, picked)
+        fields = [pa.field(n, column.type, nullable=False) for n, column in columns.items()]
+        yield pa.record_batch(list(columns.values()), schema=pa.schema(fields))
 
 
 def _columns(
@@ -150,7 +153,8 @@ def _columns(
     columns = {name: pa.array(asked[name][chosen]) for name in COLUMNS}
     for name in TRAITS:
         values = pa.array(flat[name][picked])
-        columns[name] = pa.ListArray.from_arrays(pa.array(offsets), values)
+        kind = pa.list_(pa.field("element", values.type, nullable=False))
+        columns[name] = pa.ListArray.from_arrays(pa.array(offsets), values, type=kind)
     return columns
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from uih_lake import CorruptionError, Lake, session
 from uih_lake.lake import parquet, seal
+from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.stored import stored_events
@@ -89,6 +90,30 @@ def test_a_page_is_checked_by_who_reads_it_and_not_by_memory(tmp_path: Path) -> 
     with pytest.raises(CorruptionError, match=r"column '_fingerprint', row group 0"):
         seal.seal(store, lambda done, total: None)
     assert store.uih.files() == []
+
+
+def test_a_column_is_required_in_the_files_where_it_has_no_null(tmp_path: Path) -> None:
+    """And read like any other, beside files where it is null or is not at all."""
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    at = pa.array([1, 2], pa.timestamp("us", "UTC"))
+    traits: list[dict[str, Any]] = [{}, {"n": [3, 4]}, {"n": [5, None]}]
+    for trait in traits:
+        lake.append(pa.table({"user_id": [1, 1], "event_ts": at, **trait}), add_columns=True)
+        if not trait:
+            lake.seal()
+    store = Store.open(lake.path)
+    snapshot = Snapshot.of(store)
+    paths = [*snapshot.runs[0], *(chunk.path for chunk in snapshot.recent)]
+    schemas = [snapshot.pages.footer(path).schema.to_arrow_schema() for path in paths]
+    assert not any(schema.field("user_id").nullable for schema in schemas)
+    nullable = [[f.nullable for f in schema if f.name == "n"] for schema in schemas]
+    assert nullable == [[], [False], [True]]
+    assert snapshot.pages.read(paths[1], ["n"]).schema.field("n").nullable
+    for _ in range(2):
+        snapshot = Snapshot.of(store)
+        numbers = Bucket(snapshot, 0).rows(["n"]).column("n").to_pylist()
+        assert sorted(map(str, numbers)) == ["3", "4", "5", "None", "None", "None"]
+        lake.seal()
 
 
 def _flip(path: str, column: str) -> None:

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from uih_lake.errors import CorruptionError
+from uih_lake.schema import nullable
 
 _TAIL = 8  # bytes: the length of the footer, and the magic number
 
@@ -148,9 +149,15 @@ def _decoded(
     path: str,
     threads: bool = False,
 ) -> pa.Table:
-    """Every page of ``columns`` in some row groups; the first bad one is told by its column."""
+    """Every page of ``columns`` in some row groups; the first bad one is told by its column.
+
+    A column is nullable, whether or not this file has nulls in it.
+    """
     try:
-        return file.read_row_groups(groups, columns=columns, use_threads=threads)
+        table = file.read_row_groups(groups, columns=columns, use_threads=threads)
+        if not table.num_columns:  # made anew, it would forget how many rows it has
+            return table
+        return pa.Table.from_arrays(table.columns, schema=nullable(table.schema))
     except (OSError, pa.ArrowException):
         for group in groups:
             for column in columns:

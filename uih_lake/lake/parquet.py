@@ -4,9 +4,10 @@ The encodings are chosen by what a column is, measured against the writer's defa
 bytes per event, and twice the scan speed): byte streams for times, and for other numbers deltas,
 byte streams or a dictionary, whichever makes a sample smaller. Numbers are compressed with LZ4,
 which is read at 1.1 to 2.1 times the speed of zstd and, after these encodings, leaves hardly more
-bytes; strings, flags and what is zero nearly everywhere with zstd. Row groups are the unit DuckDB
-can skip, so they are kept near :data:`ROW_GROUP_ROWS` and, in the mutable tier, end at bucket
-boundaries.
+bytes; strings, flags and what is zero nearly everywhere with zstd. A column without nulls is
+required in its file: a reader has no levels to look at then, and takes 0.8 of the time. Row groups
+are the unit DuckDB can skip, so they are kept near :data:`ROW_GROUP_ROWS` and, in the mutable tier,
+end at bucket boundaries.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ def write(
     random = uuid.uuid4().hex
     path = Path(root, f"{name}-{random}")  # till the hash of its footer is known
     stops = [*(cuts or range(ROW_GROUP_ROWS, table.num_rows, ROW_GROUP_ROWS)), table.num_rows]
+    table = _required(table)
     try:
         with pq.ParquetWriter(
             path,
@@ -121,6 +123,13 @@ def bucket_cuts(table: pa.Table) -> list[int] | None:
             cuts.append(edge)
             last = edge
     return cuts
+
+
+def _required(table: pa.Table) -> pa.Table:
+    """The table, its columns without nulls declared so."""
+    each = zip(table.schema, table.columns, strict=True)
+    fields = [field.with_nullable(column.null_count > 0) for field, column in each]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
 
 def _forms(table: pa.Table) -> dict[str, Any]:
