@@ -23,7 +23,8 @@ from benchmarks.contestants import lake
 from benchmarks.contestants.base import Contestant
 from benchmarks.measure import alone
 from benchmarks.workload import Bench, build, size_of, tenant
-from uih_lake.gather.moves import Moves, address, copy, pick
+from uih_lake.gather.moves import Moves, address, copy
+from uih_lake.gather.pieces import pick
 from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
@@ -171,7 +172,7 @@ def _bucket(bench: Bench, length: int) -> tuple[list[Array], list[Moves]]:
     order = np.random.default_rng(0).permutation(len(ranges))
     columns = [_numbers(found.column(name)) for name in TRAITS]
     batches = [order[low : low + BATCH] for low in range(0, len(order), BATCH)]
-    return columns, [pick([ranges], np.zeros(len(b), np.int64), b).moves for b in batches]
+    return columns, [pick([ranges], b).moves for b in batches]
 
 
 def _numbers(column: pa.Array) -> Array:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from loader_lakes import NUMBERS, build, ids
 
 from uih_lake import Group, Lake, Tenant, UihError
-from uih_lake.gather.moves import Moves, Pieces, newest, pick
+from uih_lake.gather.moves import Moves
+from uih_lake.gather.pieces import Pieces, newest, pick
 from uih_lake.gather.ring import Ring
 from uih_lake.gather.shared import merge
 from uih_lake.loader import Jagged, Loader, Nested, Shared
@@ -155,7 +156,7 @@ def test_examples_are_picked_from_several_runs() -> None:
         return Ranges(running(np.array(counts, np.int64)), starts, stops, lengths)
 
     runs = [ranges([(0, 2)], [], [(3, 4), (5, 7)]), ranges([(9, 10)])]
-    picked = pick(runs, np.array([1, 0, 0, 0]), np.array([0, 2, 1, 0]))
+    picked = pick(runs, np.array([3, 2, 1, 0]))
     assert picked.offsets.tolist() == [0, 1, 3, 3, 4]
     assert picked.moves.starts.tolist() == [9, 3, 5, 0]
     assert picked.moves.runs.tolist() == [1, 0, 0, 0]

@@ -8,7 +8,6 @@ is gathered is more than they hold until somebody wants it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from uih_lake.resolve.ranges import Int64, Ranges, last_rows, running
+from uih_lake.resolve.ranges import Int64, Ranges, running
 
 _kernel = numba.njit(cache=True, nogil=True)
 
@@ -48,43 +47,6 @@ class Moves:
 
     def __len__(self) -> int:
         return len(self.starts)
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """Fragments by example: example ``i`` has the fragments ``offsets[i]`` to ``offsets[i+1]``."""
-
-    offsets: Int64
-    moves: Moves
-
-    @property
-    def lengths(self) -> Int64:
-        """Events of each example."""
-        edges = self.moves.places[self.offsets]
-        lengths: Int64 = np.diff(edges)
-        return lengths
-
-
-def pick(runs: Sequence[Ranges], run: Int64, example: Int64) -> Pieces:
-    """The fragments of chosen examples: example ``example[i]`` of ``runs[run[i]]``, in order."""
-    sizes = np.array([len(ranges) for ranges in runs], np.int64)
-    first = running(sizes)[:-1]
-    counts = np.concatenate([np.diff(ranges.offsets) for ranges in runs])
-    begin = running(counts)
-    chosen = first[run] + example
-    counts = counts[chosen]
-    offsets = running(counts)
-    rows = np.repeat(begin[chosen] - offsets[:-1], counts) + np.arange(offsets[-1])
-    starts = np.concatenate([ranges.starts for ranges in runs])[rows]
-    stops = np.concatenate([ranges.stops for ranges in runs])[rows]
-    return Pieces(offsets, Moves.of(np.repeat(run, counts), starts, stops))
-
-
-def newest(pieces: Pieces, keep: Int64) -> Pieces:
-    """The newest ``keep[i]`` events of each example; all of them where it has no more."""
-    moves = pieces.moves
-    offsets, starts, left = last_rows(pieces.offsets, moves.starts, moves.stops, keep)
-    return Pieces(offsets, Moves.of(moves.runs[left], starts[left], moves.stops[left]))
 
 
 def copy(addresses: Int64, widths: Int64, moves: Moves, first: int, last: int, out: Int64) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uih_lake.gather.moves import Moves, Pieces
+from uih_lake.gather.moves import Moves
+from uih_lake.gather.pieces import Pieces
 from uih_lake.resolve.ranges import Int64
 
 

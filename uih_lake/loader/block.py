@@ -7,73 +7,75 @@ slicing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from uih_lake.gather.moves import Moves, Pieces, address, newest, pick
+from uih_lake.gather.moves import Moves, address
+from uih_lake.gather.pieces import Pieces, newest, pick
 from uih_lake.gather.shared import merge
 from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.deal import Step
 from uih_lake.loader.lengths import StochasticLength
 from uih_lake.loader.plan import Cutting, Plan
-from uih_lake.loader.source import Opened
+from uih_lake.loader.source import Opened, Resolved
 from uih_lake.resolve.ranges import Int64, running
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Examples by place: example ``example[i]`` of the opened bucket ``sources[run[i]]``.
+    """Examples of opened buckets; ``rows`` counts them through all ``sources``.
 
-    ``cost`` is the number of events it may have, ``draw`` a random number in [0, 1).
+    ``draw`` is a random number in [0, 1) of each, where sequences are shortened at random.
     """
 
     sources: tuple[Opened, ...]
-    run: Int64
-    example: Int64
-    cost: Int64
-    draw: npt.NDArray[np.float64]
+    rows: Int64
+    draw: npt.NDArray[np.float64] | None
 
     def __len__(self) -> int:
-        return len(self.run)
+        return len(self.rows)
 
-    def take(self, places: Int64) -> Chosen:
+    @cached_property
+    def edges(self) -> Int64:
+        """The row at which the examples of each source begin; one element more."""
+        return running(np.array([len(opened.resolved) for opened in self.sources], np.int64))
+
+    def take(self, places: Int64 | slice) -> Chosen:
         """The examples at ``places``; buckets nobody needs any more are let go."""
-        run = self.run[places]
-        used = np.flatnonzero(np.bincount(run, minlength=len(self.sources)))
-        renumbered = np.zeros(len(self.sources), np.int64)
-        renumbered[used] = np.arange(len(used))
-        return Chosen(
-            tuple(self.sources[number] for number in used.tolist()),
-            renumbered[run],
-            self.example[places],
-            self.cost[places],
-            self.draw[places],
-        )
+        rows, draw = self.rows[places], None if self.draw is None else self.draw[places]
+        source = np.searchsorted(self.edges[1:], rows, "right")
+        unused = np.bincount(source, minlength=len(self.sources)) == 0
+        if not unused.any():
+            return Chosen(self.sources, rows, draw)
+        gone = running(np.diff(self.edges) * unused)
+        left = zip(self.sources, unused.tolist(), strict=True)
+        return Chosen(tuple(o for o, drop in left if not drop), rows - gone[source], draw)
 
     def then(self, more: Chosen) -> Chosen:
         """These examples, then ``more``."""
         if not len(self):
             return more
-        return Chosen(
-            (*self.sources, *more.sources),
-            np.concatenate([self.run, more.run + len(self.sources)]),
-            np.concatenate([self.example, more.example]),
-            np.concatenate([self.cost, more.cost]),
-            np.concatenate([self.draw, more.draw]),
-        )
+        draw = None
+        if self.draw is not None and more.draw is not None:
+            draw = np.concatenate([self.draw, more.draw])
+        rows = np.concatenate([self.rows, more.rows + self.edges[-1]])
+        return Chosen((*self.sources, *more.sources), rows, draw)
+
+    def of_each(self, values: Callable[[Resolved], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """What ``values`` has for each example of a source, of those that are chosen."""
+        parts = [values(opened.resolved) for opened in self.sources]
+        return np.concatenate(parts)[self.rows]
 
     @property
     def passed(self) -> npt.NDArray[np.bool_]:
         """Whether the policy lets each of them through."""
-        first = running(np.array([len(o.resolved) for o in self.sources], np.int64))[:-1]
-        passed = np.concatenate([opened.resolved.passed for opened in self.sources])
-        chosen: npt.NDArray[np.bool_] = passed[first[self.run] + self.example]
-        return chosen
+        return self.of_each(lambda resolved: resolved.passed)
 
 
 @dataclass(frozen=True)
@@ -149,20 +151,16 @@ def lay_out(
 
     ``first`` is the position in the epoch of the first of the chosen.
     """
-    places = np.concatenate([step.examples for step in cut])
-    batch = np.repeat(np.arange(len(cut)), [len(step.examples) for step in cut])
-    mine = chosen.take(places)
+    mine = chosen.take(np.concatenate([step.examples for step in cut]))
+    edges = running(np.array([len(step.examples) for step in cut], np.int64))
     passed = mine.passed
     if not passed.all():
-        mine, batch = mine.take(np.flatnonzero(passed)), batch[passed]
+        mine, edges = mine.take(np.flatnonzero(passed)), running(passed.astype(np.int64))[edges]
     if not len(mine):
         return None
-    edges = running(np.bincount(batch, minlength=len(cut)))
     resolved = [opened.resolved for opened in mine.sources]
-    base = running(np.array([len(r) for r in resolved], np.int64))[:-1]
-    rows = base[mine.run] + mine.example
     context = [
-        Stored.concatenated([r.context[number] for r in resolved]).take(rows)
+        Stored.concatenated([r.context[number] for r in resolved]).take(mine.rows)
         for number in range(len(plan.context))
     ]
     return Block(
@@ -170,9 +168,9 @@ def lay_out(
         edges,
         tuple(first + step.after for step in cut),
         tuple(step.padding for step in cut),
-        example_id=_ids([r.example_id for r in resolved], rows),
-        user_id=_ids([r.user_id for r in resolved], rows),
-        request_ts=np.concatenate([r.request_ts for r in resolved])[rows],
+        example_id=_ids([r.example_id for r in resolved], mine.rows),
+        user_id=_ids([r.user_id for r in resolved], mine.rows),
+        request_ts=mine.of_each(lambda resolved: resolved.request_ts),
         context=tuple(context),
         layouts=tuple(
             _layout(cutting, mine, edges, plan, shorten, share) for cutting in plan.sequences
@@ -189,8 +187,8 @@ def _layout(
     share: bool,
 ) -> Layout:
     ranges = [opened.resolved.ranges[cutting.key] for opened in mine.sources]
-    pieces = pick(ranges, mine.run, mine.example)
-    if shorten is not None:
+    pieces = pick(ranges, mine.rows)
+    if shorten is not None and mine.draw is not None:
         longest = cutting.group.max_len or 0
         pieces = newest(pieces, shorten.keep(pieces.lengths, longest, mine.draw))
     moves, cuts, views = pieces.moves, pieces.offsets[edges], None
@@ -206,7 +204,7 @@ def _layout(
     return Layout(
         cutting,
         columns,
-        *_offsets(pieces.lengths, edges),
+        *pieces.batches(edges),
         pieces,
         moves,
         cuts,
@@ -223,19 +221,11 @@ def _layout(
     )
 
 
-def _offsets(lengths: Int64, edges: Int64) -> tuple[Int64, Int64]:
-    """Of batches one after the other: the offsets of each, from 0 on; its longest sequence."""
-    batch = np.repeat(np.arange(len(edges) - 1), np.diff(edges) + 1)
-    ends = running(lengths)
-    offsets = ends[np.arange(len(batch)) - batch] - ends[edges[batch]]
-    # What a batch without examples has for its longest, nobody asks for.
-    return offsets, np.maximum.reduceat(np.append(lengths, 0), edges[:-1])
-
-
 def _ids(parts: Sequence[pa.Array], rows: Int64) -> Int64 | pa.StringArray:
     """Ids of all parts by place; numbers in memory that torch may write to."""
-    ids = pa.concat_arrays(parts).take(pa.array(rows))
-    return ids if pa.types.is_string(ids.type) else np.array(ids)
+    if pa.types.is_string(parts[0].type):
+        return pa.concat_arrays(parts).take(pa.array(rows))
+    return np.concatenate([part.to_numpy() for part in parts])[rows]
 
 
 def _planes(

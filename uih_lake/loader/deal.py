@@ -31,6 +31,11 @@ class Share:
     drop_last: bool = False
     pad_last: bool = False
 
+    @property
+    def weighs(self) -> bool:
+        """Whether it matters what examples cost."""
+        return self.max_tokens is not None or (self.balanced and self.ranks > 1)
+
 
 @dataclass(frozen=True)
 class Step:

@@ -16,7 +16,7 @@ from uih_lake.loader.lengths import StochasticLength
 from uih_lake.loader.order import Order, Window
 from uih_lake.loader.plan import Plan
 from uih_lake.loader.source import Opened, Resolved
-from uih_lake.resolve.ranges import Int64
+from uih_lake.resolve.ranges import Int64, running
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Planner:
         fresh = self._chosen(window, opened)
         skip = max(0, self._start - window.first)
         if skip:
-            fresh = fresh.take(np.arange(skip, len(fresh)))
+            fresh = fresh.take(slice(skip, None))
         if self._pending is None:
             self._pending = fresh
             return self._cut(0, False)
@@ -104,7 +104,7 @@ class Planner:
         """Blocks of what is pending, whose first ``old`` examples were left over."""
         pending = self._pending
         assert pending is not None
-        cut = steps(pending.cost, self._recipe.deal, last)
+        cut = steps(self._costs(pending), self._recipe.deal, last)
         if not cut:
             return []
         mixed = bisect_left([0, *(step.after for step in cut[:-1])], old)
@@ -115,8 +115,14 @@ class Planner:
         end = cut[-1].after
         self._steps += len(cut)
         self._first += end
-        self._pending = pending.take(np.arange(end, len(pending))) if end < len(pending) else None
+        self._pending = pending.take(slice(end, None)) if end < len(pending) else None
         return [block for block in blocks if block is not None]
+
+    def _costs(self, pending: Chosen) -> Int64:
+        """What the examples cost; 0 where the deal does not ask."""
+        if self._recipe.deal.weighs:
+            return pending.of_each(self._recipe.cost)
+        return np.broadcast_to(np.int64(0), len(pending))
 
     def _block(self, pending: Chosen, cut: list[Step], number: int) -> Block | None:
         """The block of those of some steps, ``number`` and on, that are this process's."""
@@ -141,22 +147,14 @@ class Planner:
                 f"examples, {window.count} were counted",
                 hint="make a new loader: examples were erased while this one was at work",
             )
-        draw = (
-            order.draws(window, recipe.seed, self._epoch)
-            if recipe.shorten is not None
-            else np.zeros(window.count)
-        )
-        each = zip(sources, places, strict=True)
-        cost = [recipe.cost(source.resolved)[place] for source, place in each]
-        chosen = Chosen(
-            sources,
-            np.repeat(np.arange(len(sources)), [len(place) for place in places]),
-            np.concatenate(places),
-            np.concatenate(cost),
-            draw,
-        )
+        edges = running(np.array([len(source.resolved) for source in sources], np.int64))
+        rows = np.concatenate([place + edge for place, edge in zip(places, edges, strict=False)])
         users = self._users(sources, places) if recipe.order == "user" else None
-        return chosen.take(order.shuffled(window, recipe.seed, self._epoch, users))
+        shuffled = order.shuffled(window, recipe.seed, self._epoch, users)
+        draw = None
+        if recipe.shorten is not None:
+            draw = order.draws(window, recipe.seed, self._epoch)[shuffled]
+        return Chosen(sources, rows[shuffled], draw)
 
     @staticmethod
     def _users(sources: tuple[Opened, ...], places: list[Any]) -> Int64:
