@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import torch
 from places import by_place
 
 from uih_lake import Group, Lake, Loader, Tenant, schema
@@ -17,6 +18,7 @@ from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import Counts, Judge
+from uih_lake.resolve import placed
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import connect
@@ -86,8 +88,32 @@ def test_gaps_are_kept_where_late_events_lie_inside(lake: Lake) -> None:
     store = Store.open(lake.path)
     with connect() as duck:
         stored = duck.sql(Examples.of(store).sql).to_arrow_table()
-    assert sum(len(gaps) > 0 for gaps in stored.column("_gaps").to_pylist()) > 20
+    gaps = [len(some) // 16 for some in stored.column("_gaps").to_pylist()]
+    assert sum(count > 0 for count in gaps) > 20
     assert compare(Path(lake.path)) == [True] * BUCKETS
+
+
+def test_a_pointer_of_many_gaps_stays_light(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no place and is resolved, beside those that keep theirs: sequences are the same."""
+    bounded = filled(tmp_path / "bounded")
+    found = []
+    for each, most in ((lake, placed.MOST_GAPS), (bounded, 1)):
+        monkeypatch.setattr(placed, "MOST_GAPS", most)
+        each.seal()
+        each.compact()
+        each.log(LATE.requests_table())
+        batches = list(Loader(each, Tenant("t", GROUPS), 600, seed=1))
+        (long,) = [batch.groups["long"] for batch in batches]
+        found.append((batches[0].example_id, long.offsets, long.values["item_id"]))
+    assert all(map(torch.equal, *found))
+    with connect() as duck:
+        stored = duck.sql(Examples.of(Store.open(bounded.path)).sql).to_arrow_table()
+    assert {len(some) // 16 for some in stored.column("_gaps").to_pylist()} == {0, 1}
+    away = [end < 0 for end in stored.column("_end").to_pylist()]
+    assert 0 < sum(away) < len(away)
+    assert compare(Path(bounded.path)) == [False] * BUCKETS
 
 
 def test_an_unsealed_tail_a_new_file_or_another_group_is_resolved(lake: Lake) -> None:

@@ -31,7 +31,7 @@ from uih_lake.tenant import Tenant
 BATCH_VALUES = 4_000_000
 """Values a record batch is cut at, so that memory does not grow with the examples of a bucket."""
 
-EXAMPLES_AT_ONCE = 500_000
+EXAMPLES_AT_ONCE = 50_000
 """Examples read in one go: a few megabytes of keys and pointers, and their context."""
 
 _ROW = "_row"

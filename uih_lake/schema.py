@@ -35,7 +35,7 @@ PLACED = (
     pa.field(names.BUCKET, pa.int32()),
     pa.field(names.RUN, pa.int64()),
     pa.field(names.END, pa.int64()),
-    pa.field(names.GAPS, pa.list_(pa.int64())),
+    pa.field(names.GAPS, pa.binary()),
 )
 """Hidden columns of an example: where its user is kept, and the place of its pointer in a file."""
 

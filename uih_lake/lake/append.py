@@ -46,7 +46,7 @@ def append(
         with parquet.Writing(store.recent.root, files) as writing:
             for number, batch in enumerate(events):
                 table = _chunk(batch, number, store.buckets)
-                writing.write(table, {names.LAKE_VERSION: _PENDING}, parquet.bucket_cuts(table))
+                writing.write(table, {names.LAKE_VERSION: _PENDING})
         return optimistic(lambda: _commit(store, files, key, fit), "append")
 
 

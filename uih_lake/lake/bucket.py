@@ -99,7 +99,7 @@ class Bucket:
         return parts[0] if len(parts) == 1 else pa.concat_tables([schema.empty_table(), *parts])
 
     def _between(self, chunk: Chunk, columns: Sequence[str]) -> pa.Table:
-        return between(self.snapshot, chunk, columns, self.number, self.number)
+        return between(self.snapshot.pages, chunk.path, columns, self.number, self.number)
 
 
 def _sizes(footer: pq.FileMetaData, columns: Sequence[str], groups: Sequence[int]) -> list[int]:

@@ -20,7 +20,6 @@ from uih_lake import hashing, names, sqlfile
 from uih_lake.errors import InputError
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.bands import Run, laid_out
-from uih_lake.lake.parquet import bucket_cuts
 from uih_lake.lake.seal import tidy
 from uih_lake.lake.sqltypes import listed
 from uih_lake.lake.store import ERASED_ROWS, RETAINED, SALT, Store
@@ -111,7 +110,7 @@ def _erase(
                 rest = _rest(table, duck, file, gone)
                 if rest.num_rows:
                     sealed = table is store.uih
-                    run = laid_out(rest) if sealed else Run(rest, bucket_cuts(rest), {})
+                    run = laid_out(rest) if sealed else Run(rest, None, {})
                     where = table.root, run.events, dict(file.partition)
                     new.append(parquet.write(*where, run.cuts, run.notes))
             rows = sum(hit.values())

@@ -42,14 +42,14 @@ def write(
 ) -> File:
     """Write ``table`` as one Parquet file below ``root`` and return it, not yet committed.
 
-    ``cuts`` are ascending row numbers at which a row group ends; by default one ends every
-    :data:`ROW_GROUP_ROWS` rows. ``notes`` go into the footer. A file that cannot be finished is
-    removed.
+    ``cuts`` are ascending row numbers at which a row group ends; by default one ends where a bucket
+    does, far enough from the last. None is longer than :data:`ROW_GROUP_ROWS`. ``notes`` go into
+    the footer. A file that cannot be finished is removed.
     """
     name = "-".join(f"{key.strip('_')}{value}" for key, value in partition.items())
     random = uuid.uuid4().hex
     path = Path(root, f"{name}-{random}")  # till the hash of its footer is known
-    stops = [*(cuts or range(ROW_GROUP_ROWS, table.num_rows, ROW_GROUP_ROWS)), table.num_rows]
+    stops = [*(_bucket_cuts(table) if cuts is None else cuts), table.num_rows]
     table = _required(table)
     try:
         with pq.ParquetWriter(
@@ -110,13 +110,13 @@ class Writing:
             self._files.append(self._pending.pop(0).result())
 
 
-def bucket_cuts(table: pa.Table) -> list[int] | None:
+def _bucket_cuts(table: pa.Table) -> list[int]:
     """Rows of a bucket-sorted table at which a row group ends: bucket boundaries far enough apart.
 
-    None, the default cuts, where the table has no bucket column.
+    No row of a table without a bucket column.
     """
     if names.BUCKET not in table.column_names:
-        return None
+        return []
     cuts, last = [], 0
     for edge in (np.flatnonzero(np.diff(table.column(names.BUCKET).to_numpy())) + 1).tolist():
         if edge - last >= _BUCKET_ROWS:
@@ -143,6 +143,8 @@ def _forms(table: pa.Table) -> dict[str, Any]:
         codecs[f"{name}.list.element" if pa.types.is_list(kind) else name] = "zstd"
         if pa.types.is_timestamp(kind) or name == names.FINGERPRINT:
             encodings[name], codecs[name] = "BYTE_STREAM_SPLIT", "lz4"
+        elif name == names.GAPS:
+            codecs[name] = "lz4"
         elif name in (names.USER_ID, names.LAKE_VERSION) or _is_text(kind):
             dictionary.append(name)
             codecs[name] = "lz4" if number else "zstd"

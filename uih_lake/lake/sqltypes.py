@@ -17,6 +17,7 @@ _DUCKDB_TYPES = {
     "double": "DOUBLE",
     "bool": "BOOLEAN",
     "string": "VARCHAR",
+    "binary": "BLOB",
     str(schema.TIME): "TIMESTAMPTZ",
 }
 

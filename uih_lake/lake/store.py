@@ -23,7 +23,7 @@ from uih_lake.lake.tables import Table
 
 BUCKETS = "uih_lake.buckets"
 FORMAT = "uih_lake.format"
-_FORMAT = "1"
+_FORMAT = "2"
 
 APPENDED = "uih_lake.lake_version"
 """Counter of ``recent``: the newest lake version."""

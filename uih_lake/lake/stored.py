@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uih_lake import names
+from uih_lake.lake.integrity import Pages
 from uih_lake.lake.snapshot import Chunk, Snapshot
 
 
@@ -29,7 +30,7 @@ def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
         return conformed(rows, schema, {names.BUCKET: bucket})
 
     def chunk(found: Chunk) -> pa.Table:
-        rows = between(snapshot, found, snapshot.stored.names, first, last)
+        rows = between(snapshot.pages, found.path, snapshot.stored.names, first, last)
         return conformed(rows, schema, {names.LAKE_VERSION: found.lake_version})
 
     mine = [(bucket, paths) for bucket, paths in snapshot.runs.items() if first <= bucket <= last]
@@ -40,15 +41,13 @@ def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
     return pa.concat_tables(parts).combine_chunks()
 
 
-def between(
-    snapshot: Snapshot, chunk: Chunk, columns: Sequence[str], first: int, last: int
-) -> pa.Table:
-    """The rows of some buckets in a file of ``recent``, which is sorted by bucket.
+def between(pages: Pages, path: str, columns: Sequence[str], first: int, last: int) -> pa.Table:
+    """The rows of some buckets in a file of ``recent`` or ``examples``, sorted by bucket.
 
-    ``_bucket``, and those of ``columns`` that the file has.
+    ``_bucket``, and those of ``columns`` that the file has. Raises :class:`CorruptionError`.
     """
-    groups = holding(snapshot.pages.footer(chunk.path), first, last)
-    rows = snapshot.pages.read(chunk.path, [names.BUCKET, *columns], groups)
+    groups = holding(pages.footer(path), first, last)
+    rows = pages.read(path, list(dict.fromkeys([names.BUCKET, *columns])), groups)
     buckets = rows.column(names.BUCKET).to_numpy()
     start, stop = np.searchsorted(buckets, [first, last + 1]).tolist()
     return rows.slice(start, stop - start)

@@ -17,7 +17,7 @@ from uih_lake.lake import lease, parquet
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import LOGGED, Store
-from uih_lake.lake.stored import conformed, holding
+from uih_lake.lake.stored import between, conformed
 from uih_lake.lake.tables import File, optimistic
 from uih_lake.schema import UNBOUNDED
 from uih_lake.session import cursor, fetch
@@ -59,7 +59,7 @@ class Examples:
         return pa.schema([*fields, pa.field(names.LOG_VERSION, pa.int64())])
 
     def read(self, pages: Pages, columns: Sequence[str], first: int, last: int) -> pa.Table:
-        """The ``columns`` of all row groups with examples of the buckets ``first`` to ``last``.
+        """The ``columns`` of the examples of the buckets ``first`` to ``last``, file after file.
 
         One chunk per column, null where a file does not have it. Raises :class:`CorruptionError`.
         """
@@ -67,10 +67,7 @@ class Examples:
         wanted = pa.schema([known.field(name) for name in columns])
         parts = []
         for path, version in self.files:
-            footer = pages.footer(path)
-            present = set(footer.schema.to_arrow_schema().names)
-            here = [name for name in columns if name in present]
-            part = pages.read(path, here, holding(footer, first, last))
+            part = between(pages, path, columns, first, last)
             parts.append(conformed(part, wanted, {names.LOG_VERSION: version}))
         return pa.concat_tables(parts or [wanted.empty_table()]).combine_chunks()
 
