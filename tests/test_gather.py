@@ -14,35 +14,47 @@ AROUND = 256
 """Bytes on either side of what is copied, which must stay as they are."""
 
 
-def held(source: np.ndarray, width: int, fragments: list[tuple[int, int]], shift: int) -> None:
-    """Copy rows of ``source`` to an address that lies ``shift`` bytes behind a cache line."""
+def held(
+    source: np.ndarray, width: int, fragments: list[tuple[int, int]], shift: int, cut: int = 0
+) -> None:
+    """Copy rows of ``source`` to an address that lies ``shift`` bytes behind a cache line.
+
+    In two parts, the one from fragment ``cut`` on first, whose first line is also the last of the
+    other.
+    """
     rows = np.array(fragments, np.int64).reshape(-1, 2)
     moves = Moves.of(np.zeros(len(rows), np.int64), rows[:, 0], rows[:, 1])
     wanted = b"".join(source[a * width : b * width].tobytes() for a, b in fragments)
     out = np.full(len(wanted) + 2 * AROUND + 64, UNTOUCHED, np.uint8)
     begin = AROUND - address(out) % 64 + shift
-    copy(
-        np.array([[address(source)]]), np.array([width]), moves, 0, len(moves),
-        np.array([address(out) + begin]),
-    )  # fmt: skip
+    for first, last in ((cut, len(moves)), (0, cut)):
+        place = np.array([address(out) + begin + int(moves.places[first]) * width])
+        copy(np.array([[address(source)]]), np.array([width]), moves, first, last, place)
     assert out[begin : begin + len(wanted)].tobytes() == wanted
     assert (out[:begin] == UNTOUCHED).all() and (out[begin + len(wanted) :] == UNTOUCHED).all()
 
 
 @given(
     st.sampled_from([1, 2, 4, 8]),
-    st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 1100)), max_size=8),
+    st.lists(
+        st.tuples(st.integers(0, 3000), st.one_of(st.integers(0, 70), st.integers(0, 1100))),
+        max_size=20,
+    ),
     st.integers(0, 63),
+    st.integers(0, 20),
 )
-def test_any_fragments_at_any_place(width: int, parts: list[tuple[int, int]], shift: int) -> None:
+def test_any_fragments_at_any_place(
+    width: int, parts: list[tuple[int, int]], shift: int, cut: int
+) -> None:
     source = np.random.default_rng(0).integers(0, 256, 4100 * width + 8, np.uint8)
-    held(source, width, [(start, start + count) for start, count in parts], shift)
+    fragments = [(start, start + count) for start, count in parts]
+    held(source, width, fragments, shift, min(cut, len(parts)))
 
 
 @pytest.mark.parametrize("shift", [0, 1, 8, 63])
-@pytest.mark.parametrize("count", [0, 1, 63, 64, 255, 256, 257, 319, 320, 321, 4096])
+@pytest.mark.parametrize("count", [0, 1, 2, 31, 32, 33, 63, 64, 65, 127, 128, 129, 4096])
 def test_every_way_to_begin_and_end_a_line(count: int, shift: int) -> None:
-    """Lengths around where whole lines begin to be streamed, twice one after the other."""
+    """Lengths around one line and two, twice one after the other."""
     source = np.random.default_rng(count).integers(0, 256, 2 * 4200, np.uint8)
     held(source, 1, [(3, 3 + count), (4100, 4100 + count)], shift)
 
