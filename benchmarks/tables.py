@@ -170,9 +170,9 @@ def against_mapped(result: Result) -> dict[str, list[float | None]]:
         seconds = {name: measured["events"] / row["events_per_s"] for name, row in rows.items()}
         slices = min((seconds[name] for name in SLICES if name in seconds), default=None)
         kernel = seconds.get(KERNEL)
-        arrays = [seconds[name] for name, row in rows.items() if row["family"] == "mmap"]
+        arrays = [min(row["rounds"]) for row in rows.values() if row["family"] == "mmap"]
         at_best = None
-        if arrays and DECODING in rows:
+        if arrays and DECODING in rows:  # the best round of each: a bound knows no bad luck
             copying = min(min(row["rounds"]) for name, row in rows.items() if _copies(name, row))
             at_best = min(arrays) / (copying + min(rows[DECODING]["rounds"]))
         mine, share = seconds["uih loader"], seconds["uih share loader"]

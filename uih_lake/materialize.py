@@ -99,28 +99,24 @@ class Selection:
         met = [n for n in self.examples.public.names if n.lower() in self.where.lower()]
         named = list(dict.fromkeys([*columns, *met]))
         found = self.examples.read(self.snapshot.pages, named, first, last)
-        if self.where != "true" or not self._are_as_wanted(found, first, last):
+        if self.where != "true" or not self._are_as_wanted(found):
             keys = list(dict.fromkeys([*_ORDER, names.LAKE_VERSION, *met]))
-            found = found.take(self._wanted(duck, found.select(keys), first, last)).combine_chunks()
+            found = found.take(self._wanted(duck, found.select(keys))).combine_chunks()
         return found.select(columns)
 
-    def _are_as_wanted(self, found: pa.Table, first: int, last: int) -> bool:
+    def _are_as_wanted(self, found: pa.Table) -> bool:
         """Whether these are all to be taken, in order, as examples of one log mostly are."""
         if not found.num_rows:
             return True
-        bucket, version = found.column(names.BUCKET), found.column(names.LAKE_VERSION)
-        inside = first <= pc.min(bucket).as_py() and pc.max(bucket).as_py() <= last
-        known = pc.max(version).as_py() <= self.snapshot.lake_version
-        return inside and known and not unordered(found.column(name).chunk(0) for name in _ORDER)
+        known = pc.max(found.column(names.LAKE_VERSION)).as_py() <= self.snapshot.lake_version
+        return known and not unordered(found.column(name).chunk(0) for name in _ORDER)
 
-    def _wanted(
-        self, duck: duckdb.DuckDBPyConnection, keys: pa.Table, first: int, last: int
-    ) -> pa.Array:
+    def _wanted(self, duck: duckdb.DuckDBPyConnection, keys: pa.Table) -> pa.Array:
         """The rows to take, in order."""
         rows = pa.array(np.arange(keys.num_rows, dtype=np.int32))
         duck.register("keys", keys.append_column(_ROW, rows))
-        statement = sqlfile.fill("pointers/buckets", where=self.where)
-        parameters = {"first": first, "last": last, "newest": self.snapshot.lake_version}
+        statement = sqlfile.fill("pointers/wanted", where=self.where)
+        parameters = {"newest": self.snapshot.lake_version}
         chosen = fetch(duck, statement, parameters).column(_ROW)
         duck.unregister("keys")
         return chosen.combine_chunks()
