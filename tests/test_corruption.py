@@ -19,6 +19,7 @@ from commands import run
 from deltalake import DeltaTable
 
 from uih_lake import CorruptionError, Group, Lake, Tenant, UihError
+from uih_lake.lake.integrity import Pages
 
 TIME = pa.timestamp("us", "UTC")
 TABLES = ("recent", "uih", "examples", "forgotten")
@@ -140,6 +141,21 @@ def test_a_flipped_bit_is_harmless_or_found(lake: Path, truth: str, table: str) 
             assert not Lake.open(lake).verify().passed
             found += 1
     assert found > 20, "most bytes matter"
+
+
+@pytest.mark.parametrize("table", WITH_DATA)
+def test_verify_finds_what_only_a_scan_in_sql_refuses(lake: Path, table: str) -> None:
+    """How levels are coded, which page headers say of columns without any, too."""
+    file = data_files(lake, table)[0]
+    damaged = bytearray(file.read_bytes())
+    begin = pq.read_metadata(file).row_group(0).column(0).data_page_offset
+    damaged[damaged.index(bytes.fromhex("15061506"), begin) + 3] ^= 1  # thrift: RLE, RLE
+    file.write_bytes(damaged)
+    Pages().check([str(file)])
+    report = Lake.open(lake).verify()
+    (pages,) = [check for check in report.checks if check.name == "pages"]
+    assert pages.failed == 1
+    assert file.name in pages.examples[0]
 
 
 @pytest.mark.parametrize("table", [*WITH_DATA, "forgotten"])

@@ -22,6 +22,7 @@ from uih_lake.lake import bands, heads
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.order import falls, unordered
 from uih_lake.lake.prefixes import Prefixes
+from uih_lake.lake.sqltypes import listed
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.resolve.run import Resolver
@@ -151,6 +152,7 @@ class _Audit:
         self.checks["pages"].looked_at += 1
         try:
             table = snapshot.pages.read(path, [names.BUCKET, *snapshot.stored.names])
+            _decode(path)
         except CorruptionError as error:
             self.checks["pages"].found(1, str(error))
             self._damaged.add(path)
@@ -172,6 +174,7 @@ class _Audit:
             self.checks["pages"].looked_at += 1
             try:
                 self._selection.snapshot.pages.check([path])
+                _decode(path)
                 sound.append((path, version))
             except CorruptionError as error:
                 self.checks["pages"].found(1, str(error))
@@ -259,6 +262,12 @@ class _Audit:
             return asked
         picked = self._random.random(asked.num_rows) < self._share
         return asked.filter(pa.array(picked)).combine_chunks()
+
+
+def _decode(path: str) -> None:
+    """Read a file in SQL, too; raises :class:`CorruptionError` where that reader cannot."""
+    with cursor() as duck:
+        fetch(duck, sqlfile.fill("verify/decoded", files=listed([path])))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
