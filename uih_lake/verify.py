@@ -94,7 +94,7 @@ _RECENT_ORDER = (names.BUCKET, names.USER_ID, names.EVENT_TS, names.TIE)
 _CHECKS = {
     "ledger": "events in the files are those appended less those erased",
     "logs": "every entry of every Delta log is the one that was committed",
-    "pages": "every page of every file has its checksum",
+    "pages": "every page of every file has its checksum and can be read",
     "order": "files are sorted by user, event time, arrival",
     "keys": "no event is there twice, in one tier or over both",
     "buckets": "every user is in the bucket of its hash",

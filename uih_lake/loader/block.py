@@ -44,7 +44,7 @@ class Chosen:
     @cached_property
     def edges(self) -> Int64:
         """The row at which the examples of each source begin; one element more."""
-        return running(np.array([len(opened.resolved) for opened in self.sources], np.int64))
+        return edges_of(self.sources)
 
     def take(self, places: Int64 | slice) -> Chosen:
         """The examples at ``places``; buckets nobody needs any more are let go."""
@@ -76,6 +76,11 @@ class Chosen:
     def passed(self) -> npt.NDArray[np.bool_]:
         """Whether the policy lets each of them through."""
         return self.of_each(lambda resolved: resolved.passed)
+
+
+def edges_of(sources: Sequence[Opened]) -> Int64:
+    """Where the examples of each bucket begin, counted through all of them; one element more."""
+    return running(np.array([len(opened.resolved) for opened in sources], np.int64))
 
 
 @dataclass(frozen=True)

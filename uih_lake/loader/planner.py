@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from uih_lake.errors import LakeError
 from uih_lake.loader import order
-from uih_lake.loader.block import Block, Chosen, lay_out
+from uih_lake.loader.block import Block, Chosen, edges_of, lay_out
 from uih_lake.loader.deal import Share, Step, steps
 from uih_lake.loader.lengths import StochasticLength
 from uih_lake.loader.order import Order, Window
 from uih_lake.loader.plan import Plan
 from uih_lake.loader.source import Opened, Resolved
-from uih_lake.resolve.ranges import Int64, running
+from uih_lake.resolve.ranges import Int64
 
 
 @dataclass(frozen=True)
@@ -147,20 +146,14 @@ class Planner:
                 f"examples, {window.count} were counted",
                 hint="make a new loader: examples were erased while this one was at work",
             )
-        edges = running(np.array([len(source.resolved) for source in sources], np.int64))
-        rows = np.concatenate([place + edge for place, edge in zip(places, edges, strict=False)])
-        users = self._users(sources, places) if recipe.order == "user" else None
+        begins = edges_of(sources)[:-1]
+        rows = np.concatenate([place + first for place, first in zip(places, begins, strict=True)])
+        users = None
+        if recipe.order == "user":  # numbers that tell the users of all buckets apart
+            each = zip(sources, begins, strict=True)
+            users = np.concatenate([source.resolved.user + first for source, first in each])[rows]
         shuffled = order.shuffled(window, recipe.seed, self._epoch, users)
         draw = None
         if recipe.shorten is not None:
             draw = order.draws(window, recipe.seed, self._epoch)[shuffled]
         return Chosen(sources, rows[shuffled], draw)
-
-    @staticmethod
-    def _users(sources: tuple[Opened, ...], places: list[Any]) -> Int64:
-        """A number per example that tells the users of all buckets apart."""
-        numbers, base = [], 0
-        for source, place in zip(sources, places, strict=True):
-            numbers.append(source.resolved.user[place] + base)
-            base += len(source.resolved)
-        return np.concatenate(numbers)
