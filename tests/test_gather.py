@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uih_lake.gather import moves as kernels
 from uih_lake.gather.moves import Moves, address, copy
 
 UNTOUCHED = 0xA5
@@ -73,3 +77,18 @@ def test_several_columns_and_runs_in_parts() -> None:
     for column, out in enumerate(outs):
         parts = [runs[0][column][5:405], runs[1][column][700:900], runs[0][column][100:101]]
         assert out.tolist() == np.concatenate(parts).tolist()
+
+
+def test_the_kernel_has_no_memory_of_its_own() -> None:
+    """It goes by addresses, and the compiler frees an array behind its last use as an array."""
+    none, places, line = np.zeros((1, 0), np.int64), np.zeros(1, np.int64), np.zeros(128, np.uint8)
+    fragments = (places[:0], places[:0], places[:0], 0, 0)
+    assert not allocates(kernels._copy, none, places, *fragments, places, address(line))
+    assert allocates(numba.njit(lambda count: np.empty(count)), 3)
+
+
+def allocates(kernel: Any, *arguments: Any) -> bool:
+    fresh = numba.njit(kernel.py_func)
+    fresh(*arguments)
+    (compiled,) = fresh.inspect_llvm().values()
+    return "NRT_MemInfo_alloc" in compiled

@@ -56,7 +56,9 @@ def copy(addresses: Int64, widths: Int64, moves: Moves, first: int, last: int, o
     and ``out[c]`` where the row ``moves.places[first]`` goes. The caller keeps all of that memory
     alive and large enough; the GIL is released.
     """
-    _copy(addresses, widths, moves.runs, moves.starts, moves.stops, first, last, out)
+    held = np.empty(2 * _LINE, np.uint8)
+    line = address(held) + -address(held) % _LINE
+    _copy(addresses, widths, moves.runs, moves.starts, moves.stops, first, last, out, line)
 
 
 def gather(values: npt.NDArray[Any], ranges: Ranges, out: npt.NDArray[Any]) -> None:
@@ -131,9 +133,8 @@ def _settle(typing_context):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _copy(addresses, widths, runs, starts, stops, first, last, out):  # type: ignore[no-untyped-def]
-    spare = np.empty(2 * _LINE, np.uint8)
-    held = spare.ctypes.data + -spare.ctypes.data % _LINE
+def _copy(addresses, widths, runs, starts, stops, first, last, out, held):  # type: ignore[no-untyped-def]
+    # ``held`` is the caller's: an array made here is freed as soon as only its address is used.
     for column in range(len(widths)):
         width = widths[column]
         place = out[column]
