@@ -1,5 +1,5 @@
 """The loader on lakes as they are while they are used: with events that are not sealed yet, or
-sealed and not compacted.
+sealed and not compacted, or compacted after the requests were logged.
 
 Each is a copy of the workload's lake with a little more in it: what is measured is the state and
 not the addition.
@@ -112,8 +112,14 @@ def _sealed(bench: Bench, lake: uih.Lake) -> None:
     lake.seal()
 
 
+def _compacted(bench: Bench, lake: uih.Lake) -> None:
+    _sealed(bench, lake)
+    lake.compact()
+
+
 _STATES = {
     "a few events not sealed": _unsealed,
     "and requests that see them": _seen,
     "sealed again, not compacted": _sealed,
+    "sealed again and compacted": _compacted,
 }

@@ -9,8 +9,9 @@ from uih_lake.cli.terminal import Terminal
 def compact(terminal: Terminal, lake: options.Lake, as_json: options.Json = False) -> None:
     """Merge what several seals left in a bucket into one run.
 
-    Reading is fastest from one run per bucket. Nothing that a pointer means changes; the files
-    merged stay on disk until they are vacuumed.
+    Reading is fastest from one run per bucket, by pointers that know where in it their events
+    lie: they are told. Nothing that a pointer means changes; the files merged stay on disk until
+    they are vacuumed.
 
       uihlake compact shop
 

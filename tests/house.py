@@ -19,7 +19,7 @@ SHIPPED = {"uih_lake": PACKAGE, "cli": f"{PACKAGE}.cli", "sql": f"{PACKAGE}.sql"
 ORDER = (
     *("errors", "names", "bytesize", "sql", "sqlfile", "session", "hashing", "schema"),
     *("tenant", "ingest", "lake", "pointers", "resolve", "gather"),
-    *("log", "materialize", "output", "adhoc", "info", "verify"),
+    *("log", "compact", "materialize", "output", "adhoc", "info", "verify"),
     *("workload", "serving", "api", "loader", "savings"),
 )
 """Parts of the package, each free to import those to its left; the root and cli/ import any."""

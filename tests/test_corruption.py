@@ -193,9 +193,17 @@ def test_ad_hoc_sql_names_a_damaged_file(lake: Path, table: str) -> None:
             Lake.open(lake).sql("SELECT count(*) FROM events")
 
 
+def without_checkpoint(lake: Path, table: str) -> None:
+    """Leave the log its entries alone."""
+    log = lake / table / "_delta_log"
+    for file in (*log.glob("*.checkpoint.parquet"), log / "_last_checkpoint"):
+        file.unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_a_missing_log_entry_is_found(lake: Path, table: str) -> None:
     """The first, each in the middle, and the last, which Delta itself does not miss."""
+    without_checkpoint(lake, table)
     for entry in entries(lake, table):
         raw = entry.read_bytes()
         entry.unlink()
@@ -206,8 +214,42 @@ def test_a_missing_log_entry_is_found(lake: Path, table: str) -> None:
     Lake.open(lake)
 
 
+def test_verify_finds_what_is_wrong_behind_a_checkpoint(lake: Path, truth: str) -> None:
+    """Nobody else reads those entries: history is the same without them."""
+    behind = entries(lake, "recent")[:10]
+    assert (behind[-1].with_suffix(".checkpoint.parquet")).exists()
+    for entry in behind:
+        raw = entry.read_bytes()
+        for damaged in (None, raw[: len(raw) // 2], raw.replace(b"1", b"2", 1)):
+            entry.unlink() if damaged is None else entry.write_bytes(damaged)
+            assert rebuilt(lake) == truth
+            (logs,) = [c for c in Lake.open(lake).verify().checks if c.name == "logs"]
+            assert logs.failed == 1
+            assert "recent/_delta_log" in logs.examples[0]
+        entry.write_bytes(raw)
+    assert Lake.open(lake).verify().passed
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_found(lake: Path, truth: str) -> None:
+    (checkpoint,) = lake.rglob("*.checkpoint.parquet")
+    other = Lake.open(lake)
+    raw, draw = checkpoint.read_bytes(), random.Random(6)
+    for place in flips(raw, draw):
+        damaged = bytearray(raw)
+        damaged[place] ^= 1 << draw.randrange(8)
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(CorruptionError, match=checkpoint.name):
+            Lake.open(lake)
+    assert [c.name for c in other.verify().checks if c.failed] == ["logs"]
+    without_checkpoint(lake, checkpoint.parts[-3])  # as the message says
+    assert rebuilt(lake) == truth
+    Lake.open(lake).append(events(40, draw))
+    assert Lake.open(lake).verify().passed
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_the_newest_log_entries_do_not_vanish(lake: Path, table: str) -> None:
+    without_checkpoint(lake, table)
     lost = entries(lake, table)[-1:] if table == "forgotten" else entries(lake, table)[-3:]
     for entry in lost:
         entry.unlink()
@@ -225,6 +267,7 @@ def test_a_process_at_work_notices_a_missing_log_entry(lake: Path) -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_broken_log_entry_is_found(lake: Path, table: str) -> None:
+    without_checkpoint(lake, table)
     for entry in entries(lake, table):
         raw = entry.read_bytes()
         for damaged in (raw[: len(raw) // 2], b"\0" * len(raw), raw.replace(b":", b";", 3)):
@@ -232,6 +275,16 @@ def test_a_broken_log_entry_is_found(lake: Path, table: str) -> None:
             with pytest.raises(CorruptionError, match=f"{table}"):
                 Lake.open(lake)
         entry.write_bytes(raw)
+
+
+@pytest.mark.parametrize(("table", "rows"), [("examples", "examples"), ("uih", "events")])
+def test_what_was_replaced_does_not_come_back(lake: Path, table: str, rows: str) -> None:
+    """A log that no longer says that a file went has its rows twice."""
+    entry = next(e for e in reversed(entries(lake, table)) if b'{"remove"' in e.read_bytes())
+    before, _, after = entry.read_bytes().partition(b'{"remove":{"path":"')
+    entry.write_bytes(before + b'{"remove":{"path":"_' + after)
+    with pytest.raises(CorruptionError, match=f"{rows} too many"):
+        Lake.open(lake)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -290,13 +343,13 @@ def test_a_missing_table_is_found(lake: Path) -> None:
         moved.rename(lake / table)
 
 
-@pytest.mark.parametrize("verb", ["seal", "compact", "forget", "retain", "log", "label"])
+@pytest.mark.parametrize("verb", ["seal", "compact", "place", "forget", "retain", "log", "label"])
 def test_damage_does_not_spread(lake: Path, verb: str) -> None:
     """What would rewrite or count on a damaged file refuses, and changes nothing."""
     Lake.open(lake).append(events(40, random.Random(5)))
     if verb == "compact":
         Lake.open(lake).seal()
-    table = {"seal": "recent", "label": "examples"}.get(verb, "uih")
+    table = {"seal": "recent", "label": "examples", "place": "examples"}.get(verb, "uih")
     before = {name: DeltaTable(lake / name).version() for name in TABLES}
     for file in data_files(lake, table):
         flip_in_pages(file)
@@ -304,6 +357,7 @@ def test_damage_does_not_spread(lake: Path, verb: str) -> None:
     acts: dict[str, Callable[[Lake], object]] = {
         "seal": lambda it: it.seal(),
         "compact": lambda it: it.compact(),
+        "place": lambda it: it.compact(),  # there is nothing to merge
         "forget": lambda it: it.forget([1]),
         "retain": lambda it: it.retain(days=1),
         "log": lambda it: it.log(requests(20, draw), live=True),

@@ -13,7 +13,7 @@ from places import by_place
 from uih_lake import Group, Lake, Loader, Tenant, schema
 from uih_lake.gather.lists import take
 from uih_lake.lake.erase import Tombstones
-from uih_lake.lake.snapshot import Snapshot
+from uih_lake.lake.snapshot import Snapshot, identity
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
@@ -123,6 +123,68 @@ def test_an_unsealed_tail_a_new_file_or_another_group_is_resolved(lake: Lake) ->
     assert compare(Path(lake.path)) == [False] * BUCKETS  # logged before there was a file
     condition = {"clicks": Group(traits=("item_id",), where="action = 'click'")}
     assert compare(Path(lake.path), condition) == [False] * BUCKETS
+
+
+def test_a_compaction_places_pointers_anew(tmp_path: Path) -> None:
+    """Those logged before there was a file, in a bucket of several, or in a file that is gone."""
+    lake = Lake.create(tmp_path / "lake", buckets=BUCKETS)
+    asked = LATE.requests_table()
+    for number, delivery in enumerate(LATE.appends(3)):
+        lake.append(delivery)
+        lake.log(asked.slice(number * 150, 150), live=number == 1)
+        lake.seal()
+    lake.log(asked.slice(450), live=True)
+    tenant = Tenant("t", GROUPS)
+    before = lake.materialize(tenant).read_all()
+    state = Loader(lake, tenant, 64).state_dict()
+    assert compare(Path(lake.path)) == [False] * BUCKETS
+    lake.compact()
+    assert compare(Path(lake.path)) == [True] * BUCKETS
+    assert lake.materialize(tenant).read_all().equals(before)
+    assert lake.verify().passed
+    Loader(lake, tenant, 64).load_state_dict(state)  # they are the examples they were
+    versions = [table.version for table in Store.open(lake.path).tables]
+    lake.compact()
+    assert [table.version for table in Store.open(lake.path).tables] == versions
+
+
+def test_a_compaction_leaves_pointers_alone_that_cannot_be_placed(lake: Lake) -> None:
+    """Those at fault, and those of a bucket with events that are not sealed."""
+    lake.seal()
+    requests = LATE.requests_table()
+    starts = lake.log(requests.slice(0, 300)).column("start_ts").drop_null().sort()
+    lake.retain(days=1, now=starts[len(starts) // 2].as_py() + timedelta(days=1))
+    tenant = Tenant("t", GROUPS)
+    lake.compact()
+    before = Loader(lake, tenant, 300, on_mismatch="drop")
+    examples = torch.cat([batch.example_id for batch in before])
+    assert len(examples) + before.pointers.expired == 300
+    assert 0 < before.pointers.expired < 300
+    there = sealed_runs(lake)
+    assert sum(run in there for run, _ in placed_of(lake)) == len(examples)
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    users = requests.column("user_id")[:5]
+    events = lake.sql("SELECT * EXCLUDE (lake_version, seq) FROM events LIMIT 5").to_arrow_table()
+    when = pa.array([now] * 5, schema.TIME)
+    made = {"user_id": users, "event_ts": when, "arrival_ts": when}
+    traits = {name: events[name] for name in events.column_names if name not in made}
+    lake.append(pa.table(made | traits))
+    later = pa.table({"user_id": users, "request_ts": [now + timedelta(days=1)] * 5})
+    lake.log(later, live=True)
+    lake.compact()
+    assert [end for _, end in placed_of(lake)[300:]] == [-1] * 5
+
+
+def placed_of(lake: Lake) -> list[tuple[int, int]]:
+    """The places of all pointers: in which file, and the row after the last event."""
+    with connect() as duck:
+        rows = duck.sql(Examples.of(Store.open(lake.path)).sql)
+        return rows.order("log_version, example_id").select("_run, _end").fetchall()
+
+
+def sealed_runs(lake: Lake) -> set[int]:
+    snapshot = Snapshot.of(Store.open(lake.path))
+    return {identity(path) for paths in snapshot.runs.values() for path in paths}
 
 
 def test_a_rewritten_bucket_and_a_retained_window_are_resolved(tmp_path: Path) -> None:

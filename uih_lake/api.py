@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from uih_lake import adhoc, ingest, names, schema
+from uih_lake.compact import compact
 from uih_lake.errors import InputError, LakeError
 from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
@@ -164,9 +165,9 @@ class Lake:
         return seal.seal(self._store, progress)
 
     def compact(self, *, progress: Progress = _quiet) -> int:
-        """Merge the sorted runs of each bucket into one; returns the generation."""
+        """Merge each bucket's runs into one and place pointers in it; returns the generation."""
         self._writable("compact")
-        return seal.compact(self._store, progress)
+        return compact(self._store, progress)
 
     def vacuum(self, *, retain_hours: int = 168) -> list[str]:
         """Delete files that no version of the last ``retain_hours`` needs; returns their paths.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +19,7 @@ from uih_lake.pointers import examples
 from uih_lake.resolve.ahead import ahead, together
 from uih_lake.resolve.placed import nowhere
 from uih_lake.resolve.run import Resolver
-from uih_lake.resolve.visible import Asked
+from uih_lake.resolve.visible import Asked, by_bucket
 from uih_lake.session import cursor
 
 _ROW = "_row"
@@ -72,14 +71,10 @@ def _point(snapshot: Snapshot, table: pa.Table, first_row: int, progress: Progre
     table = table.sort_by([(name, "ascending") for name in order])
     if names.DIGEST in table.column_names:
         return _arranged(table)
-    buckets = table.column(names.BUCKET).to_numpy()
-    edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), table.num_rows]
-    asked = (
-        (int(buckets[start]), table.slice(start, stop - start)) for start, stop in pairwise(edges)
-    )
+    asked = together(by_bucket(table))
     parts: list[pa.Table] = []
     done = first_row
-    with closing(ahead(partial(_pointed, snapshot, some) for some in together(asked))) as pointed:
+    with closing(ahead(partial(_pointed, snapshot, some) for some in asked)) as pointed:
         for some in pointed:
             parts += some
             done += sum(part.num_rows for part in some)

@@ -24,7 +24,7 @@ from uih_lake.resolve.ahead import ahead, together
 from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Cut, Located, Resolution, Resolver
-from uih_lake.resolve.visible import Asked
+from uih_lake.resolve.visible import Asked, by_bucket, seen_by
 from uih_lake.session import cursor, fetch
 from uih_lake.tenant import Tenant
 
@@ -61,8 +61,7 @@ class Selection:
 
     def seen_by(self, asked: Sequence[Asked]) -> Snapshot:
         """The snapshot without files that are newer than all pointers of these examples."""
-        pinned = {b: pc.max(some.column(names.LAKE_VERSION)).as_py() for b, some in asked}
-        return self.snapshot.seen(pinned)
+        return seen_by(self.snapshot, asked)
 
     def asked(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
         """The examples of one bucket as stored: :attr:`columns`, pointer bounds, proof, place."""
@@ -78,21 +77,18 @@ class Selection:
         """Buckets whose examples are read in one go."""
         return max(1, self.snapshot.buckets * EXAMPLES_AT_ONCE // max(self.examples.rows, 1))
 
+    def neighbourhood(self, bucket: int) -> range:
+        """The buckets whose examples are read together with those of ``bucket``."""
+        first = bucket - bucket % self._step
+        return range(first, min(first + self._step, self.snapshot.buckets))
+
     def asked_beside(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> dict[int, pa.Table]:
         """:meth:`asked` for ``bucket`` and its neighbours, as many as are read well at once.
 
-        Buckets without examples are left out. Every bucket belongs to one neighbourhood.
+        Buckets without examples are left out.
         """
-        first = bucket - bucket % self._step
-        last = min(first + self._step, self.snapshot.buckets) - 1
-        table = self._fetched(duck, first, last)
-        found = table.column(names.BUCKET).to_numpy()
-        edges = [0, *(np.flatnonzero(np.diff(found)) + 1).tolist(), len(found)]
-        return {
-            int(found[start]): table.slice(start, stop - start)
-            for start, stop in pairwise(edges)
-            if start < stop
-        }
+        beside = self.neighbourhood(bucket)
+        return dict(by_bucket(self._fetched(duck, beside[0], beside[-1])))
 
     def _fetched(self, duck: duckdb.DuckDBPyConnection, first: int, last: int) -> pa.Table:
         columns = list(dict.fromkeys([*self.columns, *_POINTER, *PROOF, *PLACE, names.BUCKET]))

@@ -92,7 +92,7 @@ def verify(
 _SEALED_ORDER = (names.USER_ID, names.EVENT_TS, names.LAKE_VERSION, names.TIE)
 _RECENT_ORDER = (names.BUCKET, names.USER_ID, names.EVENT_TS, names.TIE)
 _CHECKS = {
-    "ledger": "events in the files are those appended less those erased",
+    "ledger": "rows in the files are those appended and logged less those erased",
     "logs": "every entry of every Delta log is the one that was committed",
     "pages": "every page of every file has its checksum and can be read",
     "order": "files are sorted by user, event time, arrival",
@@ -119,7 +119,7 @@ class _Audit:
         self._share = min(share, 1.0)
         self._damaged: set[str] = set()
         # The ledger was balanced when the tables were refreshed, or there would be no snapshot.
-        self.checks["ledger"].looked_at = selection.snapshot.rows
+        self.checks["ledger"].looked_at = selection.snapshot.rows + selection.examples.rows
 
     def recent_files(self) -> None:
         """Check each file of the mutable tier."""

@@ -5,6 +5,9 @@ something else now: the table then simply is what is left. So every commit is fo
 its version and of a running hash over all entries up to it. A log that is behind its note has lost
 entries, one with another hash was altered. The note comes after the commit, so one that a crash has
 left behind only says less; a note that is missing or cannot be read says nothing.
+
+A checkpoint, from which Delta reads on, is a Parquet file without checksums: flipped bits in it are
+errors of every kind, and panics. So its hash is noted as well.
 """
 
 from __future__ import annotations
@@ -12,23 +15,37 @@ from __future__ import annotations
 import os
 import uuid
 from pathlib import Path
+from typing import NamedTuple
 
 import xxhash
 
 from uih_lake.errors import CorruptionError
 
-_EMPTY = (-1, "")
+
+class Head(NamedTuple):
+    """A note: the version a log has reached, the hash of its entries, and its last checkpoint."""
+
+    version: int = -1
+    digest: str = ""
+    checkpoint: int = -1
+    checkpoint_digest: str = ""
 
 
 def note(table: str, version: int) -> None:
     """Note that the log of the table in the directory ``table`` has reached ``version``."""
-    reached, digest = _read(table)
-    if reached >= version:
-        return
-    path = _path(table)
-    new = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    new.write_text(f"{version} {_digest(table, reached, digest, version)}\n")
-    os.replace(new, path)
+    head = before = _read(table)
+    if version > head.version:
+        head = head._replace(version=version, digest=_digest(table, head, version))
+    checkpoint = _checkpoint(table, version)
+    if version > head.checkpoint and checkpoint.exists():
+        found = xxhash.xxh64_hexdigest(checkpoint.read_bytes())
+        head = head._replace(checkpoint=version, checkpoint_digest=found)
+    if head != before:
+        path = _path(table)
+        new = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+        told = head if head.checkpoint >= 0 else head[:2]
+        new.write_text(" ".join(map(str, told)) + "\n")
+        os.replace(new, path)
 
 
 def drop(table: str) -> None:
@@ -38,7 +55,12 @@ def drop(table: str) -> None:
 
 def noted(table: str) -> int:
     """The version that the log has reached at least; -1 where nothing is known."""
-    return _read(table)[0]
+    return _read(table).version
+
+
+def goes_on(table: str, version: int) -> bool:
+    """Whether the log has an entry behind that of ``version``."""
+    return _entry(table, version + 1).exists()
 
 
 def check_reached(table: str, version: int, least: int) -> None:
@@ -51,13 +73,30 @@ def check_reached(table: str, version: int, least: int) -> None:
         )
 
 
-def check_entries(table: str) -> int:
-    """Check that the entries are those that were noted; how many there are.
+def check_checkpoint(table: str) -> None:
+    """Check that the last checkpoint, where it is there, is what was noted of it.
 
     Raises :class:`CorruptionError`.
     """
-    version, digest = _read(table)
-    if _digest(table, *_EMPTY, version) != digest:
+    head = _read(table)
+    path = _checkpoint(table, head.checkpoint)
+    if path.exists() and xxhash.xxh64_hexdigest(path.read_bytes()) != head.checkpoint_digest:
+        raise CorruptionError(
+            f"the checkpoint {path} is altered",
+            hint="restore it from a copy, or delete it and _last_checkpoint beside it: "
+            "the entries of the log say the same",
+        )
+
+
+def check_entries(table: str) -> int:
+    """Check that the entries are those that were noted, and the checkpoint; how many there are.
+
+    Raises :class:`CorruptionError`.
+    """
+    check_checkpoint(table)
+    head = _read(table)
+    version = head.version
+    if _digest(table, Head(), version) != head.digest:
         raise CorruptionError(
             f"an entry of the log {_entry(table, 0).parent} up to version {version} is altered",
             hint="restore the log from a copy",
@@ -65,9 +104,10 @@ def check_entries(table: str) -> int:
     return version + 1
 
 
-def _digest(table: str, reached: int, digest: str, version: int) -> str:
-    """The running hash over the log, from that at ``reached`` on."""
-    for number in range(reached + 1, version + 1):
+def _digest(table: str, head: Head, version: int) -> str:
+    """The running hash over the log up to ``version``, from that of ``head`` on."""
+    digest = head.digest
+    for number in range(head.version + 1, version + 1):
         try:
             entry = _entry(table, number).read_bytes()
         except FileNotFoundError as error:
@@ -79,12 +119,13 @@ def _digest(table: str, reached: int, digest: str, version: int) -> str:
     return digest
 
 
-def _read(table: str) -> tuple[int, str]:
+def _read(table: str) -> Head:
     try:
-        version, digest = _path(table).read_text().split()
-        return int(version), digest
+        version, digest, *checkpoint = _path(table).read_text().split()
+        number, of_checkpoint = checkpoint or ("-1", "")
+        return Head(int(version), digest, int(number), of_checkpoint)
     except (FileNotFoundError, ValueError):
-        return _EMPTY
+        return Head()
 
 
 def _path(table: str) -> Path:
@@ -93,3 +134,7 @@ def _path(table: str) -> Path:
 
 def _entry(table: str, version: int) -> Path:
     return Path(table, "_delta_log", f"{version:020}.json")
+
+
+def _checkpoint(table: str, version: int) -> Path:
+    return Path(table, "_delta_log", f"{version:020}.checkpoint.parquet")

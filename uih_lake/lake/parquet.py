@@ -30,6 +30,7 @@ from uih_lake.lake.tables import File
 ROW_GROUP_ROWS = 128 * 1024
 _BUCKET_ROWS = 16 * 1024  # below this, a row group spans several buckets
 _SAMPLE_ROWS = 16 * 1024
+_ORIGIN = 16
 _ZERO_NEARLY_EVERYWHERE = (names.DELAY, names.TIE)  # plain: zstd folds the zeros
 
 
@@ -39,15 +40,19 @@ def write(
     partition: dict[str, int],
     cuts: Sequence[int] | None = None,
     notes: Mapping[str, str] | None = None,
+    instead_of: str | None = None,
 ) -> File:
     """Write ``table`` as one Parquet file below ``root`` and return it, not yet committed.
 
     ``cuts`` are ascending row numbers at which a row group ends; by default one ends where a bucket
     does, far enough from the last. None is longer than :data:`ROW_GROUP_ROWS`. ``notes`` go into
-    the footer. A file that cannot be finished is removed.
+    the footer. ``instead_of`` is the path of a file of the same rows, whose :func:`origin` this one
+    gets. A file that cannot be finished is removed.
     """
     name = "-".join(f"{key.strip('_')}{value}" for key, value in partition.items())
     random = uuid.uuid4().hex
+    if instead_of is not None:
+        random = origin(instead_of) + random[_ORIGIN:]
     path = Path(root, f"{name}-{random}")  # till the hash of its footer is known
     stops = [*(_bucket_cuts(table) if cuts is None else cuts), table.num_rows]
     table = _required(table)
@@ -69,6 +74,11 @@ def write(
         path.unlink(missing_ok=True)
         raise
     return File(file.name, os.path.getsize(file), table.num_rows, partition)
+
+
+def origin(path: str) -> str:
+    """The half of the random part of a file's name that tells its rows from all others, in hex."""
+    return Path(path).stem.rpartition("-")[2][:_ORIGIN]
 
 
 class Writing:

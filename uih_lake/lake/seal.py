@@ -1,4 +1,4 @@
-"""Seal and compact: from the mutable tier into runs, in bands by age, and several runs into one.
+"""Seal and merge: from the mutable tier into runs, in bands by age, and several runs into one.
 
 Both write files first and make them true with one commit to ``uih``. A seal's commit carries the
 lake version it reaches, which tells every reader what to take from where; removing the sealed files
@@ -85,30 +85,19 @@ def _laid_out(snapshot: Snapshot, first: int, last: int) -> Iterator[tuple[int, 
             yield int(ordered[start]), layout.run(mine)
 
 
-def compact(store: Store, progress: Progress) -> int:
-    """Merge the runs of every bucket that has several into one; returns the generation."""
+def merge(store: Store, progress: Progress) -> None:
+    """Merge the runs of every bucket that has several into one."""
     with lease.maintenance(store.root):
         store.refresh()
         sealed = Snapshot.of(store).through(store.sealed)
         scattered = [bucket for bucket, paths in sealed.runs.items() if len(paths) > 1]
         for done, bucket in enumerate(scattered):
-            _compact_bucket(store, sealed, bucket)
+            _merge_bucket(store, sealed, bucket)
             progress(done + 1, len(scattered))
-        return store.uih.version
 
 
-def _compact_bucket(store: Store, snapshot: Snapshot, bucket: int) -> None:
-    old = set(snapshot.runs[bucket])
+def _merge_bucket(store: Store, snapshot: Snapshot, bucket: int) -> None:
+    old = [f for f in store.uih.files() if store.uih.path(f) in snapshot.runs[bucket]]
     ((_, run),) = _laid_out(snapshot, bucket, bucket)
     where = store.uih.root, run.events, {names.BUCKET: bucket}
-    new = parquet.write(*where, run.cuts, run.notes)
-
-    def commit() -> None:
-        present = [f for f in store.uih.files() if store.uih.path(f) in old]
-        if len(present) == len(old):
-            store.uih.commit([new], present)
-        else:  # another process rewrote the bucket meanwhile
-            store.uih.discard([new])
-
-    with store.uih.discarding([new]):
-        optimistic(commit, "compact")
+    store.uih.swap(old, parquet.write(*where, run.cuts, run.notes), "compact")

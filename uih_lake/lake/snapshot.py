@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.lake.integrity import Pages
+from uih_lake.lake.parquet import origin
 from uih_lake.lake.sqltypes import anchor, listed
 from uih_lake.lake.store import Store
 from uih_lake.session import fetch
@@ -197,7 +197,7 @@ class Snapshot:
 
 def identity(path: str) -> int:
     """Which run this is, int64, from the random part of its name; no two share it."""
-    return int(Path(path).stem.rpartition("-")[2][:15], 16)
+    return int(origin(path)[:15], 16)
 
 
 def _user_type(store: Store, otherwise: pa.DataType | None) -> pa.DataType:

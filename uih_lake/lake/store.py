@@ -31,12 +31,14 @@ SEALED = "uih_lake.sealed_version"
 """Counter of ``uih``: everything up to this lake version is sealed."""
 LOGGED = "uih_lake.log_version"
 """Counter of ``examples``: the newest log version."""
+LOGGED_ROWS = "uih_lake.logged_rows"
+"""Counter of ``examples``: examples ever logged."""
 RETAINED = "uih_lake.retained_from"
 """Counter of ``uih``: events before this time, in microseconds since the epoch, are gone."""
 APPENDED_ROWS = "uih_lake.appended_rows"
 """Counter of ``recent``: events ever appended."""
 ERASED_ROWS = "uih_lake.erased_rows"
-"""Counter of both tiers: events erased from it by ``forget`` and ``retain``."""
+"""Counter of a table: rows erased from it by ``forget`` and ``retain``."""
 SALT = "uih_lake.salt"
 """Setting: the key of the hash under which forgotten users are remembered, in hex."""
 
@@ -159,9 +161,10 @@ class Store:
 
         ``recent`` first: what a seal removes from it is by then in ``uih``, so reading in this
         order can neither miss an event nor see it twice. The ledger proves it: the events in the
-        files are those ever appended less those erased. Where they differ because another process
-        is at work, a second look settles it. Raises :class:`CorruptionError` where they go on
-        differing: a commit has gone from a log.
+        files are those ever appended less those erased, and the examples those ever logged less
+        those erased. Where they differ because another process is at work, a second look settles
+        it. Raises :class:`CorruptionError` where they go on differing: a commit has gone from a
+        log, or says something else.
         """
         retrying = Retrying(
             retry=retry_if_result(bool),
@@ -169,13 +172,16 @@ class Store:
             wait=wait_random_exponential(multiplier=0.005, max=0.2),
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
-        difference = retrying(self._refreshed_difference)
-        if difference:
-            raise CorruptionError(
-                f"the lake at {self.root} has {abs(difference)} events too "
-                f"{'many' if difference > 0 else 'few'} for what its Delta logs say was appended",
-                hint="a commit is missing from a _delta_log; restore it from a copy",
-            )
+        for difference, kind, came in (
+            (retrying(self._refreshed_difference), "events", "appended"),
+            (self._surplus_examples(), "examples", "logged"),
+        ):
+            if difference:
+                raise CorruptionError(
+                    f"the lake at {self.root} has {abs(difference)} {kind} too "
+                    f"{'many' if difference > 0 else 'few'} for what its Delta logs say was {came}",
+                    hint="a commit is missing from a _delta_log; restore it from a copy",
+                )
 
     def _refreshed_difference(self) -> int:
         """Refresh every table; events in the files less events in the ledger."""
@@ -188,6 +194,17 @@ class Store:
         held += sum(f.rows for f in self.recent.files() if f.partition[names.LAKE_VERSION] > sealed)
         erased = (self.recent.counter(ERASED_ROWS) or 0) + (self.uih.counter(ERASED_ROWS) or 0)
         return held + erased - (self.recent.counter(APPENDED_ROWS) or 0)
+
+    def _surplus_examples(self) -> int:
+        """Examples in the files less those in the ledger; lakes are older than this counter."""
+        logged = self.examples.counter(LOGGED_ROWS)
+        return 0 if logged is None else self.examples_logged - logged
+
+    @property
+    def examples_logged(self) -> int:
+        """Examples ever logged: those in the files, and those erased from them."""
+        held = sum(f.rows for f in self.examples.files())
+        return held + (self.examples.counter(ERASED_ROWS) or 0)
 
 
 def _child(root: str, table: str) -> str:

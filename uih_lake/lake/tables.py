@@ -28,7 +28,11 @@ from uih_lake.lake import heads
 T = TypeVar("T")
 
 WRITER = "uih_lake.writer"
-_KEEP_LOG = {"delta.logRetentionDuration": "interval 3650 days"}
+_LOG_SETTINGS = {
+    "delta.logRetentionDuration": "interval 3650 days",
+    # Who opens a table reads every entry since the last checkpoint.
+    "delta.checkpointInterval": "10",
+}
 _TRIES = 60
 
 
@@ -66,6 +70,7 @@ class Table:
     @classmethod
     def open(cls, root: str) -> Table | None:
         """Open the newest version of the table at ``root``; None where there is no table."""
+        heads.check_checkpoint(root)
         try:
             return cls(DeltaTable(root), root)
         except TableNotFoundError:
@@ -87,7 +92,7 @@ class Table:
                 schema=Schema.from_arrow(schema.append(pa.field(partition, pa.int64()))),
                 mode="ignore",
                 partition_by=[partition],
-                configuration={**_KEEP_LOG, **settings},
+                configuration={**_LOG_SETTINGS, **settings},
                 raise_if_key_not_exists=False,
             )
         except (DeltaError, OSError, ValueError) as error:
@@ -149,8 +154,11 @@ class Table:
         Raises :class:`CorruptionError` where the log ends before a version it has reached before.
         """
         least = heads.noted(self.root)
-        self._delta.update_incremental()
-        heads.check_reached(self.root, self.version, least)
+        # Delta takes a millisecond to find that there is nothing new; a look for one file does not.
+        if least > self.version or heads.goes_on(self.root, self.version):
+            heads.check_checkpoint(self.root)
+            self._delta.update_incremental()
+            heads.check_reached(self.root, self.version, least)
 
     def commit(
         self,
@@ -208,6 +216,20 @@ class Table:
             raise
         self.refresh()
         heads.note(self.root, self.version)
+
+    def swap(self, old: Sequence[File], new: File, what: str) -> None:
+        """Put ``new`` in the place of ``old``, or discard it where one of those is gone already."""
+        paths = {file.path for file in old}
+
+        def attempt() -> None:
+            present = [f for f in self.files() if f.path in paths]
+            if len(present) == len(paths):
+                self.commit([new], present)
+            else:
+                self.discard([new])
+
+        with self.discarding([new]):
+            optimistic(attempt, what)
 
     @contextmanager
     def discarding(self, files: Sequence[File]) -> Iterator[None]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import PurePath
 
 import xxhash
 
 from uih_lake import names, sqlfile
+from uih_lake.lake.parquet import origin
 from uih_lake.loader.order import Counts, Order
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
@@ -52,6 +52,6 @@ def up_to(examples: Examples, version: int) -> Examples:
 
 
 def identity(examples: Examples) -> str:
-    """Digest of which files the examples are in; their names are unique to a lake."""
-    listed = sorted(f"{version}/{PurePath(path).name}" for path, version in examples.files)
+    """Digest of which examples these are, wherever their events lie."""
+    listed = sorted(f"{version}/{origin(path)}" for path, version in examples.files)
     return xxhash.xxh64("\n".join(listed).encode()).hexdigest()

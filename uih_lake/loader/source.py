@@ -7,6 +7,7 @@ stay valid because a loader sees one snapshot. Reading the columns is all that a
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,7 +91,7 @@ class Source:
         self.plan = plan
         self.meters = meters
         self._lock = threading.Lock()
-        self._reading = threading.Lock()
+        self._reading: defaultdict[range, threading.Lock] = defaultdict(threading.Lock)
         self._asked: dict[int, pa.Table] = {}
         self._kept: dict[int, Resolved] = {}
         self._kept_bytes = 0
@@ -114,7 +115,7 @@ class Source:
 
     def _examples(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
         """The examples of a bucket, read together with those of its neighbours."""
-        with self._reading:
+        with self._reading[self.selection.neighbourhood(bucket)]:
             if bucket not in self._asked:
                 self._asked |= self.selection.asked_beside(duck, bucket)
             return self._asked.pop(bucket)

@@ -16,7 +16,7 @@ from uih_lake.errors import InputError
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.sqltypes import anchor, listed
-from uih_lake.lake.store import LOGGED, Store
+from uih_lake.lake.store import LOGGED, LOGGED_ROWS, Store
 from uih_lake.lake.stored import between, conformed
 from uih_lake.lake.tables import File, optimistic
 from uih_lake.schema import UNBOUNDED
@@ -139,7 +139,8 @@ def _commit(
     newest = store.examples.counter(LOGGED)
     version = 0 if newest is None else newest + 1
     placed = [File(f.path, f.size, f.rows, {names.LOG_VERSION: version}) for f in files]
-    counters = {LOGGED: version} | _next_id(store, tables, first, numbered)
+    rows = store.examples_logged + sum(f.rows for f in files)
+    counters = {LOGGED: version, LOGGED_ROWS: rows} | _next_id(store, tables, first, numbered)
     store.examples.commit(placed, counters=counters, schema=_widened(store, tables[0].schema))
 
 

@@ -60,7 +60,7 @@ class Judge:
 
         Raises :class:`PointerError` for the first one at fault where the policy is ``raise``.
         """
-        wrong = _differs(logged, proof, names.LENGTH) | _differs(logged, proof, names.DIGEST)
+        wrong = differs(logged, proof)
         self.counts.examples += logged.num_rows
         self.counts.unknown_user += int(np.count_nonzero(_ints(logged, names.LENGTH) == 0))
         places = np.flatnonzero(wrong)
@@ -91,8 +91,10 @@ def _ints(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
     return table.column(name).to_numpy()  # type: ignore[no-any-return]
 
 
-def _differs(logged: pa.Table, proof: pa.Table, name: str) -> npt.NDArray[np.bool_]:
-    different: npt.NDArray[np.bool_] = _ints(logged, name) != _ints(proof, name)
+def differs(logged: pa.Table, proof: pa.Table) -> npt.NDArray[np.bool_]:
+    """Which pointers find another history than the one that was logged, one bool each."""
+    found = [_ints(logged, name) != _ints(proof, name) for name in (names.LENGTH, names.DIGEST)]
+    different: npt.NDArray[np.bool_] = found[0] | found[1]
     return different
 
 

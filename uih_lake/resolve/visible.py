@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from uih_lake import names
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.keyed import Keyed
 from uih_lake.resolve.prefixed import Prefixed
@@ -14,6 +18,21 @@ from uih_lake.resolve.rows import Rows, Whole
 
 Asked = tuple[int, pa.Table]
 """A bucket, and pointers of its users."""
+
+
+def by_bucket(pointers: pa.Table) -> Iterator[Asked]:
+    """Pointers sorted by ``_bucket``, apart for each that has any."""
+    buckets = pointers.column(names.BUCKET).to_numpy()
+    edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
+    for start, stop in pairwise(edges):
+        if start < stop:
+            yield int(buckets[start]), pointers.slice(start, stop - start)
+
+
+def seen_by(snapshot: Snapshot, asked: Sequence[Asked]) -> Snapshot:
+    """The snapshot without files that are newer than all of these pointers."""
+    pinned = {b: pc.max(some.column(names.LAKE_VERSION)).as_py() for b, some in asked}
+    return snapshot.seen(pinned)
 
 
 def wholes(
