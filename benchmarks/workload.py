@@ -27,7 +27,7 @@ LENGTHS = (256, 1_024, 4_096, 16_384, 65_536)
 _MEAN_EVENTS = 2_514
 _REQUESTS_PER_USER = 20
 _APPENDS = 6
-_FORMAT = 9
+_FORMAT = 10
 
 Say = Callable[[str], None]
 

@@ -9,7 +9,9 @@ The lake version and the sealed lake version are counters committed with the dat
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -41,6 +43,14 @@ ERASED_ROWS = "uih_lake.erased_rows"
 """Counter of a table: rows erased from it by ``forget`` and ``retain``."""
 SALT = "uih_lake.salt"
 """Setting: the key of the hash under which forgotten users are remembered, in hex."""
+
+_ASKED = {
+    names.RECENT: (APPENDED, APPENDED_ROWS, ERASED_ROWS),
+    names.UIH: (SEALED, ERASED_ROWS, RETAINED),
+    names.EXAMPLES: (LOGGED_ROWS, ERASED_ROWS),
+    names.FORGOTTEN: (),
+}
+"""The tables of a lake, and the counters that are looked at whenever it is opened."""
 
 MAX_BUCKETS = 4096
 _LOOKS = 12
@@ -83,7 +93,10 @@ class Store:
     @classmethod
     def open(cls, root: str) -> Store:
         """Open an existing lake. Raises :class:`LakeError` where there is none."""
-        uih = Table.open(_child(root, names.UIH))
+        # Delta reads a log on one thread; four of them are read side by side.
+        with ThreadPoolExecutor(len(_ASKED)) as threads:
+            opened = dict(zip(_ASKED, threads.map(partial(_opened, root), _ASKED), strict=True))
+        uih = opened[names.UIH]
         if uih is None:
             raise LakeError(f"no lake at {root}", hint="create one with `uihlake create`")
         settings = uih.setting(FORMAT), uih.setting(BUCKETS)
@@ -92,26 +105,14 @@ class Store:
                 f"the lake at {root} has format {settings[0]}, this version reads {_FORMAT}",
                 hint="use the version of uih_lake that wrote it",
             )
-        store = cls(
-            root,
-            recent=cls._required(root, names.RECENT),
-            uih=uih,
-            examples=cls._required(root, names.EXAMPLES),
-            forgotten=cls._required(root, names.FORGOTTEN),
-            buckets=int(settings[1]),
-            pages=Pages(),
-        )
-        store.refresh()
-        return store
-
-    @staticmethod
-    def _required(root: str, name: str) -> Table:
-        table = Table.open(_child(root, name))
-        if table is None:
+        there = {name: table for name, table in opened.items() if table is not None}
+        for name in opened.keys() - there.keys():
             raise CorruptionError(
                 f"the table {name} of the lake at {root} is missing", hint="restore it from a copy"
             )
-        return table
+        store = cls(root, **there, buckets=int(settings[1]), pages=Pages())
+        store.refresh()
+        return store
 
     @property
     def lake_version(self) -> int:
@@ -205,6 +206,16 @@ class Store:
         """Examples ever logged: those in the files, and those erased from them."""
         held = sum(f.rows for f in self.examples.files())
         return held + (self.examples.counter(ERASED_ROWS) or 0)
+
+
+def _opened(root: str, name: str) -> Table | None:
+    """A table of the lake, and what every look at it asks for."""
+    table = Table.open(_child(root, name))
+    if table is not None:
+        table.files()
+        for counter in _ASKED[name]:
+            table.counter(counter)
+    return table
 
 
 def _child(root: str, table: str) -> str:
