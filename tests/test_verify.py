@@ -74,6 +74,32 @@ def test_verify_finds_what_somebody_else_wrote(
             Lake.open(lake.path).materialize(tenant).read_all()
 
 
+@pytest.mark.parametrize(
+    ("alter", "checks"),
+    [
+        (changed("_end", -1), {"places"}),
+        (changed("_end", 1000), {"places"}),
+        (changed("length", 1000), {"places", "pointers"}),
+        (changed("_bucket", -1), {"buckets", "order"}),
+        (lambda examples: examples.take([0, 1, 2, 3, 4, 5, 7, 6]), {"order"}),
+    ],
+)
+def test_verify_finds_examples_that_somebody_else_wrote(
+    tmp_path: Path, alter: Callable[[pa.Table], pa.Table], checks: set[str]
+) -> None:
+    lake = Lake.create(tmp_path / "lake", buckets=2)
+    lake.append(events(60, random.Random(0)))
+    lake.seal()
+    end = pa.table({"user_id": list(range(8)), "request_ts": pa.array([2 * 10**6] * 8, TIME)})
+    lake.log(end, live=True)
+    store = Store.open(lake.path)
+    (file,) = store.examples.files()
+    written = alter(pq.read_table(store.examples.path(file)))
+    new = parquet.write(store.examples.root, written, dict(file.partition))
+    store.examples.commit([new], [file])
+    assert {each.name for each in lake.verify().checks if each.failed} == checks
+
+
 def test_verify_finds_events_that_are_there_twice(tmp_path: Path) -> None:
     draw = random.Random(0)
     lake = Lake.create(tmp_path / "lake", buckets=1)

@@ -25,6 +25,7 @@ from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.sqltypes import listed
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
+from uih_lake.resolve.misplaced import misplaced
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import cursor, fetch
 
@@ -91,17 +92,19 @@ def verify(
 
 _SEALED_ORDER = (names.USER_ID, names.EVENT_TS, names.LAKE_VERSION, names.TIE)
 _RECENT_ORDER = (names.BUCKET, names.USER_ID, names.EVENT_TS, names.TIE)
+_EXAMPLES_ORDER = (names.BUCKET, names.USER_ID, names.REQUEST_TS)
 _CHECKS = {
     "ledger": "rows in the files are those appended and logged less those erased",
     "logs": "every entry of every Delta log is the one that was committed",
     "pages": "every page of every file has its checksum and can be read",
-    "order": "files are sorted by user, event time, arrival",
+    "order": "files are sorted by user, event or request time, arrival",
     "keys": "no event is there twice, in one tier or over both",
     "buckets": "every user is in the bucket of its hash",
     "versions": "lake versions lie between 0 and the newest; sealed ones are in uih",
     "prefixes": "what a footer says of older events is what they add up to",
     "contents": "every event's traits have its fingerprint",
     "pointers": "every pointer finds the history it was cut from",
+    "places": "every place that pointers know holds their history",
     "future": "no pointer reaches its request's time or a later lake version",
 }
 
@@ -168,16 +171,20 @@ class _Audit:
                 self.checks["logs"].found(1, str(error))
 
     def examples_files(self) -> None:
-        """Check the pages of the examples, and go on with those that are in sound files."""
+        """Check each file of examples, and go on with those that are in sound files."""
         examples, sound = self._selection.examples, []
         for path, version in examples.files:
             self.checks["pages"].looked_at += 1
             try:
                 self._selection.snapshot.pages.check([path])
                 _decode(path)
-                sound.append((path, version))
             except CorruptionError as error:
                 self.checks["pages"].found(1, str(error))
+                continue
+            sound.append((path, version))
+            rows = self._selection.snapshot.pages.read(path, list(_EXAMPLES_ORDER))
+            self._order(path, rows, _EXAMPLES_ORDER)
+            self._users(path, rows, rows.column(names.BUCKET).to_numpy())
         self._selection = replace(self._selection, examples=replace(examples, files=tuple(sound)))
 
     def _order(self, path: str, events: pa.Table, keys: Sequence[str]) -> None:
@@ -188,7 +195,7 @@ class _Audit:
             by_user = bands.by_user(columns[0])
             if by_user is not None:
                 columns = [column.take(pa.array(by_user)) for column in columns]
-        disorder += unordered(columns)
+        disorder += unordered(columns, ties=keys is _EXAMPLES_ORDER)
         self.checks["order"].looked_at += 1
         self.checks["order"].found(disorder, f"{path} is not sorted")
 
@@ -197,7 +204,7 @@ class _Audit:
         of_hash = hashing.bucket_of(users, self._selection.snapshot.buckets)
         strays = int(np.count_nonzero(of_hash != bucket))
         self.checks["buckets"].looked_at += events.num_rows
-        self.checks["buckets"].found(strays, f"{path} has {strays} events of other buckets")
+        self.checks["buckets"].found(strays, f"{path} has {strays} rows of other buckets")
 
     def _versions(self, path: str, events: pa.Table) -> None:
         snapshot = self._selection.snapshot
@@ -245,7 +252,13 @@ class _Audit:
         check.looked_at += asked.num_rows
         wrong = counts.mismatch - before
         check.found(wrong, f"bucket {bucket} has {wrong} pointers that find another history")
+        self._places(asked, bucket)
         self._future(asked, proof, bucket)
+
+    def _places(self, asked: pa.Table, bucket: int) -> None:
+        stand, wrong = misplaced(self._selection.seen_by([(bucket, asked)]), asked, bucket)
+        self.checks["places"].looked_at += stand
+        self.checks["places"].found(wrong, f"bucket {bucket} has {wrong} places of other events")
 
     def _future(self, asked: pa.Table, proof: pa.Table, bucket: int) -> None:
         ends, requests = proof.column(names.END_TS), asked.column(names.REQUEST_TS)

@@ -132,15 +132,18 @@ def _merge_pairs(rows: Any, out: Any, event_ts: Any, version: Any, tie: Any) -> 
     return pieces
 
 
-def unordered(columns: Iterable[pa.Array]) -> int:
-    """Rows that do not come strictly after the row before them, by these columns in turn."""
+def unordered(columns: Iterable[pa.Array], ties: bool = False) -> int:
+    """Rows that do not come after the row before them, by these columns in turn.
+
+    With ``ties``, rows that are equal in all of them may come in any order.
+    """
     after: npt.NDArray[np.bool_] = np.zeros(1, bool)
     tied: npt.NDArray[np.bool_] = np.ones(1, bool)
     for column in columns:
         this, last = column[1:], column[:-1]
         after = after | (tied & _bools(pc.greater(this, last)))
         tied = tied & _bools(pc.equal(this, last))
-    return int(np.count_nonzero(~after))
+    return int(np.count_nonzero(~(after | tied if ties else after)))
 
 
 def falls(column: pa.Array) -> int:
