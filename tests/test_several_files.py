@@ -31,6 +31,7 @@ from uih_lake.resolve.plan import scans
 from uih_lake.resolve.prefixed import Prefixed
 from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
+from uih_lake.resolve.visible import seen_by
 from uih_lake.session import connect
 from uih_lake.workload import Workload
 
@@ -88,7 +89,7 @@ class Growing:
         selection = Selection(snapshot, examples, judge)
         with connect() as duck:
             for bucket, asked in selection.by_bucket(duck):
-                yield selection, selection.seen_by([(bucket, asked)]), bucket, asked
+                yield selection, seen_by(snapshot, [(bucket, asked)]), bucket, asked
 
 
 @pytest.fixture

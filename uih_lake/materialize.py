@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -58,10 +58,6 @@ class Selection:
     def columns(self) -> list[str]:
         """``example_id, user_id, request_ts``, then the context."""
         return list(dict.fromkeys([*_KEYS, *self.context]))
-
-    def seen_by(self, asked: Sequence[Asked]) -> Snapshot:
-        """The snapshot without files that are newer than all pointers of these examples."""
-        return seen_by(self.snapshot, asked)
 
     def asked(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
         """The examples of one bucket as stored: :attr:`columns`, pointer bounds, proof, place."""
@@ -157,7 +153,7 @@ class Rebuild:
     def _located(self, asked: list[Asked]) -> list[tuple[int, pa.Table, Located | None]]:
         """Some buckets, their examples, and where those that are one file have them."""
         with cursor(threads=1) as duck:
-            snapshot = self.selection.seen_by(asked)
+            snapshot = seen_by(self.selection.snapshot, asked)
             located = Resolver(snapshot, duck).locate(self.plan, asked)
         return [(*each, found) for each, found in zip(asked, located, strict=True)]
 
@@ -166,7 +162,7 @@ class Rebuild:
     ) -> tuple[int, pa.Table, Resolution]:
         """A bucket, its examples, and what their pointers come to."""
         with cursor(threads=1) as duck:
-            resolver = Resolver(self.selection.seen_by([(bucket, asked)]), duck)
+            resolver = Resolver(seen_by(self.selection.snapshot, [(bucket, asked)]), duck)
             return bucket, asked, resolver.resolve(self.plan, asked, bucket, located=located)
 
     def _gathered(self, asked: pa.Table, found: Resolution) -> Iterator[pa.RecordBatch]:

@@ -27,6 +27,7 @@ from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.resolve.misplaced import misplaced
 from uih_lake.resolve.run import Resolver
+from uih_lake.resolve.visible import seen_by
 from uih_lake.session import cursor, fetch
 
 Progress = Callable[[int, int], None]
@@ -256,7 +257,8 @@ class _Audit:
         self._future(asked, proof, bucket)
 
     def _places(self, asked: pa.Table, bucket: int) -> None:
-        stand, wrong = misplaced(self._selection.seen_by([(bucket, asked)]), asked, bucket)
+        snapshot = seen_by(self._selection.snapshot, [(bucket, asked)])
+        stand, wrong = misplaced(snapshot, asked, bucket)
         self.checks["places"].looked_at += stand
         self.checks["places"].found(wrong, f"bucket {bucket} has {wrong} places of other events")
 

@@ -105,14 +105,20 @@ class Store:
                 f"the lake at {root} has format {settings[0]}, this version reads {_FORMAT}",
                 hint="use the version of uih_lake that wrote it",
             )
-        there = {name: table for name, table in opened.items() if table is not None}
-        for name in opened.keys() - there.keys():
+        tables = {name: table or cls._required(root, name) for name, table in opened.items()}
+        store = cls(root, **tables, buckets=int(settings[1]), pages=Pages())
+        store.refresh()
+        return store
+
+    @staticmethod
+    def _required(root: str, name: str) -> Table:
+        """A table that was missing a moment ago; it is there where ``uih`` is, which is made last."""
+        table = _opened(root, name)
+        if table is None:
             raise CorruptionError(
                 f"the table {name} of the lake at {root} is missing", hint="restore it from a copy"
             )
-        store = cls(root, **there, buckets=int(settings[1]), pages=Pages())
-        store.refresh()
-        return store
+        return table
 
     @property
     def lake_version(self) -> int:

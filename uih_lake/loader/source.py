@@ -26,6 +26,7 @@ from uih_lake.resolve.placed import Groups, needed, rows_of
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Int64, Ranges
 from uih_lake.resolve.run import Resolver
+from uih_lake.resolve.visible import seen_by
 from uih_lake.session import fetch
 
 RESOLVED_BYTES = 256 << 20
@@ -144,7 +145,7 @@ class Source:
         self, duck: duckdb.DuckDBPyConnection, asked: pa.Table, bucket: int
     ) -> tuple[dict[str, Ranges], pa.Table, list[Read]]:
         """Ranges per sequence, what proves them, and how to read their rows per scan."""
-        snapshot, scans = self.selection.seen_by([(bucket, asked)]), self.plan.scans
+        snapshot, scans = seen_by(self.selection.snapshot, [(bucket, asked)]), self.plan.scans
         resolver = Resolver(snapshot, duck)
         located = resolver.recall(scans, asked, bucket)
         keys_only = [replace(scan, traits=()) for scan in scans]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from uih_lake import names
 from uih_lake.lake.bucket import Bucket
-from uih_lake.lake.digest import running_digest
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.policy import differs
 from uih_lake.resolve.placed import NOWHERE, placed, standing
 from uih_lake.resolve.plan import Scan
-from uih_lake.resolve.rows import PROVEN, UNLIMITED, Proof, ints
+from uih_lake.resolve.rows import PROVEN, UNLIMITED, Proof
 
 _ALL = Scan(None, (), (("all", UNLIMITED),))
 
@@ -32,9 +30,6 @@ def misplaced(snapshot: Snapshot, pointers: pa.Table, bucket: int) -> tuple[int,
     outside = np.flatnonzero((ranges.starts < 0) | (ranges.stops > events.num_rows))
     inside = np.ones(mine.num_rows, bool)
     inside[np.searchsorted(ranges.offsets, outside, "right") - 1] = False
-    times, delays, versions, ties = (ints(events, name) for name in PROVEN[1:-1])
-    prints = events.column(names.FINGERPRINT).to_numpy()
-    totals = running_digest(times, delays, versions, ties, prints)
-    proof = Proof.of(ranges.only(inside), times, totals).table
+    proof = Proof.of(ranges.only(inside), events).table
     wrong = np.count_nonzero(differs(mine.filter(pa.array(inside)), proof))
     return len(inside), int(wrong + np.count_nonzero(~inside))

@@ -47,8 +47,11 @@ class Proof:
     end_ts: Int64
 
     @classmethod
-    def of(cls, ranges: Ranges, event_ts: Int64, totals: npt.NDArray[np.uint64]) -> Proof:
-        """Of rows with these times and running ``totals`` of their digests."""
+    def of(cls, ranges: Ranges, events: pa.Table) -> Proof:
+        """Of rows of ``events``, which has :data:`PROVEN`, one chunk per column."""
+        event_ts, delay, version, tie = (ints(events, name) for name in PROVEN[1:-1])
+        prints = events.column(names.FINGERPRINT).to_numpy()
+        totals = running_digest(event_ts, delay, version, tie, prints)
         digest, *times = np.zeros((3, len(ranges)), np.int64)
         _prove(
             ranges.offsets, ranges.starts, ranges.stops, event_ts, totals, digest.view(np.uint64),
@@ -130,15 +133,8 @@ class Rows:
 
     def whole(self) -> Whole:
         """Everything visible to each pointer."""
-        ranges, keys = self.ranges(UNLIMITED), self.keys
-        totals = running_digest(
-            keys.event_ts,
-            keys.delay,
-            keys.lake_version,
-            ints(self.events, names.TIE),
-            self.events.column(names.FINGERPRINT).to_numpy(),
-        )
-        return Whole(Proof.of(ranges, keys.event_ts, totals), ranges)
+        ranges = self.ranges(UNLIMITED)
+        return Whole(Proof.of(ranges, self.events), ranges)
 
 
 def are_few(pointers: pa.Table, events: pa.Table) -> bool:
