@@ -112,7 +112,7 @@ class Store:
 
     @staticmethod
     def _required(root: str, name: str) -> Table:
-        """A table that was missing a moment ago; it is there where ``uih`` is, which is made last."""
+        """A table that was missing a moment ago: ``uih`` is there, and it is made last."""
         table = _opened(root, name)
         if table is None:
             raise CorruptionError(
