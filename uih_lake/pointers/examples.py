@@ -112,7 +112,7 @@ def add(store: Store, tables: Sequence[pa.Table], numbered: bool) -> int:
             first = _first_free(store, numbered)
             files[:] = [_write(store, table, first) for table in tables]
         if not numbered:
-            _refuse_taken(store, files)
+            _refuse_taken(store, files, tables[0].schema)
         _commit(store, files, tables, first, numbered)
         return first
 
@@ -165,11 +165,13 @@ def _widened(store: Store, added: pa.Schema) -> pa.Schema:
     return pa.schema([*known, *(f for f in added if f.name not in known.names)])
 
 
-def _refuse_taken(store: Store, files: Sequence[File]) -> None:
+def _refuse_taken(store: Store, files: Sequence[File], added: pa.Schema) -> None:
     logged = Examples.of(store)
     store.pages.check(logged.paths, [names.EXAMPLE_ID])
+    # Before the first log only the requests say whether ids are numbers or strings.
+    known = logged.sql if logged.files else anchor(pa.schema([added.field(names.EXAMPLE_ID)]))
     new = listed(store.examples.path(f) for f in files)
-    statement = sqlfile.fill("pointers/taken", new=new, logged=logged.sql)
+    statement = sqlfile.fill("pointers/taken", new=new, logged=known)
     with cursor() as duck:
         taken = fetch(duck, statement).to_pylist()
     if taken:
