@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema
 from uih_lake.errors import InputError, SchemaError
-from uih_lake.ingest import Batches
+from uih_lake.ingest import Batches, check_types
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.pointers import examples
@@ -41,7 +41,8 @@ def log(
     columns of :func:`uih_lake.schema.pointers`, in the order of the requests.
     """
     store.refresh()
-    _check(requests.schema, store.recent.schema, store.examples.schema)
+    fit = partial(_check, store, requests.schema)
+    fit()
     snapshot = Snapshot.of(store, users=requests.schema.field(names.USER_ID).type)
     numbered = names.EXAMPLE_ID not in requests.schema.names
     tables: list[pa.Table] = []
@@ -61,7 +62,7 @@ def log(
     if not tables:
         return _nothing(requests.schema)
     stored = [table.drop_columns([_ROW]) for table in tables]
-    first = examples.add(store, stored, numbered)
+    first = examples.add(store, stored, numbered, fit)
     return _as_given(tables, first if numbered else 0)
 
 
@@ -155,8 +156,9 @@ def _arranged(table: pa.Table) -> pa.Table:
     return table.select([*head, *(n for n in table.column_names if n not in head)])
 
 
-def _check(requests: pa.Schema, events: pa.Schema, stored: pa.Schema) -> None:
+def _check(store: Store, requests: pa.Schema) -> None:
     """Refuse requests that do not fit the lake's users or the examples logged so far."""
+    events, stored = store.recent.schema, store.examples.schema
     user = requests.field(names.USER_ID).type
     if names.USER_ID in events.names and user != events.field(names.USER_ID).type:
         raise SchemaError(
@@ -166,20 +168,14 @@ def _check(requests: pa.Schema, events: pa.Schema, stored: pa.Schema) -> None:
         )
     if names.EXAMPLE_ID not in stored.names:
         return
-    known = {f.name: f.type for f in stored}
-    if names.EXAMPLE_ID not in requests.names and pa.types.is_string(known[names.EXAMPLE_ID]):
+    ids = stored.field(names.EXAMPLE_ID).type
+    if names.EXAMPLE_ID not in requests.names and pa.types.is_string(ids):
         raise SchemaError(
             "the requests have no column 'example_id', and the examples so far have string ids, "
             "which cannot be numbered on",
             hint="add a column 'example_id'",
         )
-    for field in requests:
-        if field.name in known and field.type != known[field.name]:
-            raise SchemaError(
-                f"column {field.name!r} of the requests is {field.type}, "
-                f"the examples so far have {known[field.name]}",
-                hint="cast it, or rename it",
-            )
+    check_types(requests, stored, where="the requests")
 
 
 def _nothing(requests: pa.Schema) -> pa.Table:

@@ -24,11 +24,12 @@ def check_schema(
 ) -> pa.Schema:
     """The schema of the lake once it holds ``found``: ``expected``, then the columns that are new.
 
-    Both are normalised event schemas or both request schemas; besides ``user_id`` and
-    ``example_id``, columns that every event or example has are not compared. Raises
-    :class:`SchemaError` naming columns that are missing, that are new without ``add_columns``, or
-    whose type cannot become the expected one.
+    Both are normalised event schemas. Raises :class:`SchemaError` naming columns that are missing,
+    that are new without ``add_columns``, that differ from the lake's only in case, or whose type is
+    another: :func:`unify` gave them the types of the lake, but meanwhile it may have got columns
+    from somebody else.
     """
+    _check_spelling(found.names, expected, where)
     own = [field for field in expected if field.name not in _KEYS]
     missing = [field.name for field in own if field.name not in found.names]
     if missing:
@@ -39,18 +40,8 @@ def check_schema(
             f"{where}: no column {listed(missing)}, which the lake has{near}",
             hint=f"add it, with nulls where there is no value; columns are {listed(found.names)}",
         )
-    for field in expected:
-        if field.name in found.names and not may_become(found.field(field.name).type, field.type):
-            raise _other_type(where, field.name, found.field(field.name).type, field.type)
+    check_types(found, expected, where=where)
     new = [f for f in found if f.name not in expected.names and f.name not in _KEYS]
-    folded = {name.casefold(): name for name in expected.names}
-    for field in new:
-        if field.name.casefold() in folded:
-            raise SchemaError(
-                f"{where}: column {field.name!r} and the lake's {folded[field.name.casefold()]!r} "
-                "differ only in case",
-                hint="use the lake's spelling",
-            )
     if new and not add_columns:
         raise SchemaError(
             f"{where}: column {listed(f.name for f in new)} is new to the lake",
@@ -58,6 +49,27 @@ def check_schema(
             f"the lake has {listed(f.name for f in own)}",
         )
     return pa.schema([*expected, *new])
+
+
+def check_types(found: pa.Schema, expected: pa.Schema, *, where: str) -> None:
+    """Raise :class:`SchemaError` for a column of another type, or of another spelling."""
+    _check_spelling(found.names, expected, where)
+    for field in found:
+        wanted = expected.field(field.name).type if field.name in expected.names else field.type
+        if field.type != wanted:
+            raise _other_type(where, field.name, field.type, wanted)
+
+
+def _check_spelling(found: Sequence[str], expected: pa.Schema, where: str) -> None:
+    """SQL tells no columns apart that differ only in case."""
+    folded = {name.casefold(): name for name in expected.names}
+    for name in found:
+        known = folded.get(name.casefold(), name)
+        if known != name:
+            raise SchemaError(
+                f"{where}: column {name!r} and the lake's {known!r} differ only in case",
+                hint="use the lake's spelling",
+            )
 
 
 def _other_type(where: str, name: str, found: pa.DataType, wanted: pa.DataType) -> SchemaError:
@@ -71,7 +83,7 @@ def unify(parts: Sequence[Part], expected: pa.Schema | None) -> pa.Schema:
     """The schema of the output: keys, then the lake's columns in its order, then new ones.
 
     Raises :class:`SchemaError` for a type that is not supported, and for a source whose columns or
-    types are not those of the first.
+    types are not those of the first, or differ from the lake's only in case.
     """
     first, layout = parts[0]
     for source, other in parts[1:]:
@@ -79,6 +91,7 @@ def unify(parts: Sequence[Part], expected: pa.Schema | None) -> pa.Schema:
     fields = [_field(column, parts, expected) for column in layout]
     if expected is None:
         return pa.schema(fields)
+    _check_spelling([column.name for column in layout], expected, first.where)
     keys = [f for f, column in zip(fields, layout, strict=True) if column.role is not Role.TRAIT]
     traits = {f.name: f for f, c in zip(fields, layout, strict=True) if c.role is Role.TRAIT}
     known = [traits.pop(name) for name in expected.names if name in traits]

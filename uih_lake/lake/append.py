@@ -71,6 +71,7 @@ def _commit(
         store.recent.discard(files)
         return before
     version = store.lake_version + 1
+    store.examples.refresh()  # the first of them may have come meanwhile
     stored = schema.stored_events(_fitted(store, fit))
     rows = sum(f.rows for f in files) + (store.recent.counter(APPENDED_ROWS) or 0)
     counters = {APPENDED: version, APPENDED_ROWS: rows}

@@ -1,9 +1,9 @@
 """Who may work at the same time: locks that the kernel releases when a process dies.
 
 Delta commits decide every race on their own; these locks keep work that cannot profit from racing
-apart. *Maintenance* (seal, compact, forget, retain, vacuum) is done by one process at a time, so
-that no seal brings back what a forget erases. *Writing* is shared by everybody who writes data
-files and held alone by vacuum, so that it never takes a file whose commit is still to come.
+apart. *Maintenance* (seal, compact, forget, retain, label, vacuum) is done by one process at a
+time, so that no seal brings back what a forget erases. *Writing* is shared by everybody who writes
+data files and held alone by vacuum, so that it never takes a file whose commit is still to come.
 The locks are advisory ``flock`` locks on two empty files beside the tables.
 """
 

@@ -6,7 +6,7 @@ clustered by bucket, so that rebuilding goes bucket by bucket.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -94,18 +94,21 @@ def _stored(store: Store) -> pa.Schema:
     return schema.nullable(pa.schema([*schema.pointers(user, pa.int64()), *schema.PLACED]))
 
 
-def add(store: Store, tables: Sequence[pa.Table], numbered: bool) -> int:
+def add(store: Store, tables: Sequence[pa.Table], numbered: bool, fit: Callable[[], None]) -> int:
     """Commit examples as one log version and return the first number given out.
 
     Each table has the columns of an example and is sorted by bucket. Where ``numbered``, its
     ``example_id`` counts from 0 as the requests were given and is moved behind the last id in use;
-    else the ids are the requests' own, and one that is already taken is refused.
+    else the ids are the requests' own, and one that is already taken is refused. ``fit`` raises
+    where the columns do not fit the tables of ``store``, which other writers may have changed.
     """
     files: list[File] = []
     first = 0
 
     def attempt() -> int:
         nonlocal first
+        store.recent.refresh()
+        fit()
         if not files or first != _first_free(store, numbered):
             store.examples.discard(files)
             # Only now: discarding looks at the table anew, and an id found before may be taken.

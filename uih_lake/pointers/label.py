@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from uih_lake import names, sqlfile
 from uih_lake.errors import InputError, SchemaError
+from uih_lake.ingest import check_types
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.sqltypes import listed
 from uih_lake.lake.store import Store
@@ -20,15 +21,19 @@ def label(store: Store, labels: pa.Table) -> int:
     """Set the columns of ``labels`` on the examples with its ``example_id``; how many were found.
 
     A new column is null for all other examples. Raises :class:`InputError` where an id is given
-    twice, :class:`SchemaError` where a column has another type or is not the context's.
+    twice, :class:`SchemaError` where a column has another type than the examples have by now.
     """
-    _check(store.examples.schema, labels)
+    _check(labels)
     with lease.maintenance(store.root), cursor() as duck:
+        store.refresh()  # whoever was waited for may have changed files and columns
         duck.register("labels", labels)
         return optimistic(lambda: _relabel(store, duck, labels.schema), "label")
 
 
 def _relabel(store: Store, duck: duckdb.DuckDBPyConnection, labels: pa.Schema) -> int:
+    if names.EXAMPLE_ID not in store.examples.schema.names:
+        raise InputError("there are no examples to label", hint="log requests first")
+    check_types(labels, store.examples.schema, where="the labels")
     files = store.examples.files()
     if not files:
         return 0
@@ -65,25 +70,12 @@ def _statement(path: str, labels: pa.Schema) -> str:
     return sqlfile.fill("pointers/labelled", files=listed([path]), columns=", ".join(columns))
 
 
-def _check(stored: pa.Schema, labels: pa.Table) -> None:
+def _check(labels: pa.Table) -> None:
     if names.EXAMPLE_ID not in labels.column_names or labels.num_columns < 2:
         raise SchemaError(
             f"labels have the columns {', '.join(labels.column_names)}",
             hint="give example_id and at least one column to set",
         )
-    if names.EXAMPLE_ID not in stored.names:
-        raise InputError("there are no examples to label", hint="log requests first")
-    for field in labels.schema:
-        if field.name in (*names.POINTER_COLUMNS, names.LOG_VERSION) or field.name.startswith("_"):
-            raise SchemaError(
-                f"column {field.name!r} of the labels is no context", hint="pointers never change"
-            )
-        if field.name in stored.names and stored.field(field.name).type != field.type:
-            raise SchemaError(
-                f"column {field.name!r} of the labels is {field.type}, "
-                f"the examples have {stored.field(field.name).type}",
-                hint="cast it",
-            )
     ids = labels.column(names.EXAMPLE_ID)
     if ids.null_count or pc.count_distinct(ids).as_py() != len(ids):
         raise InputError(

@@ -1,0 +1,186 @@
+"""A writer whose input is still coming while another settles what columns there are.
+
+The other one commits when the first row is asked for, so that who wins is no matter of chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from uih_lake import Group, InputError, Lake, SchemaError, Tenant
+
+TIME = pa.timestamp("us", "UTC")
+TENANT = Tenant("t", {"g": Group(["event_ts"])})
+KINDS = {
+    "whole numbers": pa.array([7]),
+    "numbers": pa.array([0.5]),
+    "text": pa.array(["2026-01-31"]),
+    "times": pa.array([5], TIME),
+    "lists": pa.array([[1, 2]]),
+}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.create(tmp_path / "lake", buckets=1)
+
+
+def events(**more: pa.Array) -> pa.Table:
+    return pa.table({"user_id": [1], "event_ts": pa.array([3], TIME)} | more)
+
+
+def requests(**more: pa.Array) -> pa.Table:
+    return pa.table({"user_id": [1], "request_ts": pa.array([9], TIME)} | more)
+
+
+def labels(**more: pa.Array) -> pa.Table:
+    return pa.table({"example_id": [0], **more})
+
+
+def meanwhile(rows: pa.Table, work: Callable[[Lake], object], lake: Lake) -> pa.RecordBatchReader:
+    """The rows, and before the first of them the work of somebody else."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        work(Lake.open(lake.path))
+        yield from rows.to_batches()
+
+    return pa.RecordBatchReader.from_batches(rows.schema, batches())
+
+
+def files(lake: Lake) -> list[Path]:
+    return sorted(Path(lake.path).rglob("*.parquet"))
+
+
+def pairs() -> list[Any]:
+    return [
+        pytest.param(mine, theirs, id=f"{one} beside {other}")
+        for one, mine in KINDS.items()
+        for other, theirs in KINDS.items()
+        if one != other
+    ]
+
+
+@pytest.mark.parametrize("add_columns", [False, True], ids=["first append", "a column more"])
+@pytest.mark.parametrize(("mine", "theirs"), pairs())
+def test_an_append_does_not_change_types_that_were_settled_meanwhile(
+    lake: Lake, mine: pa.Array, theirs: pa.Array, add_columns: bool
+) -> None:
+    if add_columns:
+        lake.append(events())
+    left: list[Path] = []
+
+    def settle(other: Lake) -> None:
+        other.append(events(c=theirs), add_columns=add_columns)
+        left.extend(files(other))
+
+    with pytest.raises(SchemaError, match=r"column 'c' is .*, where .* is wanted"):
+        lake.append(meanwhile(events(c=mine), settle, lake), add_columns=add_columns)
+    assert files(lake) == left, "what was refused left nothing behind"
+    lake.seal()
+    assert lake.verify().passed
+    assert lake.sql("SELECT c FROM events WHERE c IS NOT NULL").arrow().read_all().num_rows == 1
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_an_append_of_the_same_types_is_taken(lake: Lake, kind: pa.Array) -> None:
+    same = events(c=kind)
+    assert lake.append(meanwhile(same, lambda other: other.append(same), lake)) == 1
+    lake.seal()
+    assert lake.verify().passed
+
+
+def test_an_append_does_not_spell_a_new_column_otherwise(lake: Lake) -> None:
+    def settle(other: Lake) -> None:
+        other.append(events(clicks=pa.array([1])))
+
+    with pytest.raises(SchemaError, match=r"'Clicks' and the lake's 'clicks' differ only in case"):
+        lake.append(meanwhile(events(Clicks=pa.array([1])), settle, lake), add_columns=True)
+
+
+@pytest.mark.parametrize(("mine", "theirs"), pairs())
+def test_a_log_does_not_change_types_that_were_settled_meanwhile(
+    lake: Lake, mine: pa.Array, theirs: pa.Array
+) -> None:
+    lake.append(events())
+    asked = meanwhile(requests(c=mine), lambda other: other.log(requests(c=theirs)), lake)
+    with pytest.raises(SchemaError, match=r"column 'c' is .*, where .* is wanted"):
+        lake.log(asked)
+    assert lake.materialize(Tenant("t", TENANT.groups, ["c"])).read_all().num_rows == 1
+    assert lake.verify().passed
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "says"),
+    [
+        ({}, {"example_id": ["a"]}, "no column 'example_id'"),
+        ({"example_id": [5]}, {"example_id": ["a"]}, "column 'example_id' is int64"),
+        ({"Label": [5]}, {"label": [5]}, "'Label' and the lake's 'label' differ only in case"),
+    ],
+    ids=["numbered beside names", "numbers beside names", "spelling"],
+)
+def test_a_log_fits_the_examples_that_came_meanwhile(
+    lake: Lake, mine: dict[str, Any], theirs: dict[str, Any], says: str
+) -> None:
+    lake.append(events())
+    asked = meanwhile(requests(**mine), lambda other: other.log(requests(**theirs)), lake)
+    with pytest.raises(SchemaError, match=says):
+        lake.log(asked)
+    assert lake.materialize(TENANT).read_all().num_rows == 1
+
+
+def test_the_users_of_events_are_of_the_type_that_logged_ones_have(lake: Lake) -> None:
+    text = pa.table({"user_id": ["1"], "event_ts": pa.array([3], TIME)})
+    with pytest.raises(SchemaError, match="'user_id' of the events is string"):
+        lake.append(meanwhile(text, lambda other: other.log(requests()), lake))
+    assert lake.materialize(TENANT).read_all().num_rows == 1
+
+
+def test_logged_users_are_of_the_type_that_those_of_events_have(lake: Lake) -> None:
+    text = pa.table({"user_id": ["1"], "event_ts": pa.array([3], TIME)})
+    with pytest.raises(SchemaError, match="'user_id' of the requests is int64"):
+        lake.log(meanwhile(requests(), lambda other: other.append(text), lake))
+    assert lake.sql("FROM examples").fetchall() == []
+
+
+@pytest.mark.parametrize(("mine", "theirs"), pairs())
+def test_labels_do_not_change_types_that_were_settled_meanwhile(
+    lake: Lake, mine: pa.Array, theirs: pa.Array
+) -> None:
+    lake.append(events())
+    lake.log(requests())
+    given = meanwhile(labels(c=mine), lambda other: other.label(labels(c=theirs)), lake)
+    with pytest.raises(SchemaError, match=r"column 'c' is .*, where .* is wanted"):
+        lake.label(given)
+    assert lake.materialize(Tenant("t", TENANT.groups, ["c"])).read_all().num_rows == 1
+
+
+def test_labels_go_to_files_that_were_written_anew_meanwhile(lake: Lake) -> None:
+    lake.append(events())
+    lake.log(requests())
+
+    def label(other: Lake) -> None:
+        other.label(labels(a=pa.array([1])))
+        other.vacuum(retain_hours=0)
+
+    assert lake.label(meanwhile(labels(b=pa.array([2])), label, lake)) == 1
+    assert lake.sql("SELECT a, b FROM examples").fetchall() == [(1, 2)]
+
+
+@pytest.mark.parametrize("column", ["Label", "LABEL"])
+def test_no_context_column_differs_from_another_in_case_alone(lake: Lake, column: str) -> None:
+    lake.append(events())
+    lake.log(requests(label=pa.array([1])))
+    with pytest.raises(SchemaError, match="differ only in case; use the lake's spelling"):
+        lake.log(requests(**{column: pa.array([2])}))
+    with pytest.raises(SchemaError, match="differ only in case; use the lake's spelling"):
+        lake.label(labels(**{column: pa.array([2])}))
+
+
+def test_labels_before_the_first_log_are_refused(lake: Lake) -> None:
+    with pytest.raises(InputError, match="no examples to label; log requests first"):
+        lake.label(labels(c=pa.array([1])))
