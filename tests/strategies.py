@@ -7,6 +7,7 @@ rule; user ids from a handful of users, some of whom have no events.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ TRAITS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any]]] = {
 }
 KEYS = ("user_id", "event_ts", "arrival_ts", "lake_version")
 
+
+def beyond(number: float | None, bound: float) -> bool:
+    """Whether a number is larger than ``bound``; NaN is larger than all others, as in SQL."""
+    return number is not None and (math.isnan(number) or number > bound)
+
+
 CONDITIONS: dict[str | None, Callable[[Event], bool] | None] = {
     None: None,
     "action = 'click'": lambda e: e.traits["action"] == "click",
@@ -50,6 +57,8 @@ CONDITIONS: dict[str | None, Callable[[Event], bool] | None] = {
         e.traits["flag"] is False and (e.traits["item"] is not None and e.traits["item"] >= 0)
     ),
     "item in (1, 2, 3)": lambda e: e.traits["item"] in (1, 2, 3),
+    "dwell > 0.25": lambda e: beyond(e.traits["dwell"], 0.25),
+    "isnan(dwell)": lambda e: beyond(e.traits["dwell"], math.inf),
     "list_contains(tags, 'x')": lambda e: "x" in (e.traits["tags"] or ()),
     "arrival_ts > event_ts": lambda e: e.arrival_ts > e.event_ts,
     "lake_version >= 1": lambda e: e.lake_version >= 1,

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uih_lake import names
@@ -143,14 +144,18 @@ def _required(table: pa.Table) -> pa.Table:
 
 
 def _forms(table: pa.Table) -> dict[str, Any]:
-    """Writer options: how each column is encoded and compressed."""
+    """Writer options: how each column is encoded and compressed, and which ones have statistics."""
     dictionary: list[str] = []
     encodings: dict[str, str] = {}
     codecs: dict[str, str] = {}
+    described: list[str] = []
     for field in table.schema:
         name, kind = field.name, field.type
         number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-        codecs[f"{name}.list.element" if pa.types.is_list(kind) else name] = "zstd"
+        leaf = f"{name}.list.element" if pa.types.is_list(kind) else name
+        codecs[leaf] = "zstd"
+        if not _has_nan(table.column(name)):
+            described.append(leaf)
         if pa.types.is_timestamp(kind) or name == names.FINGERPRINT:
             encodings[name], codecs[name] = "BYTE_STREAM_SPLIT", "lz4"
         elif name == names.GAPS:
@@ -167,7 +172,21 @@ def _forms(table: pa.Table) -> dict[str, Any]:
                 dictionary.append(name)
             else:
                 encodings[name] = packed
-    return {"use_dictionary": dictionary, "column_encoding": encodings, "compression": codecs}
+    return {
+        "use_dictionary": dictionary,
+        "column_encoding": encodings,
+        "compression": codecs,
+        "write_statistics": described,
+    }
+
+
+def _has_nan(column: pa.ChunkedArray) -> bool:
+    """Whether a number in it is NaN: the largest to DuckDB, and left out by the writer's largest.
+
+    By such statistics row groups would be skipped that a condition is true for.
+    """
+    values = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+    return bool(pa.types.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py())
 
 
 def _is_text(kind: pa.DataType) -> bool:
