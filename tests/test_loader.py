@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from loader_lakes import SHORT, TENANT, build, filled, ids, reference, rows
+from loader_lakes import NUMBERS, SHORT, TENANT, build, filled, ids, reference, rows
 
-from uih_lake import Lake, PointerError, UihError
+from uih_lake import Lake, PointerError, TenantError, UihError
 from uih_lake.loader import Loader
 
 
@@ -245,3 +245,10 @@ def test_a_gpu_gets_the_same_batches(lake: Lake, truth: Any, share: bool) -> Non
     assert rows(batches) == truth
     assert rows(batch.pin_memory() for batch in Loader(lake, TENANT, 16, masks=True)) == truth
     torch.cuda.synchronize()
+
+
+def test_two_tenants_of_one_name_are_refused(lake: Lake) -> None:
+    with pytest.raises(TenantError, match="two tenants have the same name, 'short'; give each"):
+        Loader(lake, [SHORT, NUMBERS, SHORT])
+    with pytest.raises(TenantError, match="no tenant is given; name at least one"):
+        Loader(lake, [])

@@ -46,6 +46,30 @@ def test_a_finished_epoch_is_followed_by_the_next(lake: Lake) -> None:
     assert [ids(batch) for batch in resumed] == second != first
 
 
+@pytest.mark.parametrize("options", [{}, {"drop_last": True}, {"pad_last": True}], ids=str)
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_an_epoch_is_over_with_its_last_batch(
+    lake: Lake, options: dict[str, Any], ranks: int
+) -> None:
+    """A loop that counts batches never asks for one more, by which an epoch would end."""
+    whole = Loader(lake, NUMBERS, 16, rank=0, num_ranks=ranks, **options)
+    epochs = [[ids(batch) for batch in whole] for _ in range(3)]
+    loader = Loader(lake, NUMBERS, 16, rank=0, num_ranks=ranks, **options)
+    for epoch in epochs:
+        counted = [ids(batch) for _, batch in zip(range(len(loader)), loader, strict=False)]
+        assert counted == epoch
+    loader.set_epoch(2)
+    assert [ids(batch) for batch in loader] == epochs[2]
+    loader.set_epoch(1)
+    assert [ids(batch) for batch in loader] == epochs[1]
+
+
+def test_an_epoch_that_was_left_begins_anew(lake: Lake) -> None:
+    loader = Loader(lake, NUMBERS, 16)
+    first = [ids(batch) for _, batch in zip(range(len(loader) - 1), loader, strict=False)]
+    assert [ids(batch) for batch in loader][:-1] == first
+
+
 @pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (2, 4)])
 @pytest.mark.parametrize("tokens", [None, 40])
 def test_other_ranks_go_on_without_losing_or_repeating_an_example(

@@ -255,6 +255,38 @@ class TestFollow:
                 resumed.stop()
         assert taken == whole
 
+    def test_a_follower_goes_on_from_a_state_saved_behind_what_came_later(self, lake: Lake) -> None:
+        rng = random.Random(2)
+        loader = Loader(lake, TENANT, 16, follow=True, poll_s=0.01)
+        taken = []
+        for batch in loader:
+            taken.append(ids(batch))
+            if len(taken) in (8, 9):  # all there was but what fills no batch
+                first = 100 * len(taken)
+                lake.log(requests(rng, list(range(24)), 20, first), live=True)
+            if len(taken) == 10:
+                break
+        assert loader.examples == 160, "of which some were there before"
+        resumed = Loader(lake, TENANT, 16, follow=True, poll_s=0.01)
+        resumed.load_state_dict(loader.state_dict())
+        resumed.stop()
+        taken += [ids(batch) for batch in resumed]
+        assert taken == [ids(batch) for batch in Loader(lake, TENANT, 16, order="log")]
+        # The one that saved it can be put back to where it was, too.
+        loader.load_state_dict(loader.state_dict())
+        loader.stop()
+        assert [ids(batch) for batch in loader] == taken[10:]
+
+    def test_a_stopped_follower_begins_anew_with_all_there_is(self, lake: Lake) -> None:
+        loader = Loader(lake, SHORT, 16, follow=True, poll_s=0.01)
+        for number, _ in enumerate(loader):
+            if number == 7:
+                lake.log(requests(random.Random(3), list(range(24)), 30, 500), live=True)
+            if number == 8:
+                loader.stop()
+        again = [ids(batch) for batch in loader]
+        assert again == [ids(batch) for batch in Loader(lake, SHORT, 16, order="log")]
+
     def test_ranks_that_follow_get_what_ranks_that_replay_get(self, lake: Lake) -> None:
         rng = random.Random(4)
         followers = [

@@ -10,7 +10,7 @@ from uih_lake import names, sqlfile
 from uih_lake.lake.parquet import origin
 from uih_lake.loader.order import Counts, Order
 from uih_lake.materialize import Selection
-from uih_lake.pointers.examples import Examples
+from uih_lake.pointers.examples import Examples, Files
 from uih_lake.session import cursor, fetch
 
 
@@ -51,7 +51,7 @@ def up_to(examples: Examples, version: int) -> Examples:
     return replace(examples, files=files)
 
 
-def identity(examples: Examples) -> str:
-    """Digest of which examples these are, wherever their events lie."""
-    listed = sorted(f"{version}/{origin(path)}" for path, version in examples.files)
+def identity(files: Files) -> str:
+    """Digest of which examples lie in these files, wherever their events lie."""
+    listed = sorted(f"{version}/{origin(path)}" for path, version in files)
     return xxhash.xxh64("\n".join(listed).encode()).hexdigest()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from uih_lake import schema
-from uih_lake.errors import UihError
 from uih_lake.materialize import Selection
+from uih_lake.pointers.examples import Files
 from uih_lake.pointers.policy import Policy
 from uih_lake.tenant import Tenant
 
@@ -27,8 +28,6 @@ class Wanted:
 
     def select(self, after: int = -1) -> Selection:
         """Those logged by now, with a log version beyond ``after``; checked for every tenant."""
-        if not self._tenants:
-            raise UihError("no tenant", hint="give at least one")
         beyond = (after, schema.UNBOUNDED)
         found = [
             self._lake._rebuild(tenant, self._where, self._policy, log_versions=beyond)
@@ -36,6 +35,14 @@ class Wanted:
         ]
         # Each saw the lake a moment later; one view is used for all.
         return found[0].selection
+
+
+@dataclass(frozen=True)
+class Passed:
+    """How many examples a loader has behind those it reads now, and their files."""
+
+    count: int = 0
+    files: Files = ()
 
 
 class Follower:
@@ -54,6 +61,10 @@ class Follower:
                 return selection
             self._stopped.wait(self._poll_s)
         return None
+
+    def everything(self) -> Selection:
+        """All that has been logged by now."""
+        return self._wanted.select()
 
     def stop(self) -> None:
         """End the wait, now or when it begins."""

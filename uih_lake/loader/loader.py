@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,56 +18,28 @@ from uih_lake.loader import catalog, deal, ranks
 from uih_lake.loader.batch import Batch
 from uih_lake.loader.columns import Fill
 from uih_lake.loader.engine import Engine
-from uih_lake.loader.follow import Follower, Wanted
-from uih_lake.loader.lengths import StochasticLength
+from uih_lake.loader.follow import Follower, Passed, Wanted
 from uih_lake.loader.meters import Meters
-from uih_lake.loader.order import Counts, Order, Window, check_order, windows
-from uih_lake.loader.plan import Plan, check_fills, words_of
-from uih_lake.loader.planner import Planner, Recipe, Worker
+from uih_lake.loader.options import (
+    BUDGET,
+    Options,
+    check_positive,
+    distinct_words,
+    shortening,
+    span_of,
+)
+from uih_lake.loader.order import Counts, Order, Window, check_order, counted, windows
+from uih_lake.loader.plan import Plan, check_loaded, words_of
+from uih_lake.loader.planner import Planner, Worker
 from uih_lake.loader.state import State
 from uih_lake.materialize import Selection
+from uih_lake.pointers.examples import Files
 from uih_lake.pointers.policy import Counts as PointerCounts
 from uih_lake.pointers.policy import Policy
-from uih_lake.tenant import Tenant
-from uih_lake.tenant.duration import microseconds
+from uih_lake.tenant import Tenant, check_tenants
 
 if TYPE_CHECKING:
     from uih_lake.api import Lake
-
-BUDGET = 1 << 30
-
-
-@dataclass(frozen=True)
-class Options:
-    """The arguments of a loader that stay what they are."""
-
-    tenants: tuple[Tenant, ...]
-    deal: deal.Share
-    order: Order
-    seed: int
-    open_buckets: int
-    span_us: int
-    shorten: StochasticLength | None
-    share: bool
-    masks: bool
-    fill: dict[str, Fill]
-    device: torch.device | str | None
-    prefetch: int
-    threads: int | None
-    budget: int
-
-    def recipe(self, plan: Plan) -> Recipe:
-        """What decides the batches."""
-        return Recipe(
-            plan,
-            self.deal,
-            self.order,
-            self.seed,
-            self.open_buckets,
-            self.span_us,
-            self.shorten,
-            self.share,
-        )
 
 
 class Loader(IterableDataset[Any]):
@@ -85,6 +57,8 @@ class Loader(IterableDataset[Any]):
     ``prefetch``   batches made ahead; ``budget`` is the bytes that buckets and buffers may take
     ``share``      sequences come as :class:`Shared`: history that examples have in common, once
     ``fill``       what a null becomes, per column (default 0); ``masks`` tell where there was one
+    ``words``      strings per column that have the codes 1, 2, ... whatever the lake holds, others
+                   come behind; a trait and a context column of such a name have the same codes
     ``drop_last``  drop what fills no step of all ranks; ``pad_last`` repeats examples to fill it
     ``stochastic_length`` alpha in (1, 2] after HSTU; every group then needs a ``max_len``
     ``follow``     never end: go on with examples as they are logged, until :meth:`stop`; looks
@@ -112,6 +86,7 @@ class Loader(IterableDataset[Any]):
         share: bool = False,
         masks: bool = False,
         fill: Mapping[str, Fill] | None = None,
+        words: Mapping[str, Sequence[str]] | None = None,
         drop_last: bool = False,
         pad_last: bool = False,
         stochastic_length: float | None = None,
@@ -124,7 +99,7 @@ class Loader(IterableDataset[Any]):
         poll_s: float = 1.0,
     ) -> None:
         check_order(order)
-        _check_positive(
+        check_positive(
             batch_size=batch_size,
             max_tokens=max_tokens,
             prefetch=prefetch,
@@ -144,28 +119,38 @@ class Loader(IterableDataset[Any]):
             order,
             seed,
             open_buckets,
-            _span(time_window),
-            _shorten(stochastic_length, tenants),
+            span_of(time_window),
+            shortening(stochastic_length, tenants),
             share,
             masks,
             dict(fill or {}),
+            {name: distinct_words(name, given) for name, given in (words or {}).items()},
             device,
             prefetch,
             threads,
             budget,
         )
-        check_fills(tenants, self._options.fill)
+        check_tenants(tenants)
+        check_loaded("fill", self._options.fill, tenants)
+        check_loaded("words", self._options.words, tenants)
         wanted = Wanted(lake, tenants, where, on_mismatch)
         self._follower = Follower(wanted, poll_s) if follow else None
         self.meters = Meters()
-        self._known: Mapping[str, Mapping[str, Sequence[str]]] = {}
+        words = self._options.words
+        self._known: Mapping[str, Mapping[str, Sequence[str]]] = {"events": words, "context": words}
+        self._passed = Passed()
         self._select(wanted.select())
         self._epoch = self._position = 0
         self._worker: tuple[int, int, int] | None = None
         self._resuming = False
 
     def __iter__(self) -> Iterator[Any]:
-        """The batches of the epoch, from its beginning or from where a loaded state says."""
+        """The batches of the epoch, from its beginning or from where a loaded state says.
+
+        An epoch is over with its last batch, whether or not anybody asked for one more.
+        """
+        if self._is_over() and not self._resuming:
+            self._epoch, self._position = self._epoch + 1, 0
         start = self._position if self._resuming else 0
         worker = self._working(start)
         self._resuming = False
@@ -186,7 +171,7 @@ class Loader(IterableDataset[Any]):
     @property
     def examples(self) -> int:
         """Examples in an epoch, of all ranks."""
-        return sum(sum(buckets.values()) for buckets in self._counts.values())
+        return self._passed.count + counted(self._counts)
 
     @property
     def dictionaries(self) -> dict[str, dict[str, list[str]]]:
@@ -205,7 +190,7 @@ class Loader(IterableDataset[Any]):
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; nothing changes where it is the one under way."""
-        if epoch != self._epoch:
+        if epoch != self._epoch or (self._is_over() and not self._resuming):
             self._epoch, self._position, self._resuming = epoch, 0, False
 
     def stop(self) -> None:
@@ -228,13 +213,15 @@ class Loader(IterableDataset[Any]):
         :class:`UihError` where lake, tenants, condition, seed or what decides the order differ.
         """
         saved = State.of(state)
-        selection = self._selection
+        selection = self._selection if self._follower is None else self._follower.everything()
         kept = catalog.up_to(selection.examples, saved.log_version)
-        replace(self._state(), lake=catalog.identity(kept)).check(saved)
+        replace(self._state(), lake=catalog.identity(kept.files)).check(saved)
         self._check_worker(saved)
+        saved.check_words(self._options.words)
         self._known = saved.words
         if self._follower is None:
             selection = replace(selection, examples=kept)
+        self._passed = Passed()
         self._select(selection)
         self._epoch, self._position = saved.epoch, saved.position
         self._worker = None if saved.worker is None else tuple(saved.worker)  # type: ignore[assignment]
@@ -247,7 +234,7 @@ class Loader(IterableDataset[Any]):
         stored, examples = selection.snapshot.stored, selection.examples
         self._selection = selection
         self._counts: Counts = catalog.counts(selection, options.order, options.span_us)
-        self._words = words_of(selection, options.tenants, options.fill, self._known)
+        self._words = words_of(selection, options.tenants, options.fill, self._known, options.words)
         self._plan = Plan.of(
             options.tenants,
             schema.public_events(stored),
@@ -283,19 +270,31 @@ class Loader(IterableDataset[Any]):
         yield from self._run(planner, left, True, worker)
         self._epoch, self._position = self._epoch + 1, 0
 
+    def _is_over(self) -> bool:
+        """Whether the last batch of the epoch has been taken.
+
+        With ``drop_last`` and ``max_tokens`` only the end of the iteration tells.
+        """
+        share, count = self._options.deal, self.examples
+        if share.drop_last and share.max_tokens is None:
+            count -= count % (share.ranks * share.batch_size)
+        return self._follower is None and 0 < count <= self._position
+
     def _following(self, start: int, worker: Worker) -> Iterator[Any]:
         assert self._follower is not None
+        if self._passed.count:  # once more from the beginning
+            self._passed = Passed()
+            self._select(self._follower.everything())
         planner = Planner(self._options.recipe(self._plan), self._epoch, start, worker)
-        first = 0
         while True:
-            left = [w for w in self._windows(first) if w.first + w.count > start]
+            left = [w for w in self._windows(self._passed.count) if w.first + w.count > start]
             yield from self._run(planner, left, False, worker)
-            first += self.examples
             more = self._follower.more(self._log_version)
             if more is None:
                 yield from self._run(planner, [], True, worker)
                 return
             self._known = self.dictionaries
+            self._passed = Passed(self.examples, self._files)
             engine = self._engine
             self._select(more)
             engine.over(self._selection, self._plan)
@@ -323,10 +322,15 @@ class Loader(IterableDataset[Any]):
         self._worker = (number, workers, skip)
         return Worker(number, workers, skip)
 
+    @property
+    def _files(self) -> Files:
+        """The files of all examples gone through and to go through, with their log versions."""
+        return (*self._passed.files, *self._selection.examples.files)
+
     def _state(self) -> State:
         options = self._options
         return State(
-            lake=catalog.identity(self._selection.examples),
+            lake=catalog.identity(self._files),
             log_version=self._log_version,
             tenants=[tenant.fingerprint() for tenant in options.tenants],
             where=self._selection.where,
@@ -364,31 +368,3 @@ class Loader(IterableDataset[Any]):
         self.__dict__.update(state)
         snapshot = replace(self._selection.snapshot, pages=Pages())
         self._selection = replace(self._selection, snapshot=snapshot)
-
-
-def _check_positive(**given: int | None) -> None:
-    for name, value in given.items():
-        if value is not None and value < 1:
-            raise UihError(f"{name} {value}", hint="it is at least 1")
-
-
-def _span(time_window: str) -> int:
-    try:
-        span = microseconds(time_window)
-    except ValueError as error:
-        raise UihError(f"time_window: {error}") from None
-    _check_positive(time_window=span)
-    return span
-
-
-def _shorten(alpha: float | None, tenants: Sequence[Tenant]) -> StochasticLength | None:
-    if alpha is None:
-        return None
-    for tenant in tenants:
-        for name, group in tenant.groups.items():
-            if group.max_len is None:
-                raise UihError(
-                    f"stochastic_length: group {name!r} of tenant {tenant.name!r} has no max_len",
-                    hint="it is what long histories are measured against; give it one",
-                )
-    return StochasticLength(alpha)

@@ -39,6 +39,11 @@ class Window:
     count: int
 
 
+def counted(counts: Counts) -> int:
+    """The examples of all slots and buckets."""
+    return sum(sum(buckets.values()) for buckets in counts.values())
+
+
 def check_order(order: str) -> None:
     """Raise :class:`UihError` for an order that does not exist."""
     if order not in ORDERS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 
@@ -81,14 +82,14 @@ def traits_of(tenants: Iterable[Tenant]) -> list[str]:
     return list(dict.fromkeys(trait for group in groups for trait in group.traits))
 
 
-def check_fills(tenants: Iterable[Tenant], fills: Mapping[str, Fill]) -> None:
-    """Raise :class:`UihError` for a fill value of a column that is not loaded."""
-    tenants = list(tenants)
+def check_loaded(argument: str, columns: Iterable[str], tenants: Sequence[Tenant]) -> None:
+    """Raise :class:`UihError` where an argument of the loader is for a column that it has not."""
     known = [*traits_of(tenants), *context_of(tenants)]
-    for name in fills:
+    for name in columns:
         if name not in known:
             raise UihError(
-                f"fill: column {name!r} is neither a trait nor a context column of the tenant",
+                f"{argument}: column {name!r} is neither a trait nor a context column of the "
+                "tenant",
                 hint=f"those are {', '.join(known)}",
             )
 
@@ -98,11 +99,13 @@ def words_of(
     tenants: Sequence[Tenant],
     fills: Mapping[str, Fill],
     known: Mapping[str, Mapping[str, Sequence[str]]],
+    shared: Iterable[str],
 ) -> Words:
     """The dictionary of every string column; ``known`` ones keep their codes and grow.
 
-    Files are checked when events are read from them, not here: a string that is not really there
-    only takes a code.
+    A trait and a context column of a name that is ``shared`` have one dictionary. Files are checked
+    when events are read from them, not here: a string that is not really there only takes a code.
+    Raises :class:`UihError` for a shared name that no string column has.
     """
     snapshot, examples = selection.snapshot, selection.examples
     events = schema.public_events(snapshot.stored)
@@ -118,6 +121,13 @@ def words_of(
                 fill = [f for f in [fills.get(name)] if isinstance(f, str)]
                 first = Dictionary(known.get(place, {}).get(name, []))
                 found[place][name] = first.with_words([*listed, *fill])
+    for name in shared:
+        places = [words for words in found.values() if name in words]
+        if not places:
+            raise UihError(f"words: column {name!r} holds no strings", hint="leave it out")
+        one = reduce(Dictionary.with_words, (p[name].words for p in places), places[0][name])
+        for words in places:
+            words[name] = one
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,6 +63,16 @@ class State:
             raise UihError(
                 f"no state of a loader: {error}", hint="give what state_dict() returned"
             ) from None
+
+    def check_words(self, words: Mapping[str, Sequence[str]]) -> None:
+        """Raise :class:`UihError` where it was saved with other codes for these ``words``."""
+        for place, saved in self.words.items():
+            for name in saved.keys() & words.keys():
+                if saved[name][: len(words[name])] != list(words[name]):
+                    raise UihError(
+                        f"the state was saved with other codes: words of {name!r} ({place})",
+                        hint="load it into a loader made with the same words",
+                    )
 
     def check(self, other: State) -> None:
         """Raise :class:`UihError` where ``other`` was saved by a loader of something else."""

@@ -26,11 +26,15 @@ NEXT_ID = "uih_lake.next_example_id"
 """Counter of ``examples``: the id given to the next example that brings none."""
 
 
+Files = tuple[tuple[str, int], ...]
+"""Paths of files, each with the log version of its examples."""
+
+
 @dataclass(frozen=True)
 class Examples:
     """The stored examples at one version of the table, as files and as SQL."""
 
-    files: tuple[tuple[str, int], ...]
+    files: Files
     stored: pa.Schema
     rows: int
 

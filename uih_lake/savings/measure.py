@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from uih_lake import adhoc, schema, sqlfile
-from uih_lake.errors import InputError, TenantError
+from uih_lake.errors import InputError
 from uih_lake.lake.store import Store
 from uih_lake.savings import tenants as wanted
 from uih_lake.savings.fat import ROW_GROUP_BYTES
@@ -39,7 +39,7 @@ from uih_lake.savings.report import (
 from uih_lake.savings.twin import Maker, Twin
 from uih_lake.schema import UNBOUNDED
 from uih_lake.session import connect
-from uih_lake.tenant import Tenant
+from uih_lake.tenant import Tenant, check_tenants
 
 
 def _quiet(done: int, total: int) -> None:
@@ -66,10 +66,7 @@ def savings(
     fit, :class:`InputError` where there are no examples, :class:`LakeError` where there is no lake
     or no such ``version`` of it.
     """
-    if not tenants:
-        raise TenantError("no tenant is given", hint="name at least one")
-    if len({tenant.name for tenant in tenants}) < len(tenants):
-        raise TenantError("two tenants have the same name", hint="give each its own")
+    check_tenants(tenants)
     store = Store.open(str(lake))
     store.require(version)
     surface = adhoc.Surface.of(store, version, tenants)

@@ -27,6 +27,16 @@ _Duration = Annotated[str | timedelta, BeforeValidator(canonical)]
 _Length = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 
 
+def check_tenants(tenants: Sequence[Tenant]) -> None:
+    """Raise :class:`TenantError` where there is none, or where two have one name."""
+    if not tenants:
+        raise TenantError("no tenant is given", hint="name at least one")
+    names = [tenant.name for tenant in tenants]
+    for name in names:
+        if names.count(name) > 1:
+            raise TenantError(f"two tenants have the same name, {name!r}", hint="give each its own")
+
+
 @refuses_in_one_line()
 @dataclass(frozen=True, config=_CLOSED)
 class Group:
