@@ -205,6 +205,15 @@ def test_every_nan_is_one_value() -> None:
     assert fingerprint(x=pa.array([quiet])) == fingerprint(x=pa.array([other]))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("valid", [None, pa.py_buffer(bytes([0b10]))])
+def test_a_signaling_nan_is_told_to_nobody(valid: pa.Buffer | None) -> None:
+    signaling = pa.py_buffer(np.array([0x7F800001, 0x3F800000], np.uint32).tobytes())
+    floats = pa.Array.from_buffers(pa.float32(), 2, [valid, signaling])
+    plain = pa.array([math.nan if valid is None else None, 1.0], pa.float32())
+    assert fingerprints({"x": floats}) == fingerprints({"x": plain})
+
+
 def test_what_lies_under_a_null_does_not_count() -> None:
     mask = np.array([True, False])
     first = pa.array(np.array([1, 5]), mask=mask)

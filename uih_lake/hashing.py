@@ -98,7 +98,8 @@ def _bits(values: pa.Array) -> UInt64:
     if pa.types.is_list(kind):
         return _bits_of_lists(values)
     if pa.types.is_floating(kind):
-        floats = _bare(values).astype(np.float64)
+        with np.errstate(invalid="ignore"):  # what lies under a null may be a signaling NaN
+            floats = _bare(values).astype(np.float64)
         floats[np.isnan(floats)] = np.nan  # one bit pattern for every NaN
         return floats.view(np.uint64)
     if pa.types.is_boolean(kind):
