@@ -22,7 +22,7 @@ import duckdb
 import pytest
 from house import ROOT, statements
 
-from uih_lake.lake.sqltypes import listed
+from uih_lake.lake.sqltypes import list_literal
 from uih_lake.session import connect
 from uih_lake.sqlfile import statement
 
@@ -49,7 +49,7 @@ def prepared(case: dict[str, Any], duck: duckdb.DuckDBPyConnection, folder: Path
         paths = [str(folder / f"{slot}-{number}.parquet") for number in range(len(queries))]
         for path, query in zip(paths, queries, strict=True):
             duck.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
-        slots[slot] = listed(paths)
+        slots[slot] = list_literal(paths)
     slots |= {slot: filled(name, slots) for slot, name in case.get("clauses", {}).items()}
     return filled(case["statement"], slots)
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from uih_lake import sqlfile
 from uih_lake.errors import CorruptionError, SqlRefused
+from uih_lake.wording import engine_says
 
 _IN_ONE_PIECE = 1 << 40
 """Rows per chunk: a session of one thread gives one chunk, so that nobody has to join several."""
@@ -83,7 +84,7 @@ def fetch(
         return session.sql(statement, params=dict(parameters or {})).to_arrow_table(_IN_ONE_PIECE)
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
         raise SqlRefused(
-            f"a condition cannot be evaluated: {_first_line(error)}",
+            f"a condition cannot be evaluated: {engine_says(error)}",
             hint="use TRY_CAST, or narrow it",
         ) from error
     except duckdb.Error as error:
@@ -91,7 +92,7 @@ def fetch(
         if not isinstance(error, _UNREADABLE) and type(error) is not duckdb.Error:
             raise
         raise CorruptionError(
-            f"{_unreadable(session, statement)} cannot be read: {_first_line(error)}",
+            f"{_unreadable(session, statement)} cannot be read: {engine_says(error)}",
             hint="restore it from a copy",
         ) from error
 
@@ -105,7 +106,3 @@ def _unreadable(session: duckdb.DuckDBPyConnection, statement: str) -> str:
             path = literal[1:-1].replace("''", "'")
             return f"the data file {path}"
     return "a data file"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -22,7 +22,7 @@ from uih_lake.lake import bands, heads
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.order import falls, unordered
 from uih_lake.lake.prefixes import Prefixes
-from uih_lake.lake.sqltypes import listed
+from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.resolve.misplaced import misplaced
@@ -282,7 +282,7 @@ class _Audit:
 def _decode(path: str) -> None:
     """Read a file in SQL, too; raises :class:`CorruptionError` where that reader cannot."""
     with cursor() as duck:
-        fetch(duck, sqlfile.fill("verify/decoded", files=listed([path])))
+        fetch(duck, sqlfile.fill("verify/decoded", files=list_literal([path])))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

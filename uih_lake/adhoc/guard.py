@@ -22,9 +22,9 @@ import duckdb
 
 from uih_lake.adhoc.macros import MACROS
 from uih_lake.errors import SqlRefused
-from uih_lake.lake.sqltypes import listed
+from uih_lake.lake.sqltypes import list_literal
 from uih_lake.sqlfile import literal, statement
-from uih_lake.tenant.wording import engine_says, guess, on_one_line
+from uih_lake.wording import engine_says, guess, on_one_line
 
 _REMEDY: Final = "ask with one SELECT over the views events, uih and examples"
 _EXPLAIN: Final = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+)?(?=\S)", re.IGNORECASE)
@@ -60,7 +60,7 @@ def lock(session: duckdb.DuckDBPyConnection, files: Iterable[str]) -> None:
 def lock_statements(files: Iterable[str]) -> tuple[str, ...]:
     """The settings that keep a session to ``files``, and that nothing sets back."""
     return (
-        f"SET allowed_paths = {listed(files)}",
+        f"SET allowed_paths = {list_literal(files)}",
         "SET enable_external_access = false",
         "SET lock_configuration = true",
     )

@@ -18,11 +18,12 @@ from uih_lake.adhoc.guard import check_query, explain_error, lock, lock_statemen
 from uih_lake.adhoc.macros import definitions
 from uih_lake.errors import CorruptionError
 from uih_lake.lake.snapshot import Snapshot
-from uih_lake.lake.sqltypes import listed
+from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
 from uih_lake.pointers.examples import Examples
 from uih_lake.session import connect
 from uih_lake.tenant import Tenant
+from uih_lake.wording import engine_says
 
 EVENTS = "events"
 """The view of events of both tiers; ``uih`` shows the immutable tier alone."""
@@ -68,9 +69,8 @@ class Surface:
             for statement in self.definitions():
                 session.execute(statement)
         except duckdb.Error as error:
-            why = str(error).partition("\n")[0]
             raise CorruptionError(
-                f"a data file cannot be read: {why}", hint="restore it from a copy"
+                f"a data file cannot be read: {engine_says(error)}", hint="restore it from a copy"
             ) from error
         lock(session, self.files())
         return session
@@ -93,7 +93,7 @@ class Surface:
         yield from _storage([*self._placed()])
         yield _tenants(self.tenants)
         logs = sorted(str(path) for path in Path(self.log).glob("*.json"))
-        yield sqlfile.fill("adhoc/generations", logs=listed(logs[-NEWEST_COMMITS:]))
+        yield sqlfile.fill("adhoc/generations", logs=list_literal(logs[-NEWEST_COMMITS:]))
         yield from definitions()
 
     def files(self) -> list[str]:
@@ -160,15 +160,15 @@ def _storage(placed: Sequence[tuple[str, int, str]]) -> Iterator[str]:
     files = [path for _, _, path in placed]
     relation = sqlfile.fill(
         "adhoc/listed",
-        tiers=listed(tier for tier, _, _ in placed),
-        partitions=listed(partition for _, partition, _ in placed),
-        files=listed(files),
+        tiers=list_literal(tier for tier, _, _ in placed),
+        partitions=list_literal(partition for _, partition, _ in placed),
+        files=list_literal(files),
     )
 
     def footers(reader: str) -> str:
         if not files:
             return sqlfile.statement("adhoc/no_files")
-        return sqlfile.fill("adhoc/footers", reader=reader, files=listed(files))
+        return sqlfile.fill("adhoc/footers", reader=reader, files=list_literal(files))
 
     facts, chunks = footers("parquet_file_metadata"), footers("parquet_metadata")
     yield sqlfile.fill("adhoc/files_view", listed=relation, footers=facts)
@@ -184,9 +184,9 @@ def _tenants(tenants: Sequence[Tenant]) -> str:
 
     return sqlfile.fill(
         "adhoc/tenants_view",
-        tenants=listed(tenant for tenant, _, _ in each),
-        groups=listed(name for _, name, _ in each),
-        traits="[" + ", ".join(listed(group.traits) for _, _, group in each) + "]",
+        tenants=list_literal(tenant for tenant, _, _ in each),
+        groups=list_literal(name for _, name, _ in each),
+        traits="[" + ", ".join(list_literal(group.traits) for _, _, group in each) + "]",
         lengths=maybe(group.max_len for _, _, group in each),
         conditions=maybe(group.where for _, _, group in each),
         windows=maybe(group.window_us for _, _, group in each),

@@ -10,7 +10,7 @@ from typing import Final
 
 from uih_lake import names
 from uih_lake.errors import InputError, SchemaError
-from uih_lake.ingest.refusal import did_you_mean, listed
+from uih_lake.wording import guess, quoted
 
 TIME_UNITS: Final = ("s", "ms", "us")
 _ON_NULL_USER: Final = ("raise", "skip")
@@ -174,8 +174,8 @@ def _check_present(key: Column, found: Sequence[str], where: str) -> None:
         return
     option = f"pass {_option(key.name)}" if key.role is not Role.EXAMPLE else "add it"
     raise InputError(
-        f"{where}: no column {key.source!r} for {key.name}{did_you_mean(key.source, found)}",
-        hint=f"{option}; columns are {listed(found)}",
+        f"{where}: no column {key.source!r} for {key.name}",
+        hint=f"{guess(key.source, found)}{option}; columns are {quoted(found)}",
     )
 
 

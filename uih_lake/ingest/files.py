@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 import os
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from typing import Any, Final
 from uih_lake.errors import InputError
 from uih_lake.ingest.arrow_files import ArrowFile, ParquetFile
 from uih_lake.ingest.text import TextFile
+from uih_lake.wording import guess
 
 File = ParquetFile | ArrowFile | TextFile
 
@@ -54,7 +54,7 @@ def _matches(text: str) -> list[Path]:
     if os.path.lexists(path):
         return [_checked(path)]
     if not glob.has_magic(text):
-        raise InputError(f"{path}: no such file{_nearby(path)}", hint="check the path")
+        raise InputError(f"{path}: no such file", hint=f"{_nearby(path)}check the path")
     found = sorted(glob.glob(str(path), recursive=True))
     files = [Path(name) for name in found if not os.path.isdir(name)]
     if not files:
@@ -64,11 +64,9 @@ def _matches(text: str) -> list[Path]:
 
 def _nearby(path: Path) -> str:
     try:
-        names = os.listdir(path.parent)
+        return guess(path.name, os.listdir(path.parent))
     except OSError:
         return ""
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
 
 
 def _checked(path: Path) -> Path:

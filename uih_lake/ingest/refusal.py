@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +10,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from uih_lake.errors import InputError
-
-_NAMES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +71,3 @@ def _shown(value: Any) -> str:
 def counted(rows: int) -> str:
     """``1 row``, ``1,234 rows``."""
     return "1 row" if rows == 1 else f"{rows:,} rows"
-
-
-def listed(names: Iterable[str]) -> str:
-    """Column names for a message: quoted, the first twenty of them."""
-    found = [repr(name) for name in names]
-    more = len(found) - _NAMES_SHOWN
-    return ", ".join(found[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """``; did you mean 'x'?`` where a known name is close, else nothing."""
-    folded = {other.casefold(): other for other in known}
-    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
-    return f", did you mean {folded[close[0]]!r}?" if close else ""

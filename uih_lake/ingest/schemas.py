@@ -9,9 +9,9 @@ import pyarrow as pa
 from uih_lake import names
 from uih_lake.errors import SchemaError
 from uih_lake.ingest.columns import Column, Role
-from uih_lake.ingest.refusal import did_you_mean, listed
 from uih_lake.ingest.source import Source
 from uih_lake.ingest.types import SUPPORTED, may_become, output_type, plain
+from uih_lake.wording import guess, quoted
 
 Part = tuple[Source, Sequence[Column]]
 """One source and the columns of the output it gives."""
@@ -33,20 +33,19 @@ def check_schema(
     own = [field for field in expected if field.name not in _KEYS]
     missing = [field.name for field in own if field.name not in found.names]
     if missing:
-        near = did_you_mean(
-            missing[0], [name for name in found.names if name not in expected.names]
-        )
+        near = guess(missing[0], [name for name in found.names if name not in expected.names])
         raise SchemaError(
-            f"{where}: no column {listed(missing)}, which the lake has{near}",
-            hint=f"add it, with nulls where there is no value; columns are {listed(found.names)}",
+            f"{where}: no column {quoted(missing)}, which the lake has",
+            hint=f"{near}add it, with nulls where there is no value; "
+            f"columns are {quoted(found.names)}",
         )
     check_types(found, expected, where=where)
     new = [f for f in found if f.name not in expected.names and f.name not in _KEYS]
     if new and not add_columns:
         raise SchemaError(
-            f"{where}: column {listed(f.name for f in new)} is new to the lake",
+            f"{where}: column {quoted(f.name for f in new)} is new to the lake",
             hint=f"pass --add-columns (add_columns=True) to take it in, or drop it; "
-            f"the lake has {listed(f.name for f in own)}",
+            f"the lake has {quoted(f.name for f in own)}",
         )
     return pa.schema([*expected, *new])
 
@@ -105,13 +104,13 @@ def _check_same_columns(
     missing = [c.name for c in layout if c.name not in have]
     if missing:
         raise SchemaError(
-            f"{where}: no column {listed(missing)}, which {first} has",
+            f"{where}: no column {quoted(missing)}, which {first} has",
             hint="all files of one call have the same columns",
         )
     new = [c.name for c in other if c.name not in had]
     if new:
         raise SchemaError(
-            f"{where}: column {listed(new)} is not in {first}",
+            f"{where}: column {quoted(new)} is not in {first}",
             hint="all files of one call have the same columns",
         )
 

@@ -21,7 +21,7 @@ from uih_lake.errors import InputError
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.bands import Run, laid_out
 from uih_lake.lake.seal import tidy
-from uih_lake.lake.sqltypes import listed
+from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import ERASED_ROWS, RETAINED, SALT, Store
 from uih_lake.lake.tables import File, Table, optimistic
 from uih_lake.session import cursor, fetch
@@ -128,13 +128,13 @@ def _hit(
     """The files with rows to erase, and how many."""
     if not files or names.USER_ID not in table.schema.names:
         return {}
-    paths = listed(table.path(file) for file in files)
+    paths = list_literal(table.path(file) for file in files)
     places, rows = fetch(duck, sqlfile.fill("lake/erased", files=paths, gone=gone)).columns
     return dict(zip((files[place] for place in places.to_pylist()), rows.to_pylist(), strict=True))
 
 
 def _rest(table: Table, duck: duckdb.DuckDBPyConnection, file: File, gone: str) -> pa.Table:
-    statement = sqlfile.fill("lake/kept", files=listed([table.path(file)]), gone=gone)
+    statement = sqlfile.fill("lake/kept", files=list_literal([table.path(file)]), gone=gone)
     return fetch(duck, statement).combine_chunks()
 
 

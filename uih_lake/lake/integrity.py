@@ -21,6 +21,7 @@ import xxhash
 
 from uih_lake.errors import CorruptionError
 from uih_lake.schema import nullable
+from uih_lake.wording import on_one_line
 
 _TAIL = 8  # bytes: the length of the footer, and the magic number
 
@@ -129,7 +130,7 @@ def _told(path: str) -> Iterator[None]:
         ) from error
     except (OSError, pa.ArrowException) as error:
         raise CorruptionError(
-            f"the data file {path} is no whole Parquet file: {' '.join(str(error).split())}",
+            f"the data file {path} is no whole Parquet file: {on_one_line(error)}",
             hint="restore it from a copy",
         ) from error
 
@@ -171,6 +172,6 @@ def _decode_chunk(file: pq.ParquetFile, group: int, column: str, path: str) -> N
     except (OSError, pa.ArrowException) as error:
         raise CorruptionError(
             f"the data file {path} is altered: column {column!r}, row group {group}: "
-            f"{' '.join(str(error).split())}",
+            f"{on_one_line(error)}",
             hint="restore it from a copy",
         ) from error

@@ -18,7 +18,7 @@ import pyarrow as pa
 from uih_lake import names, schema, sqlfile
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.parquet import origin
-from uih_lake.lake.sqltypes import anchor, listed
+from uih_lake.lake.sqltypes import anchor, list_literal
 from uih_lake.lake.store import Store
 from uih_lake.session import fetch
 
@@ -116,13 +116,13 @@ class Snapshot:
         parts = [anchor(self.stored)]
         sealed = [path for b, paths in self.runs.items() if first <= b <= last for path in paths]
         if sealed:
-            parts.append(sqlfile.fill("lake/sealed", files=listed(sealed)))
+            parts.append(sqlfile.fill("lake/sealed", files=list_literal(sealed)))
         if self.recent:
             parts.append(
                 sqlfile.fill(
                     "lake/recent",
-                    files=listed(chunk.path for chunk in self.recent),
-                    versions=listed(chunk.lake_version for chunk in self.recent),
+                    files=list_literal(chunk.path for chunk in self.recent),
+                    versions=list_literal(chunk.lake_version for chunk in self.recent),
                     first_bucket=sqlfile.literal(first),
                     last_bucket=sqlfile.literal(last),
                 )

@@ -35,6 +35,6 @@ def anchor(stored: pa.Schema) -> str:
     return f"SELECT {', '.join(nulls)} WHERE false"
 
 
-def listed(values: Iterable[str] | Iterable[int]) -> str:
+def list_literal(values: Iterable[str] | Iterable[int]) -> str:
     """A DuckDB list literal."""
     return "[" + ", ".join(sqlfile.literal(value) for value in values) + "]"

@@ -24,6 +24,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from uih_lake.errors import ConflictError, CorruptionError, LakeError
 from uih_lake.lake import heads
+from uih_lake.wording import on_one_line
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ class Table:
             return None
         except (DeltaError, OSError, ValueError) as error:
             raise CorruptionError(
-                f"the Delta log of {root} cannot be read: {_one_line(error)}",
+                f"the Delta log of {root} cannot be read: {on_one_line(error)}",
                 hint="restore the missing or altered file of its _delta_log from a copy",
             ) from error
 
@@ -97,7 +98,7 @@ class Table:
             )
         except (DeltaError, OSError, ValueError) as error:
             raise LakeError(
-                f"no table can be created at {root!r}: {_one_line(error)}",
+                f"no table can be created at {root!r}: {on_one_line(error)}",
                 hint="choose another path, writable and with a plain name",
             ) from error
 
@@ -283,7 +284,3 @@ def optimistic(attempt: Callable[[], T], what: str) -> T:
             f"{what} lost the race against other writers {_TRIES} times",
             hint="nothing was changed by it; run it again when fewer writers are at work",
         ) from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

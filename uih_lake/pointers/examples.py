@@ -15,7 +15,7 @@ from uih_lake import names, schema, sqlfile
 from uih_lake.errors import InputError
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.integrity import Pages
-from uih_lake.lake.sqltypes import anchor, listed
+from uih_lake.lake.sqltypes import anchor, list_literal
 from uih_lake.lake.store import LOGGED, LOGGED_ROWS, Store
 from uih_lake.lake.stored import between, conformed
 from uih_lake.lake.tables import File, optimistic
@@ -83,8 +83,8 @@ class Examples:
             return first
         stored = sqlfile.fill(
             "pointers/examples",
-            files=listed(path for path, _ in self.files),
-            versions=listed(version for _, version in self.files),
+            files=list_literal(path for path, _ in self.files),
+            versions=list_literal(version for _, version in self.files),
         )
         return f"{first}\nUNION ALL BY NAME\n{stored}"
 
@@ -177,7 +177,7 @@ def _refuse_taken(store: Store, files: Sequence[File], added: pa.Schema) -> None
     store.pages.check(logged.paths, [names.EXAMPLE_ID])
     # Before the first log only the requests say whether ids are numbers or strings.
     known = logged.sql if logged.files else anchor(pa.schema([added.field(names.EXAMPLE_ID)]))
-    new = listed(store.examples.path(f) for f in files)
+    new = list_literal(store.examples.path(f) for f in files)
     statement = sqlfile.fill("pointers/taken", new=new, logged=known)
     with cursor() as duck:
         taken = fetch(duck, statement).to_pylist()

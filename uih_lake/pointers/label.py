@@ -11,7 +11,7 @@ from uih_lake import names, sqlfile
 from uih_lake.errors import InputError, SchemaError
 from uih_lake.ingest import check_types
 from uih_lake.lake import lease, parquet
-from uih_lake.lake.sqltypes import listed
+from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import File, optimistic
 from uih_lake.session import cursor, fetch
@@ -38,7 +38,7 @@ def _relabel(store: Store, duck: duckdb.DuckDBPyConnection, labels: pa.Schema) -
     if not files:
         return 0
     store.pages.check(map(store.examples.path, files), [names.EXAMPLE_ID])
-    paths = listed(store.examples.path(file) for file in files)
+    paths = list_literal(store.examples.path(file) for file in files)
     places, rows = fetch(duck, sqlfile.fill("pointers/to_label", files=paths)).columns
     found = list(zip(places.to_pylist(), rows.to_pylist(), strict=True))
     new: list[File] = []
@@ -67,7 +67,7 @@ def _statement(path: str, labels: pa.Schema) -> str:
         if name in set_here:
             kept = f"CASE WHEN labels.example_id IS NULL THEN {kept} ELSE labels.{quoted} END"
         columns.append(f"{kept} AS {quoted}")
-    return sqlfile.fill("pointers/labelled", files=listed([path]), columns=", ".join(columns))
+    return sqlfile.fill("pointers/labelled", files=list_literal([path]), columns=", ".join(columns))
 
 
 def _check(labels: pa.Table) -> None:

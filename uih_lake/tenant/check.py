@@ -10,7 +10,7 @@ import pyarrow as pa
 from uih_lake import names
 from uih_lake.errors import SqlRefused, TenantError
 from uih_lake.tenant.condition import check_condition
-from uih_lake.tenant.wording import guess, listed
+from uih_lake.wording import guess, listed
 
 if TYPE_CHECKING:
     from uih_lake.tenant.model import Group, Tenant

@@ -21,7 +21,7 @@ from uih_lake.sqlfile import fill, identifier, statement
 from uih_lake.tenant import grammar
 from uih_lake.tenant.tree import RULE, Node, Refusal, bare, children, condition_of, extra_clause
 from uih_lake.tenant.tree import check as check_node
-from uih_lake.tenant.wording import engine_says, fold, guess, listed, on_one_line
+from uih_lake.wording import engine_says, fold, guess, listed, on_one_line
 
 Columns: TypeAlias = Mapping[str, str] | pa.Schema
 Scope = frozenset[str]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from uih_lake.errors import TenantError
-from uih_lake.tenant.wording import guess, listed, on_one_line
+from uih_lake.wording import guess, listed, on_one_line
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from uih_lake import names
-from uih_lake.tenant.wording import fold, listed
+from uih_lake.wording import fold, listed
 
 _TENANT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _GROUP_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")

@@ -1,4 +1,4 @@
-"""How errors about tenants and SQL are worded: one line, with what exists and a guess."""
+"""How errors are worded: one line, with what exists and a guess at what was meant."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Final
 
 _SHOWN: Final = 40
+_COLOR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def fold(name: str) -> str:
@@ -15,9 +16,9 @@ def fold(name: str) -> str:
     return name.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
-def on_one_line(text: str, limit: int = 200) -> str:
+def on_one_line(text: object, limit: int = 400) -> str:
     """``text`` with runs of white space joined, unprintable characters escaped, and cut to size."""
-    joined = " ".join(text.split())
+    joined = " ".join(_COLOR.sub("", str(text)).split())
     plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in joined)
     return plain if len(plain) <= limit else plain[: limit - 3] + "..."
 
@@ -34,6 +35,11 @@ def listed(names: Iterable[str]) -> str:
     all_names = list(names)
     more = f" and {len(all_names) - _SHOWN} more" if len(all_names) > _SHOWN else ""
     return (", ".join(all_names[:_SHOWN]) or "(none)") + more
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names as :func:`listed`, each in quotes: those of a user's file may hold anything."""
+    return listed(map(repr, names))
 
 
 _DETAIL: Final = re.compile(r"\n\n|\nLINE |\s+Candidate functions|\s+You might need")
