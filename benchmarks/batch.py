@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 Array = npt.NDArray[Any]
-Int64 = npt.NDArray[np.int64]
 
 BATCH = 512
 """Examples per batch."""
@@ -56,6 +56,12 @@ def tally(batches: Iterable[Batch], check: bool = False) -> Tally:
     return Tally(examples, events, checksum)
 
 
+def bits(column: pa.Array) -> Array:
+    """The values of a column of fixed width, whatever stands under its nulls; not copied."""
+    width = np.dtype(f"u{column.type.byte_width}")
+    return np.frombuffer(column.buffers()[1], width)[column.offset :][: len(column)]
+
+
 def content(batch: Batch) -> int:
     """A sum over all events of a batch that no order of examples changes.
 
@@ -69,6 +75,6 @@ def content(batch: Batch) -> int:
     total = 0
     for number, name in enumerate(TRAITS, 1):
         values = np.ascontiguousarray(batch.values[name])
-        bits = values.view(f"u{values.dtype.itemsize}").astype(np.uint64)
-        total += int(np.sum((bits + np.uint64(number)) * weight, dtype=np.uint64))
+        words = values.view(f"u{values.dtype.itemsize}").astype(np.uint64)
+        total += int(np.sum((words + np.uint64(number)) * weight, dtype=np.uint64))
     return total % 2**64

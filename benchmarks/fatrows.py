@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import visible
-from benchmarks.batch import BATCH, TRAITS, Array, Int64
+from benchmarks.batch import BATCH, TRAITS, Array
 from benchmarks.workload import Bench
+from uih_lake.arrays import Int64
 
 LAYOUTS = ("request", "user")
 """In the order of request times, or clustered by user."""

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks import fatrows
-from benchmarks.batch import EVENT_BYTES, Int64
+from benchmarks.batch import EVENT_BYTES
 from benchmarks.contestants import arrow, extras, fat, flat, lake, limits, sql
 from benchmarks.contestants.base import Contestant
 from benchmarks.fatrows import FORMS, LAYOUTS, Form
 from benchmarks.measure import read, warm
 from benchmarks.workload import Bench
+from uih_lake.arrays import Int64
 
 Say = Callable[[str], None]
 

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 import uih_lake as uih
-from benchmarks.batch import BATCH, EVENT_BYTES, TRAITS, Array
+from benchmarks.batch import BATCH, EVENT_BYTES, TRAITS, Array, bits
 from benchmarks.contestants import lake
 from benchmarks.contestants.base import Contestant
 from benchmarks.measure import alone
@@ -170,15 +170,9 @@ def _bucket(bench: Bench, length: int) -> tuple[list[Array], list[Moves]]:
         found = Resolver(snapshot, duck).resolve(plan, *asked).cuts[0]
     ranges = found.ranges["history"]
     order = np.random.default_rng(0).permutation(len(ranges))
-    columns = [_numbers(found.column(name)) for name in TRAITS]
+    columns = [bits(found.column(name)) for name in TRAITS]
     batches = [order[low : low + BATCH] for low in range(0, len(order), BATCH)]
     return columns, [pick([ranges], b).moves for b in batches]
-
-
-def _numbers(column: pa.Array) -> Array:
-    kind = np.dtype(f"u{column.type.byte_width}")
-    values = np.frombuffer(column.buffers()[1], kind)
-    return values[column.offset : column.offset + len(column)]
 
 
 def _held(columns: list[Array]) -> int:

@@ -21,11 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.batch import BATCH, Int64
+from benchmarks.batch import BATCH
 from benchmarks.measure import machine
 from benchmarks.stages import number
 from benchmarks.tables import grid
 from benchmarks.workload import Bench, Scale, build, tenant
+from uih_lake.arrays import Int64
 from uih_lake.loader import Loader, Shared
 from uih_lake.loader.order import Order
 

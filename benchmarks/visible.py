@@ -8,7 +8,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from benchmarks.batch import Array, Int64
+from benchmarks.batch import Array
+from uih_lake.arrays import Int64
 
 _kernel = numba.njit(cache=True, nogil=True)
 

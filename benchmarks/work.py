@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.batch import bits
 from uih_lake import Group, Lake, Tenant
 from uih_lake.gather import moves
 from uih_lake.resolve.run import Resolver
@@ -141,13 +142,7 @@ def _cuts(folder: Path, sizes: Sizes) -> Iterator[tuple[dict[str, np.ndarray[Any
             asked = rebuild.selection.asked(duck, bucket)
             if asked.num_rows:
                 (cut,) = resolver.resolve([scan], asked, bucket).cuts
-                yield {name: _bits(cut.column(name)) for name in TRAITS}, cut.ranges["g"]
-
-
-def _bits(column: pa.Array) -> np.ndarray[Any, Any]:
-    """The values of a column of fixed width, whatever stands under its nulls."""
-    width = np.dtype(f"u{column.type.byte_width}")
-    return np.frombuffer(column.buffers()[1], width)[column.offset :][: len(column)]
+                yield {name: bits(cut.column(name)) for name in TRAITS}, cut.ranges["g"]
 
 
 def fat_write(folder: Path, sizes: Sizes) -> Result:

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 
 import uih_lake as uih
 from benchmarks import visible
-from benchmarks.batch import TRAITS, Array, Int64
+from benchmarks.batch import TRAITS, Array
+from uih_lake.arrays import Int64
 from uih_lake.workload import Workload
 
 LENGTHS = (256, 1_024, 4_096, 16_384, 65_536)

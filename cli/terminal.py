@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-Progress = Callable[[int, int], None]
-"""Called with (done, total) while long work goes on."""
+from uih_lake.progress import Progress
 
 
 @dataclass(frozen=True)

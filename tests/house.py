@@ -17,7 +17,8 @@ SHIPPED = {"uih_lake": PACKAGE, "cli": f"{PACKAGE}.cli", "sql": f"{PACKAGE}.sql"
 """Top-level folder -> the package it is imported as."""
 
 ORDER = (
-    *("errors", "names", "wording", "bytesize", "sql", "sqlfile", "session", "hashing", "schema"),
+    *("errors", "names", "wording", "progress", "arrays", "bytesize"),
+    *("sql", "sqlfile", "session", "hashing", "schema"),
     *("tenant", "ingest", "lake", "pointers", "resolve", "gather"),
     *("log", "compact", "materialize", "output", "adhoc", "info", "verify"),
     *("workload", "serving", "api", "loader", "savings"),

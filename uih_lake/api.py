@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,14 +29,11 @@ from uih_lake.materialize import Rebuild, Selection
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.label import label
 from uih_lake.pointers.policy import Counts, Judge, Policy, check_policy
+from uih_lake.progress import Progress, quiet
 from uih_lake.serving import Served, serve
 from uih_lake.tenant import Tenant
 from uih_lake.tenant.condition import check_condition
 from uih_lake.verify import Report, verify
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total) while long work goes on."""
-
 
 _LOG = logging.getLogger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,10 +55,6 @@ def _counted(batches: ingest.Batches, progress: Progress) -> Iterator[pa.RecordB
             progress(told, batches.sources)
     if batches.sources_read > told:
         progress(batches.sources_read, batches.sources)
-
-
-def _quiet(done: int, total: int) -> None:
-    """Report nothing."""
 
 
 class Lake:
@@ -131,7 +124,7 @@ class Lake:
         ts_unit: str | None = None,
         on_null_user: str = "raise",
         add_columns: bool = False,
-        progress: Progress = _quiet,
+        progress: Progress = quiet,
     ) -> int:
         """Add events as one lake version, which is returned.
 
@@ -159,12 +152,12 @@ class Lake:
         _tell_skipped(batches)
         return version
 
-    def seal(self, *, progress: Progress = _quiet) -> int:
+    def seal(self, *, progress: Progress = quiet) -> int:
         """Move all appended events into the immutable tier; returns the generation."""
         self._writable("seal")
         return seal.seal(self._store, progress)
 
-    def compact(self, *, progress: Progress = _quiet) -> int:
+    def compact(self, *, progress: Progress = quiet) -> int:
         """Merge each bucket's runs into one and place pointers in it; returns the generation."""
         self._writable("compact")
         return compact(self._store, progress)
@@ -208,7 +201,7 @@ class Lake:
         ts_unit: str | None = None,
         on_null_user: str = "raise",
         pointers: pa.Table | None = None,
-        progress: Progress = _quiet,
+        progress: Progress = quiet,
     ) -> pa.Table:
         """Store requests as examples with versioned pointers, which are returned as given.
 
@@ -273,7 +266,7 @@ class Lake:
             newest = self._store.log_version
             for version in range(after + 1, newest + 1):
                 rebuild = self._rebuild(tenant, None, on_mismatch, None, (version - 1, version))
-                batches = rebuild.batches(_quiet)
+                batches = rebuild.batches(quiet)
                 yield version, pa.RecordBatchReader.from_batches(rebuild.schema, batches)
             after = max(after, newest)
             if stop is None:
@@ -281,7 +274,7 @@ class Lake:
             stop.wait(poll_s)
 
     def verify(
-        self, *, sample: int | None = None, seed: int = 0, progress: Progress = _quiet
+        self, *, sample: int | None = None, seed: int = 0, progress: Progress = quiet
     ) -> Report:
         """Audit the files and resolve all pointers, or about ``sample``, against their digests."""
         snapshot, examples = self._snapshot(), Examples.of(self._store)
@@ -295,7 +288,7 @@ class Lake:
         where: str | None = None,
         on_mismatch: Policy = "raise",
         counts: Counts | None = None,
-        progress: Progress = _quiet,
+        progress: Progress = quiet,
     ) -> pa.RecordBatchReader:
         """Rebuild the sequences of ``tenant`` for the examples that meet the condition ``where``.
 

@@ -7,7 +7,6 @@ a place and without; with one a loader need not resolve it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 
@@ -22,6 +21,7 @@ from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import File
 from uih_lake.pointers.policy import PROOF, differs
+from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead
 from uih_lake.resolve.placed import NOWHERE, PLACE, standing
 from uih_lake.resolve.run import Resolver
@@ -30,7 +30,6 @@ from uih_lake.session import cursor
 
 _READ = [names.BUCKET, names.USER_ID, names.REQUEST_TS, names.AS_OF_TS, names.LAKE_VERSION]
 _READ += [*PROOF, *PLACE]
-Progress = Callable[[int, int], None]
 
 
 def compact(store: Store, progress: Progress) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 
@@ -16,6 +16,7 @@ from uih_lake.ingest import Batches, check_types
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.pointers import examples
+from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead, together
 from uih_lake.resolve.placed import nowhere
 from uih_lake.resolve.run import Resolver
@@ -23,7 +24,6 @@ from uih_lake.resolve.visible import Asked, by_bucket
 from uih_lake.session import cursor
 
 _ROW = "_row"
-Progress = Callable[[int, int], None]
 
 
 def log(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -20,6 +20,7 @@ from uih_lake.lake.order import unordered
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import PROOF, Judge
+from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead, together
 from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.plan import Scan, scans
@@ -38,7 +39,6 @@ _ROW = "_row"
 _KEYS = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS)
 _ORDER = (names.BUCKET, names.USER_ID, names.REQUEST_TS, names.EXAMPLE_ID)
 _POINTER = (names.AS_OF_TS, names.LAKE_VERSION)
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

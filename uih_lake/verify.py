@@ -6,7 +6,7 @@ length and digest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema, sqlfile
+from uih_lake.arrays import whole
 from uih_lake.errors import CorruptionError
 from uih_lake.lake import bands, heads
 from uih_lake.lake.integrity import Pages
@@ -25,12 +26,12 @@ from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
+from uih_lake.progress import Progress
 from uih_lake.resolve.misplaced import misplaced
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import seen_by
 from uih_lake.session import cursor, fetch
 
-Progress = Callable[[int, int], None]
 _SHOWN = 3
 
 
@@ -225,7 +226,7 @@ class _Audit:
     def _contents(self, path: str, events: pa.Table) -> None:
         stored = schema.traits_of(self._selection.snapshot.stored)
         traits = [field.name for field in stored if field.name in events.column_names]
-        columns = [_whole(events.column(name)) for name in traits]
+        columns = [whole(events.column(name)) for name in traits]
         found = hashing.fingerprint(traits, columns, events.num_rows)
         known = events.column(names.FINGERPRINT).to_numpy()
         wrong = int(np.count_nonzero(found.to_numpy() != known))
@@ -285,12 +286,7 @@ def _decode(path: str) -> None:
         fetch(duck, sqlfile.fill("verify/decoded", files=list_literal([path])))
 
 
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """A column in one piece."""
-    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
-
-
 def _plain(column: pa.ChunkedArray) -> pa.Array:
     """A column in one piece, strings as strings and not as a dictionary of them."""
-    values = _whole(column)
+    values = whole(column)
     return values.cast(pa.string()) if pa.types.is_dictionary(values.type) else values

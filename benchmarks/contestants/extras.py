@@ -17,12 +17,13 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks import fatrows
-from benchmarks.batch import BATCH, TRAITS, Batch, Int64
+from benchmarks.batch import BATCH, TRAITS, Batch
 from benchmarks.contestants.arrow import touch
 from benchmarks.contestants.base import Contestant, ahead
 from benchmarks.contestants.fat import batches_of
 from benchmarks.fatrows import Form
 from benchmarks.workload import Bench
+from uih_lake.arrays import Int64
 
 _SOURCE = Form("none", "plain", "arrow")
 

@@ -15,10 +15,11 @@ from functools import cache, partial
 import numba
 import numpy as np
 
-from benchmarks.batch import BATCH, TRAITS, Array, Batch, Int64
+from benchmarks.batch import BATCH, TRAITS, Array, Batch
 from benchmarks.contestants.base import Contestant, ahead, parallel
 from benchmarks.contestants.warm import Warm
 from benchmarks.workload import Bench, tenant
+from uih_lake.arrays import Int64
 from uih_lake.gather.moves import Moves, address, copy
 from uih_lake.loader import Loader
 

@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.batch import BATCH, TRAITS, Array, Batch, Int64
+from benchmarks.batch import BATCH, TRAITS, Array, Batch
 from benchmarks.contestants.base import Contestant
 from benchmarks.contestants.fat import batches_of
 from benchmarks.contestants.flat import slices
 from benchmarks.workload import Bench
+from uih_lake.arrays import Int64
 
 _GROUP = 1 << 17
 

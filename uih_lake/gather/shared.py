@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from uih_lake.arrays import Int64
 from uih_lake.gather.moves import Moves
 from uih_lake.gather.pieces import Pieces
-from uih_lake.resolve.ranges import Int64
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names
+from uih_lake.arrays import Int64, ints, whole
 from uih_lake.lake import prefixes
 from uih_lake.lake.stretches import Stretches
-
-Int64 = npt.NDArray[np.int64]
 
 RECENT_SHARE = 0.25
 """Share of a file's events, by time, that is its newest band."""
@@ -72,10 +70,10 @@ def bands(events: pa.Table) -> Layout:
     rows = events.num_rows
     if rows < LEAST_ROWS:
         return Layout(np.arange(rows), [], None)
-    times = events.column(names.EVENT_TS).combine_chunks().view(pa.int64()).to_numpy()
+    times = ints(events, names.EVENT_TS)
     place = int(rows * (1 - RECENT_SHARE))
     old = times < np.partition(times, place)[place]
-    mine = Stretches.of(events.column(names.USER_ID).combine_chunks())
+    mine = Stretches.of(whole(events.column(names.USER_ID)))
     heads, stops = mine.starts, mine.stops
     olds = np.concatenate([np.zeros(1, np.int64), np.cumsum(old)])
     newest_old = np.repeat(heads + olds[stops] - olds[heads], stops - heads)  # row behind it
@@ -88,7 +86,7 @@ def bands(events: pa.Table) -> Layout:
 
 def laid_out(events: pa.Table) -> Run:
     """What is left of a file, in bands of its own."""
-    places = by_user(events.column(names.USER_ID).combine_chunks())
+    places = by_user(whole(events.column(names.USER_ID)))
     if places is not None:
         events = events.take(pa.array(places)).combine_chunks()
     layout = bands(events)

@@ -6,10 +6,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from uih_lake.arrays import Int64, UInt64
 from uih_lake.hashing import mix
-
-Int64 = npt.NDArray[np.int64]
-UInt64 = npt.NDArray[np.uint64]
 
 _kernel = numba.njit(cache=True, nogil=True)
 

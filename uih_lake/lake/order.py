@@ -17,8 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names
-
-Int64 = npt.NDArray[np.int64]
+from uih_lake.arrays import Int64, ints, whole
 
 _WITHIN = (names.EVENT_TS, names.LAKE_VERSION, names.TIE)
 _kernel = numba.njit(cache=True, nogil=True)
@@ -29,11 +28,11 @@ def places_of(events: pa.Table) -> Int64:
 
     What is equal in all of them stays in the order given.
     """
-    users = _one(events, names.USER_ID).dictionary_encode()
-    place = _ranks(users, _one(events, names.BUCKET))[users.indices.to_numpy()]
+    users = whole(events.column(names.USER_ID)).dictionary_encode()
+    place = _ranks(users, whole(events.column(names.BUCKET)))[users.indices.to_numpy()]
     rows: Int64
     rows, stops = _dealt(place, len(users.dictionary))
-    _sort_each(rows, stops, *(_one(events, n).view(pa.int64()).to_numpy() for n in _WITHIN))
+    _sort_each(rows, stops, *(ints(events, n) for n in _WITHIN))
     return rows
 
 
@@ -46,10 +45,6 @@ def places_in_bucket(events: pa.Table) -> Int64:
 def moved(events: pa.Table, places: Int64) -> pa.Table:
     """The rows ``places`` of a table of one chunk, in one chunk; there has to be each of them."""
     return pc.take(events, pa.array(places), boundscheck=False)
-
-
-def _one(events: pa.Table, name: str) -> pa.Array:
-    return events.column(name).combine_chunks()
 
 
 def _ranks(users: pa.DictionaryArray, buckets: pa.Array) -> Int64:

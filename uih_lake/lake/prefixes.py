@@ -14,16 +14,14 @@ import base64
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uih_lake import names
+from uih_lake.arrays import Int64, ints, whole
 from uih_lake.lake.digest import running_digest
 from uih_lake.lake.stretches import Stretches
-
-Int64 = npt.NDArray[np.int64]
 
 KEY = "uih_lake.prefixes"
 """Key of the footer's metadata: an Arrow IPC stream (zstd) in base64."""
@@ -65,10 +63,10 @@ class Prefixes:
     @classmethod
     def of(cls, events: pa.Table, newest: int) -> Prefixes:
         """The prefixes of a file's stored ``events``; from row ``newest`` on is the newest band."""
-        event_ts, delay = _ints(events, names.EVENT_TS), _ints(events, names.DELAY)[:newest]
-        version, tie = (_ints(events, n)[:newest] for n in (names.LAKE_VERSION, names.TIE))
+        event_ts, delay = ints(events, names.EVENT_TS), ints(events, names.DELAY)[:newest]
+        version, tie = (ints(events, n)[:newest] for n in (names.LAKE_VERSION, names.TIE))
         prints = events.column(names.FINGERPRINT).to_numpy()[:newest]
-        users = events.column(names.USER_ID).combine_chunks()[:newest]
+        users = whole(events.column(names.USER_ID))[:newest]
         pieces = _Pieces.of(users)
         totals = running_digest(event_ts[:newest], delay, version, tie, prints)
         digests = totals[pieces.stops] - totals[pieces.starts]
@@ -156,8 +154,3 @@ class _Pieces:
         """The largest of the file's ``values`` in any piece of each user."""
         in_file = np.sort(self.starts)
         return np.maximum.reduceat(np.maximum.reduceat(values, in_file)[self.sort], self.firsts)
-
-
-def _ints(events: pa.Table, name: str) -> Int64:
-    column = events.column(name).combine_chunks()
-    return column.view(pa.int64()).to_numpy()  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ comes in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -22,9 +22,9 @@ from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import SEALED, Store
 from uih_lake.lake.stored import stored_events
 from uih_lake.lake.tables import File, optimistic
+from uih_lake.progress import Progress
 
 _PASS_ROWS = 1_000_000
-Progress = Callable[[int, int], None]
 
 
 def seal(store: Store, progress: Progress) -> int:

@@ -20,7 +20,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
+from uih_lake.arrays import whole
 from uih_lake.errors import UihError
+from uih_lake.lake.sqltypes import duckdb_type
 from uih_lake.loader.dictionary import SMALL, Dictionary
 from uih_lake.loader.nulls import fill_in
 from uih_lake.resolve.ranges import running
@@ -152,7 +154,7 @@ class Column:
         if pa.types.is_timestamp(self.kind):
             return f"coalesce({name}, make_timestamptz({self.fill}))", {}
         if self.dictionary is None:
-            return f"coalesce({name}, CAST('{self.fill!r}' AS {_SQL[self.kind]}))", {}
+            return f"coalesce({name}, CAST('{self.fill!r}' AS {duckdb_type(self.kind)}))", {}
         if len(self.dictionary) == 1:
             return "CAST(0 AS INTEGER)", {}
         if len(self.dictionary) > SMALL + 1:
@@ -179,7 +181,7 @@ class Column:
         if isinstance(values, pa.ChunkedArray):
             if pa.types.is_dictionary(values.type):
                 return self._coded(values)
-            values = values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()
+            values = whole(values)
         mask = _valid(values) if self.masked else None
         return (
             self._lists(values, mask) if self.is_list else Stored(self._filled(values), None, mask)
@@ -226,16 +228,6 @@ class Column:
             assert not isinstance(self.fill, str)  # that is for strings, which are codes by now
             fill_in(flat, bitmap, values.offset, self.fill)
         return flat
-
-
-_SQL = {
-    pa.int8(): "TINYINT",
-    pa.int16(): "SMALLINT",
-    pa.int32(): "INTEGER",
-    pa.int64(): "BIGINT",
-    pa.float32(): "FLOAT",
-    pa.float64(): "DOUBLE",
-}
 
 
 def _valid(values: pa.Array | pa.ChunkedArray) -> Array:

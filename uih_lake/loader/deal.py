@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uih_lake.resolve.ranges import Int64
+from uih_lake.arrays import Int64
 
 
 @dataclass(frozen=True)

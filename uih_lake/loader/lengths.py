@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from uih_lake.arrays import Int64
 from uih_lake.errors import UihError
-from uih_lake.resolve.ranges import Int64
 
 
 @dataclass(frozen=True)

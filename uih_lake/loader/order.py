@@ -14,6 +14,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from uih_lake.arrays import Int64
 from uih_lake.errors import UihError
 
 Order = Literal["affinity", "user", "time", "log"]
@@ -21,7 +22,6 @@ ORDERS: Final = ("affinity", "user", "time", "log")
 USER_RUN = 16
 """Examples of one user that stay together in the order ``user``."""
 
-Int64 = npt.NDArray[np.int64]
 Counts = Mapping[int, Mapping[int, int]]
 """Slot -> bucket -> number of examples; a slot is a stretch of time, a log version, or all (0)."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from uih_lake.arrays import Int64
 from uih_lake.errors import LakeError
 from uih_lake.loader import order
 from uih_lake.loader.block import Block, Chosen, edges_of, lay_out
@@ -15,7 +16,6 @@ from uih_lake.loader.lengths import StochasticLength
 from uih_lake.loader.order import Order, Window
 from uih_lake.loader.plan import Plan
 from uih_lake.loader.source import Opened, Resolved
-from uih_lake.resolve.ranges import Int64
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from uih_lake import names
+from uih_lake.arrays import Int64, ints, whole
 from uih_lake.lake.stretches import Stretches
 from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.meters import Meters
@@ -24,7 +25,7 @@ from uih_lake.loader.plan import Plan, statement
 from uih_lake.materialize import Selection
 from uih_lake.resolve.placed import Groups, needed, rows_of
 from uih_lake.resolve.plan import Bounds, Scan
-from uih_lake.resolve.ranges import Int64, Ranges
+from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import seen_by
 from uih_lake.session import fetch
@@ -126,17 +127,17 @@ class Source:
         ranges, proof, reads = self._found(duck, asked, bucket)
         with self._lock:
             passed = self.selection.judge.passed(asked, proof)
-        user_id = _whole(asked, names.USER_ID)
+        user_id = whole(asked.column(names.USER_ID))
         return Resolved(
             bucket,
-            example_id=_whole(asked, names.EXAMPLE_ID),
+            example_id=whole(asked.column(names.EXAMPLE_ID)),
             user_id=user_id,
             user=_ordinals(user_id),
-            request_ts=_whole(asked, names.REQUEST_TS).view(pa.int64()).to_numpy(),
-            log_version=_whole(asked, names.LOG_VERSION).to_numpy(),
-            visible=_whole(asked, names.LENGTH).to_numpy(),
+            request_ts=ints(asked, names.REQUEST_TS),
+            log_version=ints(asked, names.LOG_VERSION),
+            visible=ints(asked, names.LENGTH),
             passed=passed,
-            context=tuple(c.loaded(_whole(asked, c.name)) for c in self.plan.context),
+            context=tuple(c.loaded(whole(asked.column(c.name))) for c in self.plan.context),
             ranges=ranges,
             reads=tuple(reads),
         )
@@ -193,15 +194,9 @@ class Source:
         rows = fetch(duck, *read)
         stored = []
         for number, column in enumerate(columns):
-            valid = _whole(rows, f"m{number}") if column.masked else None
-            stored.append(column.scanned(_whole(rows, f"v{number}"), valid))
+            valid = whole(rows.column(f"m{number}")) if column.masked else None
+            stored.append(column.scanned(whole(rows.column(f"v{number}")), valid))
         return tuple(stored)
-
-
-def _whole(table: pa.Table, name: str) -> pa.Array:
-    """A column in one piece."""
-    column = table.column(name)
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _ordinals(users: pa.Array) -> Int64:

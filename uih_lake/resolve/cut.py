@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from uih_lake.resolve.ranges import Int64, Ranges
+from uih_lake.arrays import Int64
+from uih_lake.resolve.ranges import Ranges
 
 BLOCK = 32
 """Rows per block of the visibility maxima; the last block of a history holds what came later."""

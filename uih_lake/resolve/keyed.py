@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from uih_lake import names, schema
+from uih_lake.arrays import Int64, ints, whole
 from uih_lake.lake import bands
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.order import places_in_bucket
 from uih_lake.lake.snapshot import Snapshot
-from uih_lake.resolve.ranges import Int64, carried
-from uih_lake.resolve.rows import PROVEN, Whole, ints
+from uih_lake.resolve.ranges import carried
+from uih_lake.resolve.rows import PROVEN, Whole
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def _in_order(events: pa.Table, snapshot: Snapshot, bucket: int) -> Int64 | None
     """The rows the retention window has left, by user and time; None where that is all as it is."""
     order: Int64 | None
     if snapshot.is_one_run(bucket):
-        order = bands.by_user(events.column(names.USER_ID).combine_chunks())
+        order = bands.by_user(whole(events.column(names.USER_ID)))
     else:
         order = places_in_bucket(events)
     if snapshot.retained_from == schema.MIN_TIME:

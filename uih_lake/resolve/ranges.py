@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Int64 = npt.NDArray[np.int64]
+from uih_lake.arrays import Int64 as Int64
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names, schema
+from uih_lake.arrays import Int64, ints, whole
 from uih_lake.lake.digest import running_digest
 from uih_lake.lake.stretches import Stretches
 from uih_lake.resolve import cut
 from uih_lake.resolve.cut import Ends, Keys
 from uih_lake.resolve.ends import ends
 from uih_lake.resolve.plan import Bounds
-from uih_lake.resolve.ranges import Int64, Ranges
+from uih_lake.resolve.ranges import Ranges
 from uih_lake.schema import UNBOUNDED
 from uih_lake.tenant import Group
 
@@ -109,7 +110,7 @@ class Rows:
         """Join several runs, each with pointers of its own, at once; no user is in two of them."""
         if not runs:
             return []
-        users = [Stretches.of(events.column(names.USER_ID).combine_chunks()) for events, _ in runs]
+        users = [Stretches.of(whole(events.column(names.USER_ID))) for events, _ in runs]
         times = [ints(events, names.EVENT_TS) for events, _ in runs]
         keys = [
             Keys.of(time, ints(events, names.DELAY), ints(events, names.LAKE_VERSION), mine.stops)
@@ -147,14 +148,6 @@ def of_users(pointers: pa.Table, events: pa.Table) -> npt.NDArray[np.bool_]:
     users = pc.unique(pointers.column(names.USER_ID))
     found: npt.NDArray[np.bool_] = pc.is_in(events.column(names.USER_ID), users).to_numpy()
     return found
-
-
-def ints(events: pa.Table, name: str) -> Int64:
-    """An int64 or timestamp column as numpy, without a copy."""
-    column = events.column(name)
-    if column.num_chunks == 0:
-        return np.zeros(0, np.int64)
-    return column.chunk(0).view(pa.int64()).to_numpy()  # type: ignore[no-any-return]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
+from uih_lake.arrays import whole
 from uih_lake.lake import bands
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.policy import PROOF
@@ -55,8 +56,7 @@ class Cut:
 
     def column(self, name: str) -> pa.Array:
         """A column of the rows, in one piece."""
-        column = self.rows.column(name)
-        return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+        return whole(self.rows.column(name))
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ class Resolver:
         statement = self.statement(scan, traits, pointers.column(names.USER_ID), bucket, last)
         self._snapshot.check(bucket, bucket if last is None else last, self._read(scan, traits))
         rows = fetch(self._duck, statement, parameters).combine_chunks()
-        order = bands.by_user(rows.column(names.USER_ID).combine_chunks())
+        order = bands.by_user(whole(rows.column(names.USER_ID)))
         by_user = rows.select([*KEYS, *more])
         if order is not None:
             by_user = by_user.take(pa.array(order)).combine_chunks()

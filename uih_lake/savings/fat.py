@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from uih_lake.arrays import Int64
 from uih_lake.savings.population import Histories, Population
 
 SLAB: Final = 8
@@ -32,8 +32,6 @@ LEVEL: Final = 9
 PAGE: Final = 2**24
 """Bytes of a page, which is what a codec sees at once: a whole column of a row group, or nearly."""
 _DICTIONARY, _PLAIN, _COMPACT, _SPLIT = "dictionary", "plain", "compact", "split"
-
-Int64 = npt.NDArray[np.int64]
 
 
 class Layout(StrEnum):

@@ -10,10 +10,11 @@ from uih_lake import names
 from uih_lake.lake.store import Store
 from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.plan import Scan
+from uih_lake.resolve.rows import KEYS
+from uih_lake.resolve.run import EVERYTHING
 from uih_lake.savings.figures import Asker, Figure
 from uih_lake.tenant import Tenant
 
-_KEYS: Final = (names.USER_ID, names.EVENT_TS, names.DELAY, names.LAKE_VERSION, names.TIE)
 _POINTER: Final = (names.AS_OF_TS, names.LAKE_VERSION, names.LENGTH, names.DIGEST, names.START_TS)
 _HISTORY: Final = (names.UIH, names.RECENT)
 
@@ -86,7 +87,7 @@ class Epoch:
 def _passes(plan: list[Scan], stored: list[str]) -> list[dict[str, Any]]:
     """Columns and reach of each pass over a bucket: a scan per condition, and the proof."""
     whole = next((scan for scan in plan if scan.sees_everything), None)
-    found = [] if whole else [_pass(Scan(None, (), ()), (names.FINGERPRINT,), stored)]
+    found = [] if whole else [_pass(EVERYTHING, (names.FINGERPRINT,), stored)]
     for scan in plan:
         more = (names.FINGERPRINT,) if scan is whole else ()
         found.append(_pass(scan, (*scan.traits, *more), stored))
@@ -94,7 +95,7 @@ def _passes(plan: list[Scan], stored: list[str]) -> list[dict[str, Any]]:
 
 
 def _pass(scan: Scan, traits: tuple[str, ...], stored: list[str]) -> dict[str, Any]:
-    asked = {*_KEYS, names.BUCKET, *traits}
+    asked = {*KEYS, names.BUCKET, *traits}
     spoken = scan.where.lower() if scan.where else ""
     read = [n for n in (*stored, names.BUCKET) if n in asked or (spoken and n.lower() in spoken)]
     return {"columns": read, "window_us": scan.window_us, "lag_us": scan.lag_us}

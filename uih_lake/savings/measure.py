@@ -12,6 +12,7 @@ from typing import Any
 from uih_lake import adhoc, schema, sqlfile
 from uih_lake.errors import InputError
 from uih_lake.lake.store import Store
+from uih_lake.progress import Progress, quiet
 from uih_lake.savings import tenants as wanted
 from uih_lake.savings.fat import ROW_GROUP_BYTES
 from uih_lake.savings.figures import ENGINE, FILES, LAKE, Asker, Figure, spelled
@@ -27,7 +28,7 @@ from uih_lake.savings.model import (
     project,
     share,
 )
-from uih_lake.savings.population import Histories, Population, Progress
+from uih_lake.savings.population import Histories, Population
 from uih_lake.savings.report import (
     FatFacts,
     GroupFacts,
@@ -42,10 +43,6 @@ from uih_lake.session import connect
 from uih_lake.tenant import Tenant, check_tenants
 
 
-def _quiet(done: int, total: int) -> None:
-    """Report nothing."""
-
-
 def savings(
     lake: str | Path,
     tenants: Sequence[Tenant],
@@ -56,7 +53,7 @@ def savings(
     keep: str | Path | None = None,
     version: int | None = None,
     row_group_bytes: int = ROW_GROUP_BYTES,
-    progress: Progress = _quiet,
+    progress: Progress = quiet,
 ) -> Report:
     """Compare the lake at path ``lake`` with fat rows of ``tenants``, and of their union.
 

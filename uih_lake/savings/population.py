@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -13,16 +13,17 @@ from typing import IO, Any
 
 import duckdb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from uih_lake import names, sqlfile
+from uih_lake.arrays import Int64
 from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Rebuild, Selection, Sequences
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.policy import Counts, Judge
+from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead
 from uih_lake.resolve.plan import Scan
 from uih_lake.resolve.ranges import Ranges
@@ -30,10 +31,8 @@ from uih_lake.resolve.run import Cut, Resolver
 from uih_lake.session import cursor, fetch
 from uih_lake.tenant import Tenant
 
-Int64 = npt.NDArray[np.int64]
 _Windows = tuple[pa.Table, dict[str, Ranges]]
 """The examples of a bucket, and the ranges of their sequences by group."""
-Progress = Callable[[int, int], None]
 _DAY_US = 86_400_000_000
 _STRING_BYTES = 16
 

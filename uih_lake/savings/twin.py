@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uih_lake import names
+from uih_lake.arrays import Int64
+from uih_lake.progress import Progress
 from uih_lake.savings import fat
 from uih_lake.savings.fat import Blocks, Layout, Settings
 from uih_lake.savings.figures import FILES, Asker, Figure
-from uih_lake.savings.population import Histories, Int64, Population, Progress
+from uih_lake.savings.population import Histories, Population
 from uih_lake.savings.tenants import columns
 
 _T95 = {4: 2.776, 6: 2.447}

@@ -1,0 +1,21 @@
+"""Columns in memory: the numpy arrays they come to, and how to get there without a copy."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Int64 = npt.NDArray[np.int64]
+UInt64 = npt.NDArray[np.uint64]
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, which is the one it has or a copy of several."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def ints(table: pa.Table, name: str) -> Int64:
+    """An int64 or timestamp column as numpy; times in microseconds."""
+    values: Int64 = whole(table.column(name)).view(pa.int64()).to_numpy()
+    return values
