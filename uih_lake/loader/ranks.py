@@ -34,7 +34,5 @@ def worker() -> tuple[int, int]:
 def threads(asked: int | None) -> int:
     """Threads of this process's loader: as asked, else the usable cores, shared by the workers."""
     if asked is not None:
-        if asked < 1:
-            raise UihError(f"{asked} threads", hint="give at least 1")
         return asked
     return max(1, min(16, len(os.sched_getaffinity(0)) // worker()[1]))
