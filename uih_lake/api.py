@@ -146,7 +146,9 @@ class Lake:
         def fit(lake: pa.Schema | None) -> pa.Schema:
             if lake is None:
                 return batches.schema
-            return ingest.check_schema(batches.schema, lake, add_columns=add_columns)
+            return ingest.check_schema(
+                batches.schema, lake, add_columns=add_columns, where=batches.where
+            )
 
         version = append.append(self._store, _counted(batches, progress), key, fit)
         _tell_skipped(batches)
