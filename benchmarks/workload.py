@@ -24,7 +24,6 @@ from benchmarks.batch import TRAITS, Array
 from uih_lake.arrays import Int64
 from uih_lake.workload import Workload
 
-LENGTHS = (256, 1_024, 4_096, 16_384, 65_536)
 _MEAN_EVENTS = 2_514
 _REQUESTS_PER_USER = 20
 _APPENDS = 6

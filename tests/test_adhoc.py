@@ -173,7 +173,8 @@ def test_a_big_query_spills_and_leaves_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with connect(threads=1, memory_limit="60MB") as session:
+    with connect(threads=1) as session:
+        session.execute("SET memory_limit = '60MB'")
         lock(session, [])
         many = "SELECT count(*) FROM (SELECT DISTINCT i, 'abcdefghi' || i FROM range(2000000) t(i))"
         assert session.sql(check_query(session, many)).fetchall() == [(2_000_000,)]

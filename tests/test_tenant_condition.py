@@ -18,8 +18,17 @@ from uih_lake.session import connect
 from uih_lake.tenant import check_condition, grammar
 
 TABLE = tomllib.loads((Path(__file__).parent / "cases/conditions.toml").read_text("utf-8"))
-COLUMNS: dict[str, str] = TABLE["columns"]
 CASES: list[dict[str, Any]] = TABLE["case"]
+
+
+def columns_of(table: dict[str, str]) -> pa.Schema:
+    """The columns of the table of cases, which has DuckDB's types."""
+    nulls = ", ".join(f'CAST(NULL AS {kind}) AS "{name}"' for name, kind in table.items())
+    with connect(threads=1) as session:
+        return session.sql(f"SELECT {nulls}").to_arrow_table().schema
+
+
+COLUMNS = columns_of(TABLE["columns"])
 
 
 def refusal(sql: str) -> str:

@@ -29,13 +29,10 @@ _FILE = re.compile(r"'(?:[^']|'')*\.parquet'")
 _UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
 
 
-def connect(
-    *, threads: int | None = None, memory_limit: str | None = None
-) -> duckdb.DuckDBPyConnection:
+def connect(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """Open a configured in-memory session, for who sets or creates something in it.
 
-    ``threads`` defaults to the number of usable cores; ``memory_limit`` is a DuckDB size such as
-    ``"4GB"``, by default DuckDB's own.
+    ``threads`` defaults to the number of usable cores.
     """
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
@@ -44,8 +41,6 @@ def connect(
         "preserve_insertion_order": True,
         "threads": threads or len(os.sched_getaffinity(0)),
     }
-    if memory_limit is not None:
-        config["memory_limit"] = memory_limit
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET GLOBAL TimeZone = 'UTC'")  # of its cursors too
     # A long IN list would become a hash join, which mixes up the order of rows of several threads.

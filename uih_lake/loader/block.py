@@ -91,7 +91,6 @@ class Elements:
     column: Column
     addresses: Int64
     moves: Moves
-    alias: tuple[Stored, ...]
 
 
 @dataclass(frozen=True)
@@ -262,5 +261,4 @@ def _elements(column: Column, parts: Sequence[Stored], moves: Moves) -> Elements
         column,
         np.array([[address(part.values) for part in parts]], np.int64),
         Moves.of(moves.runs, starts, stops),
-        tuple(parts),
     )

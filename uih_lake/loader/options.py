@@ -48,7 +48,6 @@ class Options:
             self.deal,
             self.order,
             self.seed,
-            self.open_buckets,
             self.span_us,
             self.shorten,
             self.share,

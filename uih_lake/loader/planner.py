@@ -26,7 +26,6 @@ class Recipe:
     deal: Share
     order: Order
     seed: int
-    open_buckets: int
     span_us: int
     shorten: StochasticLength | None
     share: bool

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
@@ -38,10 +38,6 @@ class Figure:
 
     def __float__(self) -> float:
         return float(self.value)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The figure as plain values; bounds only where there are some."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

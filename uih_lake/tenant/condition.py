@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
 import duckdb
 import pyarrow as pa
@@ -23,7 +22,6 @@ from uih_lake.tenant.tree import RULE, Node, Refusal, bare, children, condition_
 from uih_lake.tenant.tree import check as check_node
 from uih_lake.wording import engine_says, fold, guess, listed, on_one_line
 
-Columns: TypeAlias = Mapping[str, str] | pa.Schema
 Scope = frozenset[str]
 
 LONGEST: Final = 65_536
@@ -39,14 +37,14 @@ _DECEPTIVE: Final = re.compile(
 )
 
 
-def check_condition(sql: str, columns: Columns) -> str:
+def check_condition(sql: str, columns: pa.Schema) -> str:
     """The condition written anew by DuckDB, safe to stand wherever an expression may.
 
-    ``columns`` gives the event columns, as names with DuckDB types or as an Arrow schema. An event
-    for which the result is NULL is not kept: put it into a WHERE, or read NULL as false. Checking
-    a result again gives the same text. Raises :class:`SqlRefused`, in one line that names the
-    offender, for anything that is not one boolean expression over these columns made of the
-    deterministic scalar functions in :mod:`uih_lake.tenant.grammar`.
+    ``columns`` gives the event columns. An event for which the result is NULL is not kept: put it
+    into a WHERE, or read NULL as false. Checking a result again gives the same text. Raises
+    :class:`SqlRefused`, in one line that names the offender, for anything that is not one boolean
+    expression over these columns made of the deterministic scalar functions in
+    :mod:`uih_lake.tenant.grammar`.
     """
     try:
         _check_text(sql)
@@ -81,7 +79,7 @@ def _check_text(sql: str) -> None:
 class _Checker:
     """One check in one session that is thrown away afterwards."""
 
-    def __init__(self, session: duckdb.DuckDBPyConnection, columns: Columns) -> None:
+    def __init__(self, session: duckdb.DuckDBPyConnection, columns: pa.Schema) -> None:
         self._session = session
         self._types = _duckdb_types(session, columns)
         self._names = {fold(name): name for name in self._types}
@@ -201,8 +199,6 @@ def _sample(kind: str) -> str:
     return f"TRY_CAST('{'x' if kind == 'VARCHAR' else text}' AS {kind})"
 
 
-def _duckdb_types(session: duckdb.DuckDBPyConnection, columns: Columns) -> dict[str, str]:
-    if not isinstance(columns, pa.Schema):
-        return dict(columns)
+def _duckdb_types(session: duckdb.DuckDBPyConnection, columns: pa.Schema) -> dict[str, str]:
     relation = session.from_arrow(columns.empty_table())
     return dict(zip(relation.columns, map(str, relation.types), strict=True))
