@@ -26,7 +26,7 @@ ORDER = (
 """Parts of the package, each free to import those to its left; the root and cli/ import any."""
 
 HEADER = ("grain", "inputs", "parameters", "output", "order")
-"""What the comment at the top of every statement tells, in this order."""
+"""What the comment at the top of every statement tells, in this order, below what it is for."""
 
 Sources = Mapping[str, str]
 
@@ -142,7 +142,7 @@ def connects(sources: Sources, owner: str) -> list[str]:
 
 
 def bad_headers(found: Mapping[str, str]) -> list[str]:
-    """Statements whose leading comment misses a part of the header or has the parts disordered."""
+    """Statements whose leading comment does not begin with what it is for, or misses a part."""
     offences = []
     for name, text in found.items():
         lines = text.splitlines()
@@ -151,6 +151,8 @@ def bad_headers(found: Mapping[str, str]) -> list[str]:
         parts = tuple(part for part in told if part in HEADER)
         if parts != HEADER:
             offences.append(f"sql/{name}.sql: header tells {parts}, must tell {HEADER}")
+        elif re.match(r"-- \w+:", text):
+            offences.append(f"sql/{name}.sql: header does not begin with what it is for")
     return offences
 
 

@@ -15,7 +15,9 @@ import uih_lake
 
 SOURCES = house.shipped_sources(ROOT)
 STATEMENTS = house.statements(ROOT)
-GOOD_HEADER = "-- grain: g\n-- inputs: i\n-- parameters: p\n-- output: o\n-- order: none\nSELECT 1"
+GOOD_HEADER = (
+    "-- One.\n-- grain: g\n-- inputs: i\n-- parameters: p\n-- output: o\n-- order: none\nSELECT 1"
+)
 
 
 def test_data_flows_one_way_and_imports_go_with_it() -> None:
@@ -97,6 +99,7 @@ def test_every_statement_has_its_header() -> None:
     "text",
     [
         "SELECT 1",
+        GOOD_HEADER.replace("-- One.\n", ""),
         GOOD_HEADER.replace("-- order: none\n", ""),
         GOOD_HEADER.replace("-- grain: g", "-- grain:"),
         GOOD_HEADER.replace("-- grain: g\n", "").replace("SELECT 1", "-- grain: g\nSELECT 1"),

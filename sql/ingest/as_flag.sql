@@ -1,4 +1,5 @@
--- grain: one macro; gives a text's truth value, NULL where the text is none
+-- A text's truth value, NULL where the text is none.
+-- grain: one macro
 -- inputs: none
 -- parameters: none; `value` is a VARCHAR
 -- output: macro as_flag(value) -> BOOLEAN

@@ -1,4 +1,5 @@
--- grain: one macro; gives a text's integer, NULL where the text is none; for a column known to be integers
+-- A text's integer, NULL where the text is none; for a column known to be integers.
+-- grain: one macro
 -- inputs: none
 -- parameters: none; `value` is a VARCHAR; leading zeros and a fraction of zeros (17850.0) are let through
 -- output: macro as_integer(value) -> BIGINT

@@ -1,4 +1,5 @@
--- grain: one macro; gives a text's float, NULL where the text is none; for a column known to be floats
+-- A text's float, NULL where the text is none; for a column known to be floats.
+-- grain: one macro
 -- inputs: none
 -- parameters: none; `value` is a VARCHAR; a number too big for a float is none
 -- output: macro as_number(value) -> DOUBLE

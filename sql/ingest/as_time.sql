@@ -1,4 +1,5 @@
--- grain: one macro; gives a text's instant, NULL where the text is no ISO 8601 date or time
+-- A text's instant, NULL where the text is no ISO 8601 date or time.
+-- grain: one macro
 -- inputs: none
 -- parameters: none; `value` is a VARCHAR; a text without an offset is UTC
 -- output: macro as_time(value) -> TIMESTAMPTZ, microseconds; digits beyond them are cut off

@@ -1,4 +1,5 @@
--- grain: one macro; gives the elements of a JSON array, NULL for any other JSON value
+-- The elements of a JSON array, NULL for any other JSON value.
+-- grain: one macro
 -- inputs: none
 -- parameters: none; `value` is JSON
 -- output: macro json_elements(value) -> JSON[]; a JSON null among the elements is NULL

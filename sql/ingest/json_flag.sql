@@ -1,4 +1,5 @@
--- grain: one macro; gives the text of a JSON boolean, NULL for any other JSON value
+-- The text of a JSON boolean, NULL for any other JSON value.
+-- grain: one macro
 -- inputs: none
 -- parameters: none; `value` is JSON
 -- output: macro json_flag(value) -> VARCHAR

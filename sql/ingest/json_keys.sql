@@ -1,3 +1,4 @@
+-- The columns of a JSON lines file: every key that one of its objects has.
 -- grain: one row per distinct key of the objects of the file
 -- inputs: the JSON lines file {path}
 -- parameters: none; {path} is a literal

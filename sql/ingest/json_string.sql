@@ -1,4 +1,5 @@
--- grain: one macro; gives the content of a JSON string, NULL for any other JSON value
+-- The content of a JSON string, NULL for any other JSON value.
+-- grain: one macro
 -- inputs: none
 -- parameters: none; `value` is JSON
 -- output: macro json_string(value) -> VARCHAR

@@ -1,3 +1,4 @@
+-- Which value of a column does not fit the type that was found for it.
 -- grain: one row
 -- inputs: {scan}, a statement of this folder that gives c0, c1, ...
 -- parameters: none; {value} is a column, {given} and {fits} are conditions on it

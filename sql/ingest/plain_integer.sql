@@ -1,4 +1,5 @@
--- grain: one macro; gives a text's integer if writing that integer gives the text back, else NULL
+-- A text's integer if writing that integer gives the text back, else NULL.
+-- grain: one macro
 -- inputs: none
 -- parameters: none; `value` is a VARCHAR; 007 and +7 are no plain integers: they may be identifiers
 -- output: macro plain_integer(value) -> BIGINT

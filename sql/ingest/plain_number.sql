@@ -1,4 +1,5 @@
--- grain: one macro; gives a text's float if no digit of it could matter as text, else NULL
+-- A text's float if no digit of it could matter as text, else NULL.
+-- grain: one macro
 -- inputs: macro as_number
 -- parameters: none; `value` is a VARCHAR; 007.5 and whole numbers of more than 15 digits are no plain numbers
 -- output: macro plain_number(value) -> DOUBLE

@@ -1,3 +1,4 @@
+-- How many values at the head of a file are of what kind, which rules most types out.
 -- grain: one row per column of the file, over its first {rows} rows; none where the file has none
 -- inputs: {scan}, a statement of this folder that gives c0, c1, ...
 -- parameters: none; {columns} lists some of its columns, {width} is how many; {counts} lists

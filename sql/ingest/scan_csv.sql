@@ -1,3 +1,4 @@
+-- The records of a delimited text file, as text.
 -- grain: one row per record of the file below its header
 -- inputs: the delimited text file {path}
 -- parameters: none; {path}, {delimiter} and {newline} are literals (a line end that is found out by the

@@ -1,3 +1,4 @@
+-- The objects of a JSON lines file, as JSON.
 -- grain: one row per object of the file; blank lines are none
 -- inputs: the JSON lines file {path}
 -- parameters: none; {path} is a literal, {columns} maps the keys to JSON, {renamed} lists them as c0, c1, ...

@@ -1,3 +1,4 @@
+-- The instants that some texts stand for.
 -- grain: one row per text
 -- inputs: texts(value VARCHAR), registered by the caller
 -- parameters: none

@@ -1,3 +1,4 @@
+-- The records of a file, typed.
 -- grain: one row per record of the file
 -- inputs: {scan}, a statement of this folder that gives c0, c1, ...
 -- parameters: none; {values} lists typed expressions, one per column

@@ -3,6 +3,6 @@
 -- inputs: {events}, the events of the run, none left out; {columns}, the columns to read
 -- parameters: none
 -- output: {columns}
--- order: as in the file, by user_id, event_ts, seq
+-- order: as in the file, in its bands
 SELECT {columns}
 FROM ({events})

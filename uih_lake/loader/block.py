@@ -1,8 +1,8 @@
 """A block: the batches that can be cut once a window is open, laid out but not yet copied.
 
-All decisions about a batch are made here, for all batches of a window at once and in numpy: which
-examples, which fragments of which buckets, where each comes to lie. What is left per batch is
-slicing.
+All decisions about a batch are made here, for all batches of a window at once, by numpy and
+compiled loops: which examples, which fragments of which buckets, where each comes to lie. What is
+left per batch is slicing.
 """
 
 from __future__ import annotations

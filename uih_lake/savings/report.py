@@ -95,7 +95,7 @@ class Report:
     """What a lake saves against fat rows.
 
     ``mode`` is ``"exact"`` or ``"estimate"``; an estimate of few rows is exact all the same.
-    ``shares`` compares the lake with the fat tables of all tenants together, and with their union.
+    ``union`` is there where tenants are several.
     """
 
     mode: str
