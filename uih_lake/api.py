@@ -165,7 +165,7 @@ class Lake:
         return compact(self._store, progress)
 
     def vacuum(self, *, retain_hours: int = 168) -> list[str]:
-        """Delete files that no version of the last ``retain_hours`` needs; returns their paths.
+        """Delete files that no version of the last ``retain_hours`` needs; their paths in the lake.
 
         Pointers are never affected. A reader at work on an older version is, once its files go.
         """

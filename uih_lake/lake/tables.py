@@ -242,7 +242,7 @@ class Table:
             raise
 
     def vacuum(self, retain_hours: int) -> list[str]:
-        """Delete files no version of the last ``retain_hours`` needs; returns their paths."""
+        """Delete files no version of the last ``retain_hours`` needs; their paths in the table."""
         return self._delta.vacuum(
             retain_hours, dry_run=False, enforce_retention_duration=False, full=True
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from uih_lake.lake import lease
 from uih_lake.lake.store import Store
 
@@ -14,4 +16,8 @@ def vacuum(store: Store, retain_hours: int) -> list[str]:
     """
     with lease.sweeping(store.root):
         store.refresh()
-        return [path for table in store.tables for path in table.vacuum(retain_hours)]
+        return [
+            f"{Path(table.root).name}/{path}"
+            for table in store.tables
+            for path in table.vacuum(retain_hours)
+        ]
