@@ -632,6 +632,7 @@ REFUSED: list[tuple[str, Any, Any, type[UihError], list[str]]] = [
         SchemaError,
         ["'Lake_Version' has a reserved name"],
     ),
+    ("virtual", events(File_Index=ONE), None, SchemaError, ["'File_Index' has a reserved name"]),
     ("underscore", events(_x=ONE), None, SchemaError, ["'_x' starts with an underscore"]),
     (
         "user beside mapped",

@@ -52,7 +52,8 @@ ODD_NAMES = [
 
 def is_free(name: str) -> bool:
     """Whether a trait may be called so."""
-    return not name.startswith("_") and name.casefold() not in names.EVENT_COLUMNS
+    taken = (*names.EVENT_COLUMNS, *names.VIRTUAL_COLUMNS)
+    return not name.startswith("_") and name.casefold() not in taken
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -395,6 +395,21 @@ def test_refused_requests_change_nothing(kept: Lake, name: str) -> None:
     assert state(kept) == before
 
 
+@pytest.mark.parametrize("name", ["filename", "file_index", "File_Row_Number"])
+def test_no_column_may_hide_where_a_row_comes_from(kept: Lake, name: str) -> None:
+    """DuckDB's own columns of a file tell lake versions apart, and what to erase."""
+    before = state(kept)
+    for call in (
+        lambda: kept.append(events([1], [2], **{name: [0]}), add_columns=True),
+        lambda: kept.log(requests([1], [2], **{name: [0]})),
+        lambda: kept.label(pa.table({"example_id": [0], name: [0]})),
+        lambda: Lake.create(f"{kept.path}-2", schema=events([1], [2], **{name: [0]}).schema),
+    ):
+        assert f"'{name}' has a reserved name" in refusal(SchemaError, call)
+    assert state(kept) == before
+    assert not Path(f"{kept.path}-2").exists()
+
+
 def test_numbers_go_on_after_a_refusal(lake: Lake) -> None:
     lake.append(events([1], [1]))
     assert lake.log(requests([1], [2]))["example_id"].to_pylist() == [0]

@@ -54,6 +54,10 @@ POINTER_COLUMNS: Final = (
 EXAMPLE_COLUMNS: Final = (EXAMPLE_ID, *POINTER_COLUMNS, LOG_VERSION)
 """Columns every example has; a context column may not take one of these names."""
 
+VIRTUAL_COLUMNS: Final = ("filename", "file_index", "file_row_number")
+"""Columns that DuckDB gives to every Parquet file: where a row comes from. A stored column of one
+of these names would be read in its place, so no trait and no context column may take it."""
+
 HIDDEN_EXAMPLE_COLUMNS: Final = (BUCKET, RUN, END, GAPS)
 """Columns of a stored example that no view shows."""
 

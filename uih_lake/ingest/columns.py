@@ -190,10 +190,11 @@ def _check_free(
                 f"{key.name}",
                 hint=f"rename or drop {name!r}, or pass {_option(key.name).replace('COL', name)}",
             )
-    if folded in reserved:
+    taken = (*reserved, *names.VIRTUAL_COLUMNS)
+    if folded in taken:
         raise SchemaError(
             f"{where}: column {name!r} has a reserved name, no {kind} may be called so",
-            hint=f"rename it; reserved are {', '.join(reserved)}",
+            hint=f"rename it; reserved are {', '.join(taken)}",
         )
     if name.startswith("_"):
         raise SchemaError(
