@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from uih_lake import Lake
+from uih_lake import Lake, names, sqlfile
+from uih_lake.adhoc import MACROS
 from uih_lake.errors import SqlRefused
 
 TIME = pa.timestamp("us", "UTC")
 
 
-def events(first: int, delay: int = 0) -> pa.Table:
+def events(first: int, delay: int = 0, more: Iterable[str] = ()) -> pa.Table:
     times = [first, first + 10, first + 10]
     return pa.table(
         {
@@ -23,22 +26,25 @@ def events(first: int, delay: int = 0) -> pa.Table:
             "arrival_ts": pa.array([each + delay for each in times], TIME),
             "item_id": [first, first + 1, None],
         }
+        | {trait: ["x", "y", None] for trait in more}
     )
+
+
+def made(path: Path, traits: Iterable[str] = (), context: Iterable[str] = ()) -> Lake:
+    """Two sealed appends and one that is not, and two examples; some more columns of texts."""
+    lake = Lake.create(path, buckets=4)
+    lake.append(events(100, more=traits))
+    lake.append(events(200, delay=5, more=traits))
+    lake.seal()
+    lake.append(events(300, more=traits))
+    requests = {"user_id": [7, 9], "request_ts": pa.array([205, 900], TIME), "label": [1, 0]}
+    lake.log(pa.table(requests | {name: ["x", "y"] for name in context}))
+    return lake
 
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    """Two sealed appends and one that is not, and two examples."""
-    lake = Lake.create(tmp_path_factory.mktemp("lakes") / "lake", buckets=4)
-    lake.append(events(100))
-    lake.append(events(200, delay=5))
-    lake.seal()
-    lake.append(events(300))
-    requests = pa.table(
-        {"user_id": [7, 9], "request_ts": pa.array([205, 900], TIME), "label": [1, 0]}
-    )
-    lake.log(requests)
-    return lake
+    return made(tmp_path_factory.mktemp("lakes") / "lake")
 
 
 def rows(lake: Lake, sql: str) -> list[tuple[object, ...]]:
@@ -107,3 +113,23 @@ def test_what_is_no_query_is_refused_before_it_runs(lake: Lake) -> None:
     for sql in ("DROP VIEW events", "FROM read_csv('x.csv')", "SELECT nothing FROM events"):
         with pytest.raises(SqlRefused):
             lake.sql(sql)
+
+
+def test_a_column_may_be_called_like_any_word_of_a_macro(lake: Lake, tmp_path: Path) -> None:
+    """Each word as a trait and as context: macros answer as they do without such columns."""
+    text = " ".join(sqlfile.statement(f"adhoc/macros/{name}") for name in MACROS)
+    words = {word.strip("_") for word in re.findall(r"[a-z_]+", text)}
+    assert {"max_len", "of_user", "pointer", "events"} <= words
+    traits, context = words - {"", *names.EVENT_COLUMNS}, words - {"", *names.EXAMPLE_COLUMNS}
+    other = made(tmp_path / "lake", sorted(traits), sorted(context))
+    event = "user_id, event_ts, arrival_ts, lake_version, seq, item_id"
+    for call, columns in (
+        ("history_as_of(7, make_timestamptz(250))", event),
+        ("sequence_of(0, 2)", event),
+        ("changed_between(0, 1)", event),
+        ("longest_histories(5)", "*"),
+        ("redundancy(2)", "*"),
+        ("freshness()", "*"),
+    ):
+        sql = f"SELECT {columns} FROM {call}"
+        assert rows(other, sql) == rows(lake, sql) != []

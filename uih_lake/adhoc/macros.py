@@ -1,7 +1,8 @@
 """The macros of ad hoc SQL: common questions that take arguments, as tables.
 
 Each is ``sql/adhoc/macros/<name>.sql``. An argument inside an ASOF condition does not bind, so none
-of them has such a join.
+of them has such a join. A parameter begins with ``_``, as no column of a user's does: one of the
+same name would keep the macro from being made.
 """
 
 from __future__ import annotations

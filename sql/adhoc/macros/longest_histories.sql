@@ -1,10 +1,10 @@
 -- Who has the longest histories, as a macro.
 -- grain: one macro; in it one row per user
 -- inputs: the view events
--- parameters: at_most, how many users
+-- parameters: _at_most, how many users
 -- output: user_id, events (int64), first_event and last_event (UTC)
 -- order: most events first, then user_id
-CREATE MACRO longest_histories(at_most) AS TABLE
+CREATE MACRO longest_histories(_at_most) AS TABLE
 SELECT
     user_id,
     count(*) AS events,
@@ -13,4 +13,4 @@ SELECT
 FROM events
 GROUP BY user_id
 ORDER BY events DESC, user_id
-LIMIT at_most
+LIMIT _at_most

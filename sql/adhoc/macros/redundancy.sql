@@ -4,16 +4,16 @@
 -- counts event by event, and knows conditions, windows and lags.
 -- grain: one macro; in it one row per day of requests
 -- inputs: the view examples
--- parameters: max_len, the newest so many events, null for all of them
+-- parameters: _max_len, the newest so many events, null for all of them
 -- output: day (UTC); examples, referenced (events in all sequences of the day), distinct_events (different
 --   ones among them; int64); redundancy (referenced / distinct_events)
 -- order: day
-CREATE MACRO redundancy(max_len) AS TABLE
+CREATE MACRO redundancy(_max_len) AS TABLE
 WITH windows AS (
     SELECT
         user_id,
         date_trunc('day', request_ts) AS day,
-        greatest(0, length - coalesce(max_len, length)) AS start,
+        greatest(0, length - coalesce(_max_len, length)) AS start,
         length AS stop
     FROM examples
 ),

@@ -1,14 +1,14 @@
 -- The history that the pointer of one example stands for, as a macro.
 -- grain: one macro; in it one row per visible event
 -- inputs: the views events and examples
--- parameters: of_example, the example id; at_most, the newest so many events, null for all of them
+-- parameters: _of_example, the example id; _at_most, the newest so many events, null for all of them
 -- output: the columns of events
 -- order: event_ts, seq; the order of the sequence
-CREATE MACRO sequence_of(of_example, at_most) AS TABLE
+CREATE MACRO sequence_of(_of_example, _at_most) AS TABLE
 WITH pointer AS (
     SELECT user_id, request_ts, as_of_ts, lake_version
     FROM examples
-    WHERE example_id = of_example
+    WHERE example_id = _of_example
 ),
 visible AS (
     SELECT events.*
@@ -17,8 +17,8 @@ visible AS (
         AND events.event_ts < pointer.request_ts
         AND (pointer.as_of_ts IS NULL OR events.arrival_ts <= pointer.as_of_ts)
         AND events.lake_version <= pointer.lake_version
-    QUALIFY at_most IS NULL
-        OR row_number() OVER (ORDER BY events.event_ts DESC, events.seq DESC) <= at_most
+    QUALIFY _at_most IS NULL
+        OR row_number() OVER (ORDER BY events.event_ts DESC, events.seq DESC) <= _at_most
 )
 SELECT *
 FROM visible
