@@ -17,7 +17,7 @@ SHIPPED = {"uih_lake": PACKAGE, "cli": f"{PACKAGE}.cli", "sql": f"{PACKAGE}.sql"
 """Top-level folder -> the package it is imported as."""
 
 ORDER = (
-    *("errors", "names", "wording", "progress", "arrays", "bytesize"),
+    *("errors", "names", "wording", "progress", "arrays", "bytesize", "damage"),
     *("sql", "sqlfile", "session", "hashing", "schema"),
     *("tenant", "ingest", "lake", "pointers", "resolve", "gather"),
     *("log", "compact", "materialize", "output", "adhoc", "info", "verify"),

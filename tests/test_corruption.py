@@ -6,10 +6,13 @@ process would.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import resource
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +21,7 @@ import pytest
 from commands import run
 from deltalake import DeltaTable
 
-from uih_lake import CorruptionError, Group, Lake, Tenant, UihError
+from uih_lake import CorruptionError, Group, Lake, LakeError, Tenant, UihError, damage
 from uih_lake.lake.integrity import Pages
 
 TIME = pa.timestamp("us", "UTC")
@@ -178,6 +181,48 @@ def test_a_missing_file_is_found(lake: Path, table: str) -> None:
         rebuilt(lake)
     with pytest.raises(CorruptionError, match=file.name):
         verified(lake)
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process may open no further file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_sound_file_that_cannot_be_opened_is_not_called_damaged(sound: Path) -> None:
+    file = str(data_files(sound, "uih")[0])
+    for read in (Pages().check, Pages().check_footers):
+        with no_more_files(), pytest.raises(LakeError, match="Too many open files") as refused:
+            read([file])
+        assert file in refused.value.message
+        assert "ulimit" in str(refused.value.hint)
+        read([file])
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "hint"),
+    [
+        (OSError(errno.EACCES, "Permission denied"), LakeError, "permissions"),
+        (OSError("Memory mapping file failed: Cannot allocate memory"), LakeError, "free"),
+        (OSError(errno.EIO, "Input/output error"), LakeError, "disk"),
+        (OSError(errno.EINVAL, "Invalid argument"), CorruptionError, "copy"),
+        (OSError("Corrupt snappy compressed data."), CorruptionError, "copy"),
+        (pa.ArrowInvalid("Parquet file size is 4 bytes"), CorruptionError, "copy"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), CorruptionError, "copy"),
+    ],
+)
+def test_a_copy_is_asked_for_where_it_helps(
+    error: Exception, kind: type[UihError], hint: str
+) -> None:
+    told = damage.told("uih/1.parquet", error)
+    assert type(told) is kind
+    assert "uih/1.parquet" in told.message
+    assert hint in str(told.hint)
 
 
 @pytest.mark.parametrize("table", WITH_DATA)

@@ -29,7 +29,10 @@ class TenantError(UihError):
 
 
 class LakeError(UihError):
-    """No lake at this path, a lake already there, or a lake version that does not exist."""
+    """No lake at this path, a lake already there, or a lake version that does not exist.
+
+    Also a data file that the system does not give, such as one more than may be open at once.
+    """
 
 
 class ConflictError(UihError):

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from uih_lake import damage
 from uih_lake.errors import CorruptionError
 from uih_lake.schema import nullable
 from uih_lake.wording import on_one_line
@@ -121,25 +122,21 @@ def _open(path: str, footer: pq.FileMetaData) -> pq.ParquetFile:
 
 @contextmanager
 def _told(path: str) -> Iterator[None]:
-    """Turn what goes wrong with a file into :class:`CorruptionError`."""
+    """Turn what goes wrong with a file into an error that names it.
+
+    :class:`CorruptionError`, or :class:`LakeError` where the system does not give the file.
+    """
     try:
         yield
-    except FileNotFoundError as error:
-        raise CorruptionError(
-            f"the data file {path} is missing", hint="restore it from a copy"
-        ) from error
     except (OSError, pa.ArrowException) as error:
-        raise CorruptionError(
-            f"the data file {path} is no whole Parquet file: {on_one_line(error)}",
-            hint="restore it from a copy",
-        ) from error
+        raise damage.told(path, error) from error
 
 
 def _check_footer(path: str) -> None:
     if f"-{footer_hash(path)}-" not in os.path.basename(path):
         raise CorruptionError(
             f"the data file {path} is altered: its footer is not the one it was written with",
-            hint="restore it from a copy",
+            hint=damage.FROM_A_COPY,
         )
 
 
@@ -173,5 +170,5 @@ def _decode_chunk(file: pq.ParquetFile, group: int, column: str, path: str) -> N
         raise CorruptionError(
             f"the data file {path} is altered: column {column!r}, row group {group}: "
             f"{on_one_line(error)}",
-            hint="restore it from a copy",
+            hint=damage.FROM_A_COPY,
         ) from error
