@@ -21,7 +21,17 @@ import pytest
 from commands import run
 from deltalake import DeltaTable
 
-from uih_lake import CorruptionError, Group, Lake, LakeError, Tenant, UihError, damage
+from uih_lake import (
+    CorruptionError,
+    Group,
+    Lake,
+    LakeError,
+    Tenant,
+    UihError,
+    damage,
+    session,
+    sqlfile,
+)
 from uih_lake.lake.integrity import Pages
 
 TIME = pa.timestamp("us", "UTC")
@@ -202,6 +212,30 @@ def test_a_sound_file_that_cannot_be_opened_is_not_called_damaged(sound: Path) -
         assert file in refused.value.message
         assert "ulimit" in str(refused.value.hint)
         read([file])
+
+
+def test_a_scan_in_sql_does_not_call_a_sound_file_damaged(sound: Path) -> None:
+    file = str(data_files(sound, "uih")[0])
+    scan = sqlfile.fill("lake/readable", file=sqlfile.literal(file))
+    with session.cursor() as duck:
+        with no_more_files(), pytest.raises(LakeError, match="Too many open files") as refused:
+            session.fetch(duck, scan)
+        assert file in refused.value.message
+        assert session.fetch(duck, scan).num_rows == 1
+
+
+def test_ad_hoc_sql_names_a_damaged_log_entry(lake: Path) -> None:
+    """Which the table itself does not read any more: it goes on from the checkpoint behind."""
+    opened, draw = Lake.open(lake), random.Random(8)
+    while not list(lake.glob("uih/_delta_log/*.checkpoint.parquet")):
+        opened.append(events(5, draw))
+        opened.seal()
+    entry = next(each for each in entries(lake, "uih") if b'"size":' in each.read_bytes())
+    raw = entry.read_bytes()
+    for damaged in (raw[: len(raw) // 2], raw.replace(b'"size":', b'"size":"x","y":')):
+        entry.write_bytes(damaged)
+        with pytest.raises(CorruptionError, match=f"the file .*{entry.name} cannot be read"):
+            Lake.open(lake).sql("FROM generations")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ from uih_lake import (
     InputError,
     Lake,
     LakeError,
+    Loader,
     SchemaError,
+    SqlRefused,
     Tenant,
     UihError,
     names,
@@ -408,6 +410,45 @@ def test_no_column_may_hide_where_a_row_comes_from(kept: Lake, name: str) -> Non
         assert f"'{name}' has a reserved name" in refusal(SchemaError, call)
     assert state(kept) == before
     assert not Path(f"{kept.path}-2").exists()
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("n // 0 = 1", "Division by zero in expression (n // 0)"),
+        ("strptime(text, '%Y') > seen", """Could not parse string "a(" according to format"""),
+        ("regexp_matches(text, text)", "missing ): a("),
+        ("timezone(text, seen) IS NOT NULL", "Unknown TimeZone 'a('"),
+        ("time_bucket(to_days(0), seen) IS NOT NULL", "Can't bucket using zero days"),
+        (
+            "CAST(CASE WHEN text <> 'x' THEN text END AS INTEGER) = 1",
+            "Could not convert string 'a('",
+        ),
+        ("text <> 'is-no-file.parquet' AND n // 0 = 1", "Division by zero"),
+    ],
+)
+def test_a_condition_that_fails_on_a_value_is_refused(
+    lake: Lake, condition: str, said: str
+) -> None:
+    """No file is at fault, and nothing has to be restored."""
+    values = {"n": [1], "text": ["a("], "seen": pa.array([1], TIME)}
+    lake.append(events([1], [1], **values))
+    lake.seal()
+    lake.log(requests([1], [9], **values))
+    plain = Tenant("t", {"g": Group(["n"])})
+    narrow = Tenant("t", {"g": Group(["n"], where=condition)})
+    before = state(lake)
+    for call in (
+        lambda: lake.materialize(narrow).read_all(),
+        lambda: lake.materialize(plain, where=condition).read_all(),
+        lambda: lake.snapshot([1], _at(9), narrow),
+        lambda: list(Loader(lake, narrow, device="cpu")),
+        lambda: list(Loader(lake, plain, where=condition, device="cpu")),
+    ):
+        message = refusal(SqlRefused, call)
+        assert said in message
+        assert message.startswith("condition [") and "TRY" in message
+    assert state(lake) == before
 
 
 def test_numbers_go_on_after_a_refusal(lake: Lake) -> None:

@@ -27,7 +27,7 @@ from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Cut, Located, Resolution, Resolver
 from uih_lake.resolve.visible import Asked, by_bucket, seen_by
 from uih_lake.session import cursor, fetch
-from uih_lake.tenant import Tenant
+from uih_lake.tenant import Tenant, evaluating
 
 BATCH_VALUES = 4_000_000
 """Values a record batch is cut at, so that memory does not grow with the examples of a bucket."""
@@ -109,7 +109,8 @@ class Selection:
         duck.register("keys", keys.append_column(_ROW, rows))
         statement = sqlfile.fill("pointers/wanted", where=self.where)
         parameters = {"newest": self.snapshot.lake_version}
-        chosen = fetch(duck, statement, parameters).column(_ROW)
+        with evaluating(self.where):
+            chosen = fetch(duck, statement, parameters).column(_ROW)
         duck.unregister("keys")
         return chosen.combine_chunks()
 

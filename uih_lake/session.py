@@ -10,23 +10,25 @@ import atexit
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from uih_lake import sqlfile
-from uih_lake.errors import CorruptionError, SqlRefused
+from uih_lake import damage, sqlfile
+from uih_lake.errors import CorruptionError, LakeError
 from uih_lake.wording import engine_says
 
 _IN_ONE_PIECE = 1 << 40
 """Rows per chunk: a session of one thread gives one chunk, so that nobody has to join several."""
 
 
-_FILE = re.compile(r"'(?:[^']|'')*\.parquet'")
-"""A literal that names a data file."""
-_UNREADABLE = (duckdb.IOException, duckdb.InvalidInputException)
+_FILE = re.compile(
+    r"'((?:[^']|'')*(?:-[0-9a-f]{16}-[0-9a-f]{32}\.parquet|/_delta_log/[0-9]{20}\.json))'"
+)
+"""A literal that names a data file or a log entry, and no text of a user's that looks like one."""
 
 
 def connect(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -70,34 +72,59 @@ def cursor(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
 def fetch(
     session: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any] | None = None
 ) -> pa.Table:
-    """Run one of the toolkit's own reads.
+    """Run one of the toolkit's own reads; raises as :func:`blaming_files`."""
+    with blaming_files(session, statement):
+        return session.sql(statement, params=dict(parameters or {})).to_arrow_table(_IN_ONE_PIECE)
 
-    Raises :class:`CorruptionError` where a file cannot be read, :class:`SqlRefused` where a
-    tenant's condition meets a value it cannot be evaluated on.
+
+@contextmanager
+def blaming_files(session: duckdb.DuckDBPyConnection, statement: str) -> Iterator[None]:
+    """Tell which file of ``statement`` is at fault, where one is, when the engine gives up on it.
+
+    Raises :class:`CorruptionError` for a damaged file and :class:`LakeError` for one that the
+    system does not give. Any other error of DuckDB is left as it is.
     """
     try:
-        return session.sql(statement, params=dict(parameters or {})).to_arrow_table(_IN_ONE_PIECE)
-    except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-        raise SqlRefused(
-            f"a condition cannot be evaluated: {engine_says(error)}",
-            hint="use TRY_CAST, or narrow it",
-        ) from error
+        yield
     except duckdb.Error as error:
-        # DuckDB's Parquet reader has errors without a class of their own.
-        if not isinstance(error, _UNREADABLE) and type(error) is not duckdb.Error:
-            raise
+        if _may_be_of_a_file(error):
+            for name in dict.fromkeys(_FILE.findall(statement)):
+                _check_file(session, name.replace("''", "'"), error)
+        if isinstance(error, duckdb.IOException):
+            raise LakeError(
+                f"the lake could not be read: {engine_says(error)}",
+                hint="its files can be opened, so try again; verify tells whether they are sound",
+            ) from error
+        raise
+
+
+def _may_be_of_a_file(error: duckdb.Error) -> bool:
+    """Whether it is of a kind that damage comes as; DuckDB's Parquet reader has some of no kind."""
+    kinds = (duckdb.IOException, duckdb.InvalidInputException)
+    return isinstance(error, kinds) or type(error) is duckdb.Error
+
+
+def _check_file(session: duckdb.DuckDBPyConnection, path: str, error: duckdb.Error) -> None:
+    """Find out whether a file is at fault for ``error``, which names it or leaves that open."""
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as refused:
+        raise damage.told(path, refused) from refused
+    named = path in str(error) and not isinstance(error, duckdb.IOException)
+    said = error if named else _said_to_reading(session, path)
+    if said is not None:
         raise CorruptionError(
-            f"{_unreadable(session, statement)} cannot be read: {engine_says(error)}",
-            hint="restore it from a copy",
+            f"the file {path} cannot be read: {engine_says(said)}", hint=damage.FROM_A_COPY
         ) from error
 
 
-def _unreadable(session: duckdb.DuckDBPyConnection, statement: str) -> str:
-    """The data file of a statement that the engine cannot read; its errors do not always tell."""
-    for literal in dict.fromkeys(_FILE.findall(statement)):
-        try:
-            session.execute(sqlfile.fill("lake/readable", file=literal))
-        except duckdb.Error:
-            path = literal[1:-1].replace("''", "'")
-            return f"the data file {path}"
-    return "a data file"
+def _said_to_reading(session: duckdb.DuckDBPyConnection, path: str) -> duckdb.Error | None:
+    """What the engine says to reading every value of a data file, if it has anything against it."""
+    if path.endswith(".json"):  # a log entry, whose errors always name it
+        return None
+    try:
+        session.execute(sqlfile.fill("lake/readable", file=sqlfile.literal(path)))
+    except duckdb.Error as error:
+        return error if _may_be_of_a_file(error) else None
+    return None

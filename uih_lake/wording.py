@@ -42,7 +42,9 @@ def quoted(names: Iterable[str]) -> str:
     return listed(map(repr, names))
 
 
-_DETAIL: Final = re.compile(r"\n\n|\nLINE |\s+Candidate functions|\s+You might need")
+_DETAIL: Final = re.compile(
+    r"\n\n|\nLINE |\n.*\n *\^|\s+Candidate functions|\s+You might need|(?<=[.])\s+Use TRY"
+)
 
 
 def engine_says(error: Exception) -> str:

@@ -16,12 +16,11 @@ import duckdb
 from uih_lake import names, schema, sqlfile
 from uih_lake.adhoc.guard import check_query, explain_error, lock, lock_statements
 from uih_lake.adhoc.macros import definitions
-from uih_lake.errors import CorruptionError
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
 from uih_lake.pointers.examples import Examples
-from uih_lake.session import connect
+from uih_lake.session import blaming_files, connect
 from uih_lake.tenant import Tenant
 from uih_lake.wording import engine_says
 
@@ -65,13 +64,9 @@ class Surface:
         """
         self.snapshot.pages.check_footers(self.files())
         session = connect()
-        try:
-            for statement in self.definitions():
+        for statement in self.definitions():
+            with blaming_files(session, statement):
                 session.execute(statement)
-        except duckdb.Error as error:
-            raise CorruptionError(
-                f"a data file cannot be read: {engine_says(error)}", hint="restore it from a copy"
-            ) from error
         lock(session, self.files())
         return session
 

@@ -12,6 +12,7 @@ from uih_lake.loader.order import Counts, Order
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples, Files
 from uih_lake.session import cursor, fetch
+from uih_lake.tenant import evaluating
 
 
 def counts(selection: Selection, order: Order, span_us: int) -> Counts:
@@ -28,7 +29,7 @@ def counts(selection: Selection, order: Order, span_us: int) -> Counts:
     found: dict[int, dict[int, int]] = {}
     if not selection.examples.files:
         return found
-    with cursor() as duck:
+    with cursor() as duck, evaluating(selection.where):
         for row in fetch(duck, statement, parameters).to_pylist():
             found.setdefault(row["slot"], {})[row["bucket"]] = row["examples"]
     return found

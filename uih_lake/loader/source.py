@@ -29,6 +29,7 @@ from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import seen_by
 from uih_lake.session import fetch
+from uih_lake.tenant import evaluating
 
 RESOLVED_BYTES = 256 << 20
 """Resolved ranges kept for later epochs."""
@@ -191,7 +192,8 @@ class Source:
             self.meters.mapped(read.nbytes)
             return tuple(column.loaded(rows.column(column.name)) for column in columns)
         self.selection.snapshot.check(bucket, bucket, scan.traits)
-        rows = fetch(duck, *read)
+        with evaluating(scan.where):
+            rows = fetch(duck, *read)
         stored = []
         for number, column in enumerate(columns):
             valid = whole(rows.column(f"m{number}")) if column.masked else None

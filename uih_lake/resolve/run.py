@@ -35,6 +35,7 @@ from uih_lake.resolve.ranges import Ranges, carried
 from uih_lake.resolve.rows import KEYS, Rows, Whole
 from uih_lake.resolve.visible import Asked, wholes
 from uih_lake.session import fetch
+from uih_lake.tenant import evaluating
 
 _FEW_USERS = 16  # each is one comparison per row, which more of them cost more than they save
 _HIDDEN = (names.DELAY, names.TIE, names.FINGERPRINT)
@@ -242,7 +243,8 @@ class Resolver:
         parameters = Bounds.of(pointers).reach(scan)
         statement = self.statement(scan, traits, pointers.column(names.USER_ID), bucket, last)
         self._snapshot.check(bucket, bucket if last is None else last, self._read(scan, traits))
-        rows = fetch(self._duck, statement, parameters).combine_chunks()
+        with evaluating(scan.where):
+            rows = fetch(self._duck, statement, parameters).combine_chunks()
         order = bands.by_user(whole(rows.column(names.USER_ID)))
         by_user = rows.select([*KEYS, *more])
         if order is not None:

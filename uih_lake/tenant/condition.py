@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import duckdb
@@ -29,6 +31,8 @@ LONGEST: Final = 65_536
 DEEPEST: Final = 100
 """Levels of nesting, and operators in a row: beyond it parsers slow down or overflow."""
 
+_OF_VALUES: Final = (duckdb.DataError, duckdb.InvalidInputException, duckdb.NotImplementedException)
+"""What an expression that fits its columns may still raise on what they hold."""
 _FRAME: Final = "SELECT true WHERE "
 # Characters that make a text read differently from what it says: controls, bidirectional marks.
 _DECEPTIVE: Final = re.compile(
@@ -52,8 +56,26 @@ def check_condition(sql: str, columns: pa.Schema) -> str:
             session.execute(f"SET max_expression_depth = {DEEPEST}")
             return _Checker(session, columns).written(sql)
     except Refusal as refusal:
-        shown = on_one_line(sql, limit=80)
-        raise SqlRefused(f"condition [{shown}]: {refusal}", hint=refusal.hint) from None
+        raise _refused(sql, str(refusal), refusal.hint) from None
+
+
+@contextmanager
+def evaluating(condition: str | None) -> Iterator[None]:
+    """Run a statement that a checked condition, if any, stands in.
+
+    Raises :class:`SqlRefused` where it meets a value that it cannot be evaluated on.
+    """
+    try:
+        yield
+    except _OF_VALUES as error:
+        if condition is None:
+            raise
+        hint = "use TRY(...) or TRY_CAST, which give NULL where it fails, or narrow it"
+        raise _refused(condition, engine_says(error), hint) from error
+
+
+def _refused(condition: str, why: str, hint: str) -> SqlRefused:
+    return SqlRefused(f"condition [{on_one_line(condition, limit=80)}]: {why}", hint=hint)
 
 
 def _check_text(sql: str) -> None:
