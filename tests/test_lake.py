@@ -556,7 +556,7 @@ ODD_NAMES = (
 
 
 def test_columns_may_have_any_name(lake: Lake) -> None:
-    """Each odd name as a trait, in a condition and, with one letter more, as context."""
+    """Each odd name as a trait and, with one letter more, as context; in conditions on both."""
     odd = ODD_NAMES.split("|")
     lake.append(events([1, 2], [1, 2], **{name: [1.5, None] for name in odd}))
     lake.seal()
@@ -574,6 +574,12 @@ def test_columns_may_have_any_name(lake: Lake) -> None:
         for number, name in enumerate(odd):
             expected = ("x", [2.5]) if row["user_id"] == 1 else ("y", [None])
             assert (row[f"{name}!"], row[f"g{number}"][name]) == expected
+    for name in odd:
+        where = f"""{quoted[name][:-1]}!" = 'y'"""
+        (row,) = (
+            lake.materialize(Tenant("t", {"g": Group([name])}), where=where).read_all().to_pylist()
+        )
+        assert row["user_id"] == 2
 
 
 def test_three_hundred_columns(lake: Lake) -> None:

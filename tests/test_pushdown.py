@@ -42,6 +42,7 @@ def build(folder: Path, rows: int, *, buckets: int = 1, sealed: bool = True) -> 
                 "event_ts": pa.array(number, TIME),
                 "item": number,
                 "action": pa.array(["click", "like"]).take(pa.array(number % 2)),
+                'a"b': number % 2,
                 "other": np.random.default_rng(0).random(rows),
                 "blob": pa.array(number.astype(str)),
                 "tags": pa.ListArray.from_arrays(np.arange(rows + 1, dtype=np.int32), number),
@@ -215,15 +216,20 @@ def test_a_trait_nobody_asked_for_is_not_read(tmp_path: Path, sealed: bool, colu
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=TIERS)
-def test_a_column_only_a_condition_speaks_of_is_read(tmp_path: Path, sealed: bool) -> None:
-    """The control: the same damage in a column of the condition is noticed."""
+@pytest.mark.parametrize(
+    ("column", "where"), [("action", "Action = 'like'"), ('a"b', '"A""b" = 1')]
+)
+def test_a_column_only_a_condition_speaks_of_is_read(
+    tmp_path: Path, sealed: bool, column: str, where: str
+) -> None:
+    """The control: the same damage in a column of the condition is noticed, before the scan."""
     lake = build(tmp_path, 1000, sealed=sealed)
     asked(lake, [1])
     for path in data_files(lake):
-        wreck(path, "action", range(pq.read_metadata(path).num_row_groups))
+        wreck(path, column, range(pq.read_metadata(path).num_row_groups))
     lake = Lake.open(lake.path)
-    with pytest.raises(CorruptionError, match="action"):
-        lake.materialize(Tenant("t", {"g": Group(["item"], where="action = 'like'")})).read_all()
+    with pytest.raises(CorruptionError, match=f"column '{column}'"):
+        lake.materialize(Tenant("t", {"g": Group(["item"], where=where)})).read_all()
     assert lake.materialize(Tenant("t", {"g": Group(["item"])})).read_all().num_rows == 1
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from uih_lake.errors import SqlRefused
 from uih_lake.session import connect
-from uih_lake.tenant import check_condition, grammar
+from uih_lake.tenant import check_condition, grammar, spoken_of
 
 TABLE = tomllib.loads((Path(__file__).parent / "cases/conditions.toml").read_text("utf-8"))
 CASES: list[dict[str, Any]] = TABLE["case"]
@@ -96,6 +96,15 @@ def test_an_arrow_schema_gives_the_columns() -> None:
     assert text.startswith("((\"Action\" = 'a') AND contains(tags, 3)")
     with pytest.raises(SqlRefused, match=r"columns are event_ts, Action, tags$"):
         check_condition("item_id = 1", schema)
+
+
+def test_the_columns_a_condition_speaks_of_are_known() -> None:
+    schema = pa.schema([(name, pa.int64()) for name in ('a"b', '"', "Item", "ÄΣ", "x y", "other")])
+    written = check_condition(
+        '"A""B" = 1 AND """" = 2 AND item = 3 AND ÄΣ = 4 AND "X y" = 5', schema
+    )
+    assert spoken_of(written, schema.names) == schema.names[:-1]
+    assert spoken_of(None, schema.names) == []
 
 
 def test_every_allowed_function_is_a_pure_scalar_to_duckdb_too() -> None:

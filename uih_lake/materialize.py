@@ -27,7 +27,7 @@ from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Cut, Located, Resolution, Resolver
 from uih_lake.resolve.visible import Asked, by_bucket, seen_by
 from uih_lake.session import cursor, fetch
-from uih_lake.tenant import Tenant, evaluating
+from uih_lake.tenant import Tenant, evaluating, spoken_of
 
 BATCH_VALUES = 4_000_000
 """Values a record batch is cut at, so that memory does not grow with the examples of a bucket."""
@@ -88,7 +88,7 @@ class Selection:
 
     def _fetched(self, duck: duckdb.DuckDBPyConnection, first: int, last: int) -> pa.Table:
         columns = list(dict.fromkeys([*self.columns, *_POINTER, *PROOF, *PLACE, names.BUCKET]))
-        met = [n for n in self.examples.public.names if n.lower() in self.where.lower()]
+        met = spoken_of(self.where, self.examples.public.names)
         named = list(dict.fromkeys([*columns, *met]))
         found = self.examples.read(self.snapshot.pages, named, first, last)
         if self.where != "true" or not self._are_as_wanted(found):

@@ -22,7 +22,6 @@ from uih_lake.lake.store import Store
 from uih_lake.pointers.examples import Examples
 from uih_lake.session import blaming_files, connect
 from uih_lake.tenant import Tenant
-from uih_lake.wording import engine_says
 
 EVENTS = "events"
 """The view of events of both tiers; ``uih`` shows the immutable tier alone."""

@@ -35,7 +35,7 @@ from uih_lake.resolve.ranges import Ranges, carried
 from uih_lake.resolve.rows import KEYS, Rows, Whole
 from uih_lake.resolve.visible import Asked, wholes
 from uih_lake.session import fetch
-from uih_lake.tenant import evaluating
+from uih_lake.tenant import evaluating, spoken_of
 
 _FEW_USERS = 16  # each is one comparison per row, which more of them cost more than they save
 _HIDDEN = (names.DELAY, names.TIE, names.FINGERPRINT)
@@ -254,8 +254,8 @@ class Resolver:
     def _read(self, scan: Scan, traits: Sequence[str]) -> list[str]:
         """Stored columns a scan reads: keys, traits, and whatever its condition may speak of."""
         stored = self._snapshot.stored.names
-        asked = {*KEYS, *traits}
-        return [n for n in stored if n in asked or (scan.where and n.lower() in scan.where.lower())]
+        asked = {*KEYS, *traits, *spoken_of(scan.where, stored)}
+        return [name for name in stored if name in asked]
 
     def statement(
         self,

@@ -13,7 +13,7 @@ from uih_lake.resolve.plan import Scan
 from uih_lake.resolve.rows import KEYS
 from uih_lake.resolve.run import EVERYTHING
 from uih_lake.savings.figures import Asker, Figure
-from uih_lake.tenant import Tenant
+from uih_lake.tenant import Tenant, spoken_of
 
 _POINTER: Final = (names.AS_OF_TS, names.LAKE_VERSION, names.LENGTH, names.DIGEST, names.START_TS)
 _HISTORY: Final = (names.UIH, names.RECENT)
@@ -95,7 +95,6 @@ def _passes(plan: list[Scan], stored: list[str]) -> list[dict[str, Any]]:
 
 
 def _pass(scan: Scan, traits: tuple[str, ...], stored: list[str]) -> dict[str, Any]:
-    asked = {*KEYS, names.BUCKET, *traits}
-    spoken = scan.where.lower() if scan.where else ""
-    read = [n for n in (*stored, names.BUCKET) if n in asked or (spoken and n.lower() in spoken)]
+    asked = {*KEYS, names.BUCKET, *traits, *spoken_of(scan.where, stored)}
+    read = [name for name in (*stored, names.BUCKET) if name in asked]
     return {"columns": read, "window_us": scan.window_us, "lag_us": scan.lag_us}

@@ -1,6 +1,6 @@
 """Tenants: what one model wants of the history, checked before anything is read."""
 
-from uih_lake.tenant.condition import check_condition, evaluating
+from uih_lake.tenant.condition import check_condition, evaluating, spoken_of
 from uih_lake.tenant.model import Group, Tenant, check_tenants
 
-__all__ = ["Group", "Tenant", "check_condition", "check_tenants", "evaluating"]
+__all__ = ["Group", "Tenant", "check_condition", "check_tenants", "evaluating", "spoken_of"]

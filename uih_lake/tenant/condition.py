@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -72,6 +72,12 @@ def evaluating(condition: str | None) -> Iterator[None]:
             raise
         hint = "use TRY(...) or TRY_CAST, which give NULL where it fails, or narrow it"
         raise _refused(condition, engine_says(error), hint) from error
+
+
+def spoken_of(condition: str | None, columns: Iterable[str]) -> list[str]:
+    """Those of ``columns`` that a checked condition may speak of: all that it does, and more."""
+    said = fold(condition or "")
+    return [name for name in columns if fold(name.replace('"', '""')) in said]
 
 
 def _refused(condition: str, why: str, hint: str) -> SqlRefused:
