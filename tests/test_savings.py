@@ -185,6 +185,18 @@ def test_counts_are_those_of_the_definition_also_where_events_came_late(
             assert 0 < distinct <= referenced
 
 
+@pytest.mark.parametrize("text", ["'$max_len'", "'$sale'", "'{where}'", "'it''s $1'"])
+def test_a_condition_may_hold_what_looks_like_a_parameter(lake: Lake, text: str) -> None:
+    counted = []
+    for condition in (f"action <> {text}", "action IS NOT NULL"):
+        tenant = Tenant(name="x", groups={"g": Group(traits=["item_id"], where=condition)})
+        ((group,),) = (facts.groups for facts in savings(lake.path, [tenant]).tenants)
+        assert lake.sql(group.referenced.sql).fetchall()[0][0] == group.referenced.value
+        counted.append(group.referenced)
+    assert text in counted[0].sql
+    assert counted[0].value == counted[1].value
+
+
 def test_redundancy_by_day_adds_up_to_what_is_referenced(exact: Report) -> None:
     for facts in exact.tenants:
         referenced = sum(day["referenced"] for day in facts.daily)

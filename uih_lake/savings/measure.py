@@ -257,14 +257,16 @@ class Measurement:
             name: scan.where for scan in counted.histories.rebuild.plan for name, _ in scan.groups
         }
         for name, group in counted.tenant.groups.items():
-            sql = spelled(
-                sqlfile.fill("savings/referenced", where=conditions[name] or "true"),
+            definition = spelled(
+                sqlfile.statement("savings/referenced"),
                 {
                     "max_len": group.max_len or UNBOUNDED,
                     "window_us": group.window_us or _EVER_US,
                     "lag_us": group.lag_us,
                 },
             )
+            # Last of all, for a condition may hold a $ of its own.
+            sql = definition.format(where=conditions[name] or "true")
             yield GroupFacts(
                 name,
                 *(
