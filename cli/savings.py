@@ -50,7 +50,9 @@ Keep = Annotated[
     str | None,
     typer.Option("--keep", metavar="DIR", help="Keep the fat rows that were written."),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace FILE where it exists.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace FILE, and fat rows in DIR, where they exist.")
+]
 PerDay = Annotated[
     float | None,
     typer.Option(metavar="N", min=0.001, help="Plan for N requests per user per day."),
@@ -118,7 +120,7 @@ def savings(
     if per_day is not None:
         planned = _plan(per_day, plan_tenants, length, days, users, price_per_tb)
     with _pictures(html, png, overwrite, lake) as draw:
-        report = _measured(terminal, source, tenants, exact, seed, planned, keep)
+        report = _measured(terminal, source, tenants, exact, seed, planned, keep, overwrite)
         draw(report)
     for path in filter(None, (html, png)):
         terminal.say(f"wrote {path}")
@@ -170,6 +172,7 @@ def _measured(
     seed: int,
     plan: Plan | None,
     keep: str | None,
+    overwrite: bool,
 ) -> Report:
     from uih_lake import Tenant
     from uih_lake.savings import savings as measure
@@ -183,6 +186,7 @@ def _measured(
             seed=seed,
             plan=plan,
             keep=keep,
+            overwrite=overwrite,
             version=source.at,
             progress=progress,
         )

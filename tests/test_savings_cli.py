@@ -151,6 +151,9 @@ WRONG = {
     "savings lake --tenant ranker.toml --html lake/page.html": "inside the lake",
     "savings lake --tenant ranker.toml --png lake": "lake is inside the lake",
     "savings lake --tenant ranker.toml --html nowhere/page.html": "nowhere/page.html",
+    "savings lake --tenant ranker.toml --keep lake/fat": "inside the lake",
+    "savings lake --tenant ranker.toml --keep lake/uih --overwrite": "inside the lake",
+    "savings lake --tenant ranker.toml --keep ranker.toml": "ranker.toml is a file",
 }
 
 
@@ -197,6 +200,24 @@ def test_a_place_that_is_taken_is_refused_before_anything_is_measured(tmp_path: 
     plain = run("savings", "lake", *RANKER, "--html", tmp_path / "taken.html", "--overwrite")
     assert plain.exit_code == 0 and f"wrote {tmp_path / 'taken.html'}\n" in plain.stderr
     assert (tmp_path / "taken.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_fat_rows_are_kept_over_others_where_that_is_asked_for_only(tmp_path: Path) -> None:
+    fat = tmp_path / "fat"
+    fat.mkdir()
+    (fat / "mine.txt").write_text("mine")
+    (fat / "ranker-clustered_by_user.parquet").write_text("mine")
+    keeping = ("savings", "lake", *RANKER, "--keep", fat)
+    result = run(*keeping)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "ranker-clustered_by_user.parquet exists; " in result.stderr
+    assert "--overwrite" in result.stderr
+    assert {file.read_text() for file in fat.iterdir()} == {"mine"}
+    assert run(*keeping, "--overwrite").exit_code == 0
+    assert (fat / "mine.txt").read_text() == "mine"
+    twins = [f"ranker-{layout}.parquet" for layout in ("clustered_by_user", "request_order")]
+    assert sorted(file.name for file in fat.glob("*.parquet")) == twins
+    assert all(pq.read_metadata(fat / twin).num_rows for twin in twins)
 
 
 def test_the_slide_is_a_picture_with_something_on_it(tmp_path: Path) -> None:

@@ -2,5 +2,6 @@
 
 from uih_lake.output.directory import Written, check, write
 from uih_lake.output.files import writing
+from uih_lake.output.place import check_file
 
-__all__ = ["Written", "check", "write", "writing"]
+__all__ = ["Written", "check", "check_file", "write", "writing"]

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from uih_lake.errors import OutputError
 from uih_lake.output.parts import FORMATS, GROUP_BYTES, PART_BYTES, Parts
-from uih_lake.output.place import check_apart
+from uih_lake.output.place import check_apart, check_below_directories
 
 _OURS: Final = re.compile(rf"part-\d{{5,}}\.({'|'.join(FORMATS)})")
 
@@ -47,9 +47,7 @@ def check(out: str | Path, *, overwrite: bool = False, lake: str | Path | None =
     """
     place = Path(out).resolve()
     check_apart(out, lake)
-    for parent in place.parents:
-        if parent.is_file():
-            raise OutputError(f"{parent} is a file", hint="name a directory below directories")
+    check_below_directories(place)
     if not os.path.lexists(place):
         return place
     if not place.is_dir():

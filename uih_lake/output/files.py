@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from uih_lake.errors import OutputError
-from uih_lake.output.place import check_apart
+from uih_lake.output.place import check_file, taken
 
 
 @contextmanager
@@ -22,14 +22,7 @@ def writing(
     Raises :class:`OutputError` where ``path`` exists and ``overwrite`` is not given, where it lies
     in ``lake``, and where it cannot be written.
     """
-    place = Path(path).resolve()
-    check_apart(path, lake)
-    hint = "choose another file, or replace it with --overwrite"
-    taken = OutputError(f"{path} exists", hint=hint)
-    if place.is_dir():
-        raise OutputError(f"{path} is a directory", hint="name a file in it")
-    if not overwrite and os.path.lexists(place):
-        raise taken
+    place = check_file(path, overwrite=overwrite, lake=lake)
     partial = place.with_name(f".{place.name}.{uuid.uuid4().hex[:12]}.partial")
     try:
         with open(partial, "xb") as file:
@@ -41,7 +34,7 @@ def writing(
         else:
             os.link(partial, place)  # unlike a rename, refuses what has appeared meanwhile
     except FileExistsError:
-        raise taken from None
+        raise taken(path) from None
     except OSError as error:
         raise OutputError(
             f"{path}: {error.strerror or error}", hint="it was not written"

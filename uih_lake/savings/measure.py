@@ -12,9 +12,10 @@ from typing import Any
 from uih_lake import adhoc, schema, sqlfile
 from uih_lake.errors import InputError
 from uih_lake.lake.store import Store
+from uih_lake.output import check_file
 from uih_lake.progress import Progress, quiet
 from uih_lake.savings import tenants as wanted
-from uih_lake.savings.fat import ROW_GROUP_BYTES
+from uih_lake.savings.fat import ROW_GROUP_BYTES, Layout
 from uih_lake.savings.figures import ENGINE, FILES, LAKE, Asker, Figure, spelled
 from uih_lake.savings.footprint import Epoch, Footprint
 from uih_lake.savings.model import (
@@ -37,7 +38,7 @@ from uih_lake.savings.report import (
     UnionFacts,
     Verdict,
 )
-from uih_lake.savings.twin import Maker, Twin
+from uih_lake.savings.twin import Maker, Twin, file_name
 from uih_lake.schema import UNBOUNDED
 from uih_lake.session import connect
 from uih_lake.tenant import Tenant, check_tenants
@@ -51,6 +52,7 @@ def savings(
     seed: int = 0,
     plan: Plan | None = None,
     keep: str | Path | None = None,
+    overwrite: bool = False,
     version: int | None = None,
     row_group_bytes: int = ROW_GROUP_BYTES,
     progress: Progress = quiet,
@@ -58,10 +60,11 @@ def savings(
     """Compare the lake at path ``lake`` with fat rows of ``tenants``, and of their union.
 
     By default a seeded sample of the fat rows is written and the rest estimated with 95%
-    confidence; ``exact`` writes them all, in both layouts. They go into the directory ``keep``, or
-    into a temporary one that is removed. Raises :class:`TenantError` for a tenant that does not
-    fit, :class:`InputError` where there are no examples, :class:`LakeError` where there is no lake
-    or no such ``version`` of it.
+    confidence; ``exact`` writes them all, in both layouts. They go into the directory ``keep``,
+    replacing files of theirs only where ``overwrite`` says so, or into a temporary one that is
+    removed. Raises :class:`TenantError` for a tenant that does not fit, :class:`InputError` where
+    there are no examples, :class:`LakeError` where there is no lake or no such ``version`` of it,
+    :class:`OutputError` where ``keep`` lies in the lake or has such files.
     """
     check_tenants(tenants)
     store = Store.open(str(lake))
@@ -69,6 +72,8 @@ def savings(
     surface = adhoc.Surface.of(store, version, tenants)
     if surface.examples.rows == 0:
         raise InputError(f"the lake at {lake} has no examples", hint="log requests first")
+    if keep is not None:
+        _check_free(Path(keep), tenants, overwrite, lake)
     with surface.session() as views, connect() as plain, _place(keep) as place:
         measured = Measurement(
             store,
@@ -82,6 +87,14 @@ def savings(
             progress,
         )
         return measured.report(tenants, plan)
+
+
+def _check_free(keep: Path, tenants: Sequence[Tenant], overwrite: bool, lake: str | Path) -> None:
+    """Raise :class:`OutputError` where a twin may not be written into the directory ``keep``."""
+    every = tenants if len(tenants) == 1 else [*tenants, wanted.union(tenants)]
+    for tenant in every:
+        for layout in Layout:
+            check_file(keep / file_name(tenant, layout), overwrite=overwrite, lake=lake)
 
 
 @contextmanager

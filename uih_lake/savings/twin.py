@@ -21,6 +21,7 @@ from uih_lake.savings.fat import Blocks, Layout, Settings
 from uih_lake.savings.figures import FILES, Asker, Figure
 from uih_lake.savings.population import Histories, Population
 from uih_lake.savings.tenants import columns
+from uih_lake.tenant import Tenant
 
 _T95 = {4: 2.776, 6: 2.447}
 """Two-sided 95% points of Student's t, by degrees of freedom: row groups sampled, less two."""
@@ -119,6 +120,11 @@ class _Draft:
     settings: Settings = field(init=False)
 
 
+def file_name(tenant: Tenant, layout: Layout) -> str:
+    """What the twin of a tenant is called."""
+    return f"{tenant.name}-{layout}.parquet"
+
+
 @dataclass(frozen=True)
 class Maker:
     """Writes the twins of one tenant below ``place``."""
@@ -173,7 +179,7 @@ class Maker:
 
     def _written(self, draft: _Draft, progress: Progress) -> Twin:
         """The twin, its rates left out."""
-        path = self.place / f"{self.histories.rebuild.tenant.name}-{draft.layout}.parquet"
+        path = self.place / file_name(self.histories.rebuild.tenant, draft.layout)
         rows = _told(draft.rows, len(draft.chosen), progress)
         fat.write(path, self.histories.schema, rows, draft.settings)
         scale = self._scale(path, draft) if draft.sampled else None
