@@ -81,6 +81,7 @@ REFUSED = [
     ("append lake one.parquet --user-id member", "'member'"),
     ("append lake one.parquet --event-ts item", "item_id"),
     ("append lake one.parquet --arrival-ts seen_at", "'seen_at'"),
+    ("append lake one.parquet --key=", "key is empty; name the delivery"),
     ("seal nowhere", "no lake at nowhere"),
     ("compact nowhere", "no lake at nowhere"),
     ("log nowhere requests.parquet", "no lake at nowhere"),

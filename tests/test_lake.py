@@ -246,17 +246,24 @@ def test_two_handles_see_one_lake(lake: Lake) -> None:
 
 
 def test_a_key_appends_once(lake: Lake) -> None:
-    assert lake.append(events([1], [1]), key="") == 0
+    assert lake.append(events([1], [1]), key=" ") == 0
     assert lake.append(events([1], [1]), key="kafka:0:1") == 1
     lake.seal()
     before = state(lake)
     again = Lake.open(lake.path)
     assert again.append(events([1], [1]), key="kafka:0:1") == 1
     assert again.append(events([7], [7], unknown=[7]), key="kafka:0:1") == 1
-    assert again.append("no/such/file.parquet", key="") == 0
+    assert again.append("no/such/file.parquet", key=" ") == 0
     assert state(lake) == before
     assert lake.append(events([1], [1])) == 2
     assert lake.sql("SELECT count(*) FROM events").fetchall() == [(3,)]
+
+
+def test_an_empty_key_is_refused(lake: Lake) -> None:
+    before = state(lake)
+    message = refusal(InputError, lambda: lake.append(events([1], [1]), key=""))
+    assert "key is empty" in message and "give no key" in message
+    assert state(lake) == before
 
 
 def test_a_key_of_a_refused_append_is_free(lake: Lake) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema
-from uih_lake.errors import SchemaError
+from uih_lake.errors import InputError, SchemaError
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.order import moved, places_of
 from uih_lake.lake.store import APPENDED, APPENDED_ROWS, Store
@@ -56,7 +56,13 @@ def declare(store: Store, normalised: pa.Schema) -> None:
 
 
 def known(store: Store, key: str | None) -> int | None:
-    """The lake version an append with this idempotency key brought; None where there was none."""
+    """The lake version an append with this idempotency key brought; None where there was none.
+
+    Raises :class:`InputError` for an empty key: it comes of a variable that was not set, and would
+    keep out every delivery after the first.
+    """
+    if key == "":
+        raise InputError("the idempotency key is empty", hint="name the delivery, or give no key")
     return None if key is None else store.recent.counter(KEY_PREFIX + key)
 
 
