@@ -32,7 +32,7 @@ def create(
 
       uihlake create shop --buckets 64
 
-    Exit codes: 0 created, 1 there is a lake already, 2 wrong usage.
+    Exit codes: 0 created, 1 the directory is not empty, 2 wrong usage.
     """
     from uih_lake import Lake
 

@@ -66,6 +66,7 @@ MATERIALIZE = "materialize lake --out out --tenant"
 REFUSED = [
     ("create lake", "is a lake already"),
     ("create one.parquet", "is a file"),
+    ("create full", "full is not empty: it holds notes.txt; choose a new one"),
     ("append nowhere one.parquet", "no lake at nowhere; create one with"),
     ("append lake nothing.parquet", "nothing.parquet: no such file"),
     ("append lake nothing*.csv", "nothing*.csv"),

@@ -86,6 +86,35 @@ def test_a_lake_cannot_be_created_over_a_file(tmp_path: Path) -> None:
     assert path.read_text() == "something"
 
 
+@pytest.mark.parametrize("theirs", ["_delta_log/0.json", "notes.txt", ".git/config", "uih/a.csv"])
+def test_a_lake_is_created_in_a_directory_of_its_own(tmp_path: Path, theirs: str) -> None:
+    file = tmp_path / "taken" / theirs
+    file.parent.mkdir(parents=True)
+    file.write_text("theirs")
+    message = refusal(LakeError, lambda: Lake.create(tmp_path / "taken"))
+    assert f"{tmp_path / 'taken'} is not empty" in message and "choose a new one" in message
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [file]
+
+
+def test_a_lake_has_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "name a new directory" in refusal(LakeError, lambda: Lake.create(""))
+    assert [*tmp_path.iterdir()] == []
+    assert Lake.create(tmp_path).version == -1, "an empty directory will do"
+
+
+@pytest.mark.parametrize("left", [(), ("examples",), ("examples", "forgotten", "recent")])
+def test_an_interrupted_create_can_be_completed(lake: Lake, left: tuple[str, ...]) -> None:
+    for table in Path(lake.path).iterdir():
+        if table.name not in left:
+            shutil.rmtree(table)
+    again = Lake.create(lake.path, buckets=3)
+    assert again.append(events([1], [1])) == 0
+    again.seal()
+    again.log(requests([1], [9]))
+    assert sequences(Lake.open(lake.path), "event_ts") == [[_at(1)]]
+
+
 @pytest.mark.parametrize("buckets", [0, -1, 4097])
 def test_the_number_of_buckets_has_limits(tmp_path: Path, buckets: int) -> None:
     message = refusal(LakeError, lambda: Lake.create(tmp_path / "lake", buckets=buckets))

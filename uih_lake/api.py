@@ -75,7 +75,7 @@ class Lake:
         """Create an empty lake of ``buckets`` hash buckets at ``path``.
 
         ``schema`` fixes the columns of events (``user_id`` and the traits) ahead of the first
-        append. Raises :class:`LakeError` where there is a lake already.
+        append. Raises :class:`LakeError` where the directory is there and not empty.
         """
         declared = None if schema is None else _declared(schema)
         store = Store.create(str(path), buckets)

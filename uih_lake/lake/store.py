@@ -70,13 +70,19 @@ class Store:
 
     @classmethod
     def create(cls, root: str, buckets: int) -> Store:
-        """Create an empty lake. Raises :class:`LakeError` where there is one already."""
+        """Create an empty lake, or complete one whose creation was interrupted.
+
+        Raises :class:`LakeError` where there is a lake already, or anything else.
+        """
+        if not root:
+            raise LakeError("the path of the lake is empty", hint="name a new directory")
         if not 1 <= buckets <= MAX_BUCKETS:
             raise LakeError(f"{buckets} buckets", hint=f"a lake has 1 to {MAX_BUCKETS} of them")
         if Path(root).is_file():
             raise LakeError(f"{root} is a file", hint="name a directory for the lake")
         if Table.open(_child(root, names.UIH)) is not None:
             raise LakeError(f"{root} is a lake already", hint="open it, or choose another path")
+        _check_vacant(root)
         settings = {BUCKETS: str(buckets), FORMAT: _FORMAT, SALT: secrets.token_hex(16)}
         events = schema.NO_EVENTS
         stored = pa.schema([f for f in events if f.name != names.LAKE_VERSION])
@@ -222,6 +228,16 @@ def _opened(root: str, name: str) -> Table | None:
         for counter in _ASKED[name]:
             table.counter(counter)
     return table
+
+
+def _check_vacant(root: str) -> None:
+    """Raise :class:`LakeError` where a directory holds what no interrupted create has left.
+
+    That leaves tables, and in them nothing but a log.
+    """
+    for path in sorted(Path(root).glob("*")):
+        if path.name not in _ASKED or any(each.name != "_delta_log" for each in path.glob("*")):
+            raise LakeError(f"{root} is not empty: it holds {path.name}", hint="choose a new one")
 
 
 def _child(root: str, table: str) -> str:
