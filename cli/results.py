@@ -119,6 +119,8 @@ WRITERS: dict[Format, Callable[[pa.RecordBatchReader, BinaryIO], None]] = {
     Format.parquet: write_parquet,
 }
 """Formats of a file; a table is for eyes."""
+ENDINGS = {f".{format}": format for format in WRITERS} | {".pq": Format.parquet}
+"""Endings of a file name, and the format that each promises."""
 
 
 def _rows(reader: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +24,10 @@ Query = Annotated[
 ]
 Form = Annotated[
     Format | None,
-    typer.Option("--format", help="By default a table on a terminal and csv in a pipe or file."),
+    typer.Option(
+        "--format",
+        help="By default that of the ending of FILE, else a table on a terminal and csv elsewhere.",
+    ),
 ]
 Out = Annotated[
     str | None,
@@ -67,7 +71,7 @@ def sql(
 
       uihlake sql shop "SELECT action, count(*) FROM events GROUP BY ALL"
       uihlake sql shop "FROM history_as_of(4711, '2026-05-01')" --format json
-      uihlake sql shop - --format parquet -o users.parquet < users.sql
+      uihlake sql shop - -o users.parquet < users.sql
       uihlake sql shop --script > lake.sql   # then: duckdb -init lake.sql
 
     Exit codes: 0 done, 1 a statement that is refused or fails, 2 wrong usage.
@@ -95,12 +99,15 @@ def sql(
 
 def _format(asked: Format | None, out: str | None) -> Format:
     """The form of the rows; raises where it cannot go where it shall."""
+    named = None if out is None else results.ENDINGS.get(Path(out).suffix.lower())
     if asked is None:
-        return Format.table if out is None and sys.stdout.isatty() else Format.csv
+        return named or (Format.table if out is None and sys.stdout.isatty() else Format.csv)
     if asked is Format.parquet and out is None:
         raise typer.BadParameter("parquet needs a file to go to: -o FILE", param_hint="--format")
     if asked is Format.table and out is not None:
         raise typer.BadParameter("a table goes to a terminal, not to FILE", param_hint="--format")
+    if named not in (None, asked):
+        raise typer.BadParameter(f"{asked} does not go into {out}", param_hint="--format")
     return asked
 
 

@@ -191,11 +191,15 @@ def test_sql_formats_hold_the_same_rows(shared: Path, tmp_path: Path) -> None:
         assert json.loads(written["items"]) == row["items"]
         assert written["part"] == ("" if row["part"] is None else repr(row["part"]))
 
-    done("sql", shared, QUERY, "--format", "parquet", "-o", tmp_path / "rows.parquet")
+    done("sql", shared, QUERY, "-o", tmp_path / "rows.parquet")
     table = pq.ParquetFile(tmp_path / "rows.parquet").read()
     assert table.column("items").to_pylist() == [row["items"] for row in rows]
     done("sql", shared, QUERY, "--out", tmp_path / "rows.csv")
     assert (tmp_path / "rows.csv").read_text() == done("sql", shared, QUERY)
+    done("sql", shared, QUERY, "--out", tmp_path / "rows.JSON")
+    assert json.loads((tmp_path / "rows.JSON").read_text()) == rows
+    done("sql", shared, QUERY, "--json", "--out", tmp_path / "rows.txt")
+    assert json.loads((tmp_path / "rows.txt").read_text()) == rows
 
 
 def test_sql_reads_from_standard_input(shared: Path) -> None:

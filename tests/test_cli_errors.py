@@ -196,6 +196,8 @@ MISUSED = [
     "sql lake",
     "sql lake FROM~events --format parquet",
     "sql lake FROM~events --format table -o rows.txt",
+    "sql lake FROM~events --format csv -o rows.parquet",
+    "sql lake FROM~events --json -o rows.csv",
     "sql lake FROM~events --format xml",
     "sql lake FROM~events --max-rows 0",
     "info",
