@@ -16,7 +16,7 @@ def label(
 
     A label is known late, its example is logged early. The files have a column example_id; every
     other column is set on the example of that id, and added where the examples did not have it.
-    Pointers stay as they are.
+    Ids that no example has are counted and passed over. Pointers stay as they are.
 
       uihlake label shop purchases.parquet
 
@@ -24,5 +24,18 @@ def label(
     """
     from uih_lake import Lake
 
-    found = Lake.open(lake).label(files)
-    terminal.report(f"labelled {amount(found, 'example')}", {"labelled": found}, as_json)
+    opened = Lake.open(lake)
+    labels = opened.read_labels(files)
+    found, given = opened.label(labels), labels.num_rows
+    facts = {"labelled": found, "given": given}
+    terminal.report(_told(found, given), facts, as_json)
+
+
+def _told(found: int, given: int) -> str:
+    """How many were labelled, and how many were meant to be where those are more."""
+    unknown = given - found
+    if not unknown:
+        return f"labelled {amount(found, 'example')}"
+    verb = "is" if unknown == 1 else "are"
+    of_given = f"{found:,} of {amount(given, 'example')}"
+    return f"labelled {of_given}; {amount(unknown, 'example_id')} {verb} unknown"

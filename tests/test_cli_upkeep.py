@@ -55,9 +55,16 @@ def test_events_older_than_a_window_are_dropped(lake: Path) -> None:
 def test_labels_come_later(lake: Path, tmp_path: Path) -> None:
     labels = pa.table({"example_id": [0, 3, 77], "bought": [1.0, 0.0, 1.0]})
     pq.write_table(labels, tmp_path / "labels.parquet")
-    assert told("label", lake, tmp_path / "labels.parquet") == {"labelled": 2}
+    assert told("label", lake, tmp_path / "labels.parquet") == {"labelled": 2, "given": 3}
     rows = told("sql", lake, "SELECT example_id, bought FROM examples WHERE bought IS NOT NULL")
     assert sorted(row["example_id"] for row in rows) == [0, 3]
+    for ids, said in (
+        ([0, 3], "labelled 2 examples"),
+        ([0, 77], "labelled 1 of 2 examples; 1 example_id is unknown"),
+        ([77, 78], "labelled 0 of 2 examples; 2 example_ids are unknown"),
+    ):
+        pq.write_table(pa.table({"example_id": ids, "bought": [0.0, 0.0]}), tmp_path / "l.parquet")
+        assert done("label", lake, tmp_path / "l.parquet") == said + "\n"
 
 
 @pytest.mark.parametrize(

@@ -227,9 +227,16 @@ class Lake:
         stay as they are. Raises :class:`InputError`.
         """
         self._writable("label examples of")
+        return label(self._store, self.read_labels(labels))
+
+    def read_labels(self, labels: Any) -> pa.Table:
+        """What :meth:`label` makes of ``labels``: a table with the types of the examples logged.
+
+        Sets nothing. Raises :class:`InputError`.
+        """
         self._store.refresh()
         opened = ingest.open_labels(labels, self._logged())
-        return label(self._store, pa.Table.from_batches(opened, opened.schema))
+        return pa.Table.from_batches(opened, opened.schema)
 
     def snapshot(
         self, user_ids: Any, request_ts: datetime | Sequence[datetime], tenant: Tenant
