@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from uih_lake.cli import options
-from uih_lake.cli.terminal import Terminal, amount
+from uih_lake.cli.terminal import Terminal, amount, span
+
+if TYPE_CHECKING:
+    from uih_lake.info import Appended
+
+_LIKELY = datetime(1990, 1, 1, tzinfo=UTC)
+"""Events that all lie before this time were hardly logged: their times have another unit."""
 
 
 def append(
@@ -51,7 +58,7 @@ def append(
     Exit codes: 0 added, or added before under the same key; 1 refused; 2 wrong usage.
     """
     from uih_lake import Lake
-    from uih_lake.info import appended
+    from uih_lake.info import Appended
     from uih_lake.lake.store import Store
 
     opened = Lake.open(lake)
@@ -69,9 +76,27 @@ def append(
             progress=progress,
         )
     added = version > before
-    events = appended(Store.open(lake), version) if added else 0
+    brought = Appended.of(Store.open(lake), version) if added else Appended()
     if added:
-        text = f"lake version {version}: {amount(events, 'event')}"
+        text = f"lake version {version}: {_told(brought)}"
     else:
         text = f"lake version {version} has them: the key {key!r} was used before, nothing added"
-    terminal.report(text, {"lake_version": version, "added": added, "events": events}, as_json)
+    facts = {"lake_version": version, "added": added, **brought.as_dict()}
+    terminal.report(text, facts, as_json)
+    _warn(terminal, brought)
+
+
+def _told(brought: Appended) -> str:
+    text = amount(brought.events, "event")
+    if brought.first_event and brought.last_event:
+        text += f", {span(brought.first_event, brought.last_event)}"
+    return text
+
+
+def _warn(terminal: Terminal, brought: Appended) -> None:
+    """Say so where the times look like numbers that were read in the wrong unit."""
+    first, last = brought.first_event, brought.last_event
+    if last and last < _LIKELY:
+        terminal.say(f"warning: the last event is of {last:%Y-%m-%d}: is --ts-unit right?")
+    if first and first > datetime.now(UTC):
+        terminal.say(f"warning: the first event is of {first:%Y-%m-%d}: is --ts-unit right?")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from uih_lake.bytesize import size
 from uih_lake.cli import options
-from uih_lake.cli.terminal import Terminal, amount
+from uih_lake.cli.terminal import Terminal, amount, span
 
 if TYPE_CHECKING:
     from uih_lake.info import Info
@@ -55,6 +55,5 @@ def _overview(facts: Info) -> list[tuple[str, str]]:
         ("on disk", size(facts.bytes)),
     ]
     if facts.first_event and facts.last_event:
-        span = f"{facts.first_event:%Y-%m-%d %H:%M:%S} to {facts.last_event:%Y-%m-%d %H:%M:%S} UTC"
-        rows.insert(5, ("event times", span))
+        rows.insert(5, ("event times", span(facts.first_event, facts.last_event)))
     return rows

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from uih_lake.progress import Progress
@@ -76,3 +77,8 @@ def _ignore(done: int, total: int) -> None:
 def amount(count: int, noun: str) -> str:
     """``1 event``, ``12,345 events``."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def span(first: datetime, last: datetime) -> str:
+    """``2026-05-01 08:00:00 to 2026-05-02 09:30:00 UTC``."""
+    return f"{first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC"

@@ -17,6 +17,7 @@ from uih_lake.cli import app
 
 TIME = pa.timestamp("us", "UTC")
 DAY = 86_400_000_000
+START = 20_000 * DAY  # 2024-10-04
 TENANT = """\
 name = "ranker"
 context = ["label"]
@@ -66,7 +67,7 @@ def events(first: int = 0, rows: int = 12) -> pa.Table:
     return pa.table(
         {
             "user_id": pa.array([n % 3 for n in numbers], pa.int64()),
-            "event_ts": pa.array([n * DAY for n in numbers], TIME),
+            "event_ts": pa.array([START + n * DAY for n in numbers], TIME),
             "item_id": pa.array([n * 10 for n in numbers], pa.int64()),
             "action": ["click" if n % 2 else "view" for n in numbers],
         }
@@ -76,7 +77,7 @@ def events(first: int = 0, rows: int = 12) -> pa.Table:
 def requests(rows: int = 6) -> pa.Table:
     """Requests on the days after, and one of a user nobody knows."""
     users = [n % 3 for n in range(rows - 1)] + [99]
-    times = [(20 + n) * DAY for n in range(rows)]
+    times = [START + (20 + n) * DAY for n in range(rows)]
     return pa.table(
         {
             "user_id": pa.array(users, pa.int64()),

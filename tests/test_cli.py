@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import DAY, done, events, make_lake, requests, run, tables, told
+from commands import DAY, START, done, events, make_lake, requests, run, tables, told
 
 import uih_lake as uih
 
@@ -53,14 +53,17 @@ def test_reports_are_read_by_people_and_by_programs(tmp_path: Path) -> None:
     pq.write_table(events(), file)
     pq.write_table(requests(), tmp_path / "requests.parquet")
     assert done("create", lake, "--buckets", "3") == f"created {lake} with 3 buckets\n"
-    assert done("append", lake, file) == "lake version 0: 12 events\n"
-    report = {"lake_version": 1, "added": True, "events": 12}
+    span = "2024-10-04 00:00:00 to 2024-10-15 00:00:00 UTC"
+    assert done("append", lake, file) == f"lake version 0: 12 events, {span}\n"
+    times = {"first_event": "2024-10-04T00:00:00+00:00", "last_event": "2024-10-15T00:00:00+00:00"}
+    nothing = {"added": False, "events": 0, "first_event": None, "last_event": None}
+    report = {"lake_version": 1, "added": True, "events": 12, **times}
     assert told("append", lake, file, "--key", "k") == report
-    assert told("append", lake, file, "--key", "k") == report | {"added": False, "events": 0}
+    assert told("append", lake, file, "--key", "k") == report | nothing
     assert "nothing added" in done("append", lake, file, "--key", "k")
     assert done("seal", lake) == "generation 1: sealed up to lake version 1\n"
     assert told("seal", lake) == {"generation": 1, "sealed_version": 1}
-    assert done("append", lake, file) == "lake version 2: 12 events\n"
+    assert done("append", lake, file) == f"lake version 2: 12 events, {span}\n"
     assert told("seal", lake)["sealed_version"] == 2
     assert told("compact", lake)["generation"] > 2
     logged = told("log", lake, tmp_path / "requests.parquet")
@@ -73,8 +76,12 @@ def test_reports_are_read_by_people_and_by_programs(tmp_path: Path) -> None:
 
 def test_columns_and_units_are_mapped(tmp_path: Path) -> None:
     lake = tmp_path / "lake"
-    (tmp_path / "events.csv").write_text("member,at,seen,item\nann,10,20,1\nbob,30,30,2\n")
-    (tmp_path / "requests.jsonl").write_text('{"who": "ann", "when": 60000, "upto": 15000}\n')
+    (tmp_path / "events.csv").write_text(
+        "member,at,seen,item\nann,1700000010,1700000020,1\nbob,1700000030,1700000030,2\n"
+    )
+    (tmp_path / "requests.jsonl").write_text(
+        '{"who": "ann", "when": 1700000060000, "upto": 1700000015000}\n'
+    )
     done("create", lake)
     names = ("--user-id", "member", "--event-ts", "at", "--arrival-ts", "seen", "--ts-unit", "s")
     done("append", lake, tmp_path / "events.csv", *names)
@@ -84,7 +91,7 @@ def test_columns_and_units_are_mapped(tmp_path: Path) -> None:
         told("log", lake, tmp_path / "requests.jsonl", *names[:4], *names[6:])["mean_length"] == 1
     )
     rows = told("sql", lake, "SELECT user_id, epoch(arrival_ts) AS t FROM events ORDER BY t")
-    assert rows == [{"user_id": "ann", "t": 20.0}, {"user_id": "bob", "t": 30.0}]
+    assert rows == [{"user_id": "ann", "t": 1700000020.0}, {"user_id": "bob", "t": 1700000030.0}]
 
 
 def test_globs_are_read_in_the_order_of_their_names(lake: Path) -> None:
@@ -96,7 +103,7 @@ def test_globs_are_read_in_the_order_of_their_names(lake: Path) -> None:
 
 def test_a_live_request_sees_what_arrives_late(tmp_path: Path) -> None:
     lake = tmp_path / "lake"
-    late = events().append_column("arrival_ts", pa.array([1000 * DAY] * 12, uih_time()))
+    late = events().append_column("arrival_ts", pa.array([START + 100 * DAY] * 12, uih_time()))
     pq.write_table(late, tmp_path / "events.parquet")
     pq.write_table(requests(), tmp_path / "requests.parquet")
     done("create", lake)
@@ -114,10 +121,37 @@ def test_rows_without_a_user_are_skipped_when_asked_and_counted(tmp_path: Path) 
     file.write_text("user_id,event_ts,item\n1,2026-01-01,7\n,2026-01-02,8\n,2026-01-03,9\n")
     done("create", lake)
     result = run("append", lake, file, "--on-null-user", "skip")
-    assert (result.exit_code, result.stdout) == (0, "lake version 0: 1 event\n")
+    span = "2026-01-01 00:00:00 to 2026-01-01 00:00:00 UTC"
+    assert (result.exit_code, result.stdout) == (0, f"lake version 0: 1 event, {span}\n")
     assert result.stderr.startswith("warning: ") and "skipped 2 of 3 rows" in result.stderr
-    assert done("--quiet", "append", lake, file, "--on-null-user", "skip").endswith("1 event\n")
-    assert done("append", lake, file, "--on-null-user", "skip", "-q").endswith("1 event\n")
+    assert "1 event," in done("--quiet", "append", lake, file, "--on-null-user", "skip")
+    assert "1 event," in done("append", lake, file, "--on-null-user", "skip", "-q")
+
+
+@pytest.mark.parametrize(
+    ("time", "unit", "said"),
+    [
+        (1_700_000_000, "ms", "the last event is of 1970-01-20: is --ts-unit right?"),
+        (100_000_000_000, "s", "the first event is of 5138-11-16: is --ts-unit right?"),
+        (1_700_000_000, "s", None),
+    ],
+)
+def test_times_in_a_wrong_unit_are_told(
+    tmp_path: Path, time: int, unit: str, said: str | None
+) -> None:
+    lake, file = tmp_path / "lake", tmp_path / "events.csv"
+    file.write_text(f"user_id,event_ts\n1,{time}\n2,{time}\n")
+    done("create", lake)
+    result = run("append", lake, file, "--ts-unit", unit, "--json")
+    assert json.loads(result.stdout)["events"] == 2
+    assert result.stderr == (f"warning: {said}\n" if said else "")
+
+
+def test_an_append_of_no_event_has_no_times(tmp_path: Path) -> None:
+    lake, file = tmp_path / "lake", tmp_path / "events.parquet"
+    pq.write_table(events().slice(0, 0), file)
+    done("create", lake)
+    assert done("append", lake, file) == "lake version 0: 0 events\n"
 
 
 def test_new_traits_are_added_when_asked(lake: Path) -> None:
@@ -181,7 +215,7 @@ FROM events GROUP BY user_id ORDER BY user_id"""
 def test_sql_formats_hold_the_same_rows(shared: Path, tmp_path: Path) -> None:
     rows = told("sql", shared, QUERY)
     assert [row["user_id"] for row in rows] == [0, 1, 2]
-    assert rows[0]["last"] == "1970-01-16T00:00:00+00:00"
+    assert rows[0]["last"] == "2024-10-19T00:00:00+00:00"
     assert rows[0]["part"] is None and rows[0]["items"][:2] == [0, 30]
     assert told("sql", shared, QUERY, "--format", "json") == rows
 
@@ -264,8 +298,8 @@ def test_info_counts_what_is_there(shared: Path) -> None:
         "users": 3,
         "examples": 6,
     }
-    assert facts["first_event"] == "1970-01-01T00:00:00+00:00"
-    assert facts["last_event"] == "1970-01-17T00:00:00+00:00"
+    assert facts["first_event"] == "2024-10-04T00:00:00+00:00"
+    assert facts["last_event"] == "2024-10-20T00:00:00+00:00"
     assert facts["event_schema"]["item_id"] == "int64"
     assert facts["example_schema"]["label"] == "float"
 

@@ -36,7 +36,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "wide": table.append_column("dwell", pa.array(range(12))),
         "typed": table.set_column(2, "item_id", pa.array(["x"] * 12)),
         "nobody": table.set_column(0, "user_id", pa.array([None, *range(11)], pa.int64())),
-        "timeless": table.set_column(1, "event_ts", pa.array(range(12))),
+        "timeless": table.set_column(1, "event_ts", pa.array(range(1_700_000_000, 1_700_000_012))),
         "twice": requests().append_column("example_id", pa.array([7] * 6)),
         "taken": requests().append_column("example_id", pa.array(range(6))),
     }

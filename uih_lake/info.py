@@ -96,16 +96,39 @@ class Info:
 
     def as_dict(self) -> dict[str, Any]:
         """The facts as plain values that JSON has; times in ISO 8601."""
-        facts = asdict(self)
-        for name in ("first_event", "last_event"):
-            facts[name] = facts[name] and facts[name].isoformat()
-        return facts
+        return _plain(self)
 
 
-def appended(store: Store, version: int) -> int:
-    """Number of events that lake version ``version`` brought in, while it is not sealed."""
-    files = store.recent.files()
-    return sum(file.rows for file in files if file.partition[names.LAKE_VERSION] == version)
+@dataclass(frozen=True)
+class Appended:
+    """What one append brought in: how many events, and the times of the first and the last."""
+
+    events: int = 0
+    first_event: datetime | None = None
+    last_event: datetime | None = None
+
+    @classmethod
+    def of(cls, store: Store, version: int) -> Appended:
+        """What lake version ``version`` brought in, while it is not sealed."""
+        recent = store.recent
+        files = [f for f in recent.files() if f.partition[names.LAKE_VERSION] == version]
+        if not files:
+            return cls()
+        statement = sqlfile.statement("info/appended")
+        with cursor() as duck:
+            span = fetch(duck, statement, {"files": [recent.path(f) for f in files]})
+        return cls(sum(f.rows for f in files), *(column[0].as_py() for column in span.columns))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The facts as plain values that JSON has; times in ISO 8601."""
+        return _plain(self)
+
+
+def _plain(facts: Info | Appended) -> dict[str, Any]:
+    plain = asdict(facts)
+    for name in ("first_event", "last_event"):
+        plain[name] = plain[name] and plain[name].isoformat()
+    return plain
 
 
 def _counts(duck: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> dict[str, Any]:
