@@ -35,6 +35,12 @@ def retain(
     from uih_lake import Lake
 
     start = None if now is None else now.replace(tzinfo=now.tzinfo or UTC)
+    if start is not None and start > datetime.now(UTC):
+        raise typer.BadParameter(
+            f"{start:%Y-%m-%d %H:%M:%S} UTC is in the future; it would drop what is younger than "
+            f"{amount(days, 'day')}, for good",
+            param_hint="--now",
+        )
     dropped = Lake.open(lake).retain(days=days, now=start)
     text = f"dropped {amount(sum(dropped.values()), 'event')} older than {amount(days, 'day')}"
     terminal.report(text, {"days": days, "dropped": dropped}, as_json)

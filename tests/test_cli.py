@@ -57,7 +57,8 @@ def test_reports_are_read_by_people_and_by_programs(tmp_path: Path) -> None:
     assert done("append", lake, file) == f"lake version 0: 12 events, {span}\n"
     times = {"first_event": "2024-10-04T00:00:00+00:00", "last_event": "2024-10-15T00:00:00+00:00"}
     nothing = {"added": False, "events": 0, "first_event": None, "last_event": None}
-    report = {"lake_version": 1, "added": True, "events": 12, **times}
+    window = {"expired": 0, "retained_from": None}
+    report = {"lake_version": 1, "added": True, "events": 12, **times, **window}
     assert told("append", lake, file, "--key", "k") == report
     assert told("append", lake, file, "--key", "k") == report | nothing
     assert "nothing added" in done("append", lake, file, "--key", "k")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -52,6 +53,17 @@ def test_events_older_than_a_window_are_dropped(lake: Path) -> None:
     assert told("info", lake)["first_event"] == "2024-10-09T00:00:00+00:00"
 
 
+def test_events_that_come_after_their_window_has_passed_are_told(lake: Path) -> None:
+    told("retain", lake, "--days", "10", "--now", "2024-10-19")
+    result = run("append", lake, lake.parent / "one.parquet", "--json")
+    report = json.loads(result.stdout)
+    assert (report["events"], report["expired"]) == (12, 5)
+    assert report["retained_from"] == "2024-10-09T00:00:00+00:00"
+    assert "no reader sees 5 of 12 events" in result.stderr and "2024-10-09" in result.stderr
+    assert done("sql", lake, "SELECT count(*) AS n FROM events") == f"n\n{12 + 7}\n"
+    done("append", lake, lake.parent / "two.parquet")
+
+
 def test_labels_come_later(lake: Path, tmp_path: Path) -> None:
     labels = pa.table({"example_id": [0, 3, 77], "bought": [1.0, 0.0, 1.0]})
     pq.write_table(labels, tmp_path / "labels.parquet")
@@ -81,6 +93,7 @@ def test_labels_come_later(lake: Path, tmp_path: Path) -> None:
         (("forget", "lake"), 2, "--users-from"),
         (("retain", "lake"), 2, "--days"),
         (("retain", "lake", "--days", "0"), 2, "--days"),
+        (("retain", "lake", "--days", "1", "--now", "2999-01-01"), 2, "future"),
         (("vacuum", "lake", "--retain-hours", "-1"), 2, "--retain-hours"),
         (("verify", "lake", "--sample", "0"), 2, "--sample"),
     ],

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
+from uih_lake.lake import erase
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
 from uih_lake.pointers.examples import Examples
 from uih_lake.session import cursor, fetch
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,17 @@ class Info:
 
 @dataclass(frozen=True)
 class Appended:
-    """What one append brought in: how many events, and the times of the first and the last."""
+    """What one append brought in: how many events, and the times of the first and the last.
+
+    Of these events, ``expired`` lie before ``retained_from``, where no reader sees them; that is
+    the start of the lake's retention window, None while it has none.
+    """
 
     events: int = 0
     first_event: datetime | None = None
     last_event: datetime | None = None
+    expired: int = 0
+    retained_from: datetime | None = None
 
     @classmethod
     def of(cls, store: Store, version: int) -> Appended:
@@ -117,7 +126,10 @@ class Appended:
         statement = sqlfile.statement("info/appended")
         with cursor() as duck:
             span = fetch(duck, statement, {"files": [recent.path(f) for f in files]})
-        return cls(sum(f.rows for f in files), *(column[0].as_py() for column in span.columns))
+        first, last = (column[0].as_py() for column in span.columns)
+        start = _retained_from(store)
+        expired = erase.expired(store, files) if first and start and first < start else 0
+        return cls(sum(f.rows for f in files), first, last, expired, start)
 
     def as_dict(self) -> dict[str, Any]:
         """The facts as plain values that JSON has; times in ISO 8601."""
@@ -126,9 +138,13 @@ class Appended:
 
 def _plain(facts: Info | Appended) -> dict[str, Any]:
     plain = asdict(facts)
-    for name in ("first_event", "last_event"):
-        plain[name] = plain[name] and plain[name].isoformat()
-    return plain
+    times = {name: value for name, value in plain.items() if isinstance(value, datetime)}
+    return plain | {name: time.isoformat() for name, time in times.items()}
+
+
+def _retained_from(store: Store) -> datetime | None:
+    start = store.retained_from
+    return None if start <= schema.MIN_TIME else _EPOCH + timedelta(microseconds=start)
 
 
 def _counts(duck: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> dict[str, Any]:

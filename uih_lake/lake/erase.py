@@ -61,11 +61,22 @@ def retain(store: Store, cutoff: int) -> dict[str, int]:
         if first > store.retained_from:
             optimistic(lambda: store.uih.commit(counters={RETAINED: first}), "retain")
         optimistic(lambda: tidy(store), "retain")
-        gone = sqlfile.fill("lake/gone_times", cutoff=sqlfile.literal(first))
+        gone = _before(first)
         return {
             names.RECENT: _erase(store, store.recent, duck, gone),
             names.UIH: _erase(store, store.uih, duck, gone),
         }
+
+
+def expired(store: Store, files: list[File]) -> int:
+    """How many events of these files of ``recent`` lie before the window that is retained."""
+    with cursor() as duck:
+        return sum(_hit(store.recent, duck, files, _before(store.retained_from)).values())
+
+
+def _before(time: int) -> str:
+    """The condition of an event before ``time``, in microseconds since the epoch."""
+    return sqlfile.fill("lake/gone_times", cutoff=sqlfile.literal(time))
 
 
 def _check_type(store: Store, users: pa.Array) -> None:
