@@ -148,7 +148,16 @@ MALFORMED = {
     "no traits": (one_group("max_len = 3"), "group 'clicks': key 'traits' is missing"),
     "empty traits": (one_group("traits = []"), "name at least one event column"),
     "traits twice": (one_group('traits = ["a", "A"]'), "'A' is there twice (case does not count)"),
-    "traits a text": (one_group('traits = "item_id"'), "group 'clicks': traits: "),
+    "traits a text": (
+        one_group('traits = "item_id"'),
+        "group 'clicks': traits: write a list: [\"item_id\"]",
+    ),
+    "context a text": (
+        one_group(TRAITS, top='context = "label"'),
+        'context: write a list: ["label"]',
+    ),
+    "two problems": (one_group("trait = 1"), "window, lag (and 1 more problem)"),
+    "three problems": (one_group("trait = 1\nlen = 1"), "window, lag (and 2 more problems)"),
     "traits of numbers": (one_group("traits = [1]"), "must be a valid string, not 1"),
     "max_len 0": (one_group(TRAITS + "max_len = 0"), "max_len: it must be greater than or equal"),
     "max_len a text": (one_group(TRAITS + 'max_len = "9"'), "max_len: it must be a valid integer"),

@@ -39,6 +39,7 @@ _DECEPTIVE: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     "\ud800-\udfff]"
 )
+_QUOTED: Final = re.compile('"([^"]+)"')
 
 
 def check_condition(sql: str, columns: pa.Schema) -> str:
@@ -111,8 +112,10 @@ class _Checker:
         self._session = session
         self._types = _duckdb_types(session, columns)
         self._names = {fold(name): name for name in self._types}
+        self._quoted: frozenset[str] = frozenset()
 
     def written(self, sql: str) -> str:
+        self._quoted = frozenset(_QUOTED.findall(sql))
         tree = self._parse(_FRAME + sql)
         condition = condition_of(tree)
         self._walk(condition)
@@ -162,6 +165,8 @@ class _Checker:
         if fold(name) not in self._names:
             known = self._names.values()
             hint = f"{guess(name, known)}columns are {listed(known)}"
+            if name in self._quoted:
+                hint = f"a text takes single quotes: '{name}'; {hint}"
             raise Refusal(f"column '{name}' does not exist", hint)
         node["column_names"] = [self._names[fold(name)]]
 

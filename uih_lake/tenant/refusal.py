@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
@@ -53,8 +54,14 @@ def _worded(
         where.append(f"group '{path[1]}'")
         path, own = path[2:], keys
     message = _reason(first, path, own)
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return on_one_line(": ".join([*where, message]) + more, limit=600)
+    return on_one_line(": ".join([*where, message]) + _others(len(found) - 1), limit=600)
+
+
+def _others(problems: int) -> str:
+    """That this is not all: a first problem is told, the others are counted."""
+    if not problems:
+        return ""
+    return " (and 1 more problem)" if problems == 1 else f" (and {problems} more problems)"
 
 
 def _reason(first: Any, path: list[str], keys: tuple[str, ...]) -> str:
@@ -63,7 +70,10 @@ def _reason(first: Any, path: list[str], keys: tuple[str, ...]) -> str:
         return f"unknown key '{path[-1]}'; {guess(path[-1], keys)}keys are {listed(keys)}"
     if first["type"] == "missing":
         return f"key '{path[-1]}' is missing; keys are {listed(keys)}"
-    if first["type"] == "value_error":
+    if first["type"] == "sequence_str" and isinstance(first["input"], str):
+        one = json.dumps([first["input"]], ensure_ascii=False)
+        message = f"write a list: {on_one_line(one, limit=60)}"
+    elif first["type"] == "value_error":
         message = str(first["ctx"]["error"])
     else:
         got = on_one_line(repr(first["input"]), limit=60)
