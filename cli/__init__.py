@@ -1,5 +1,8 @@
 """The command line: ``uihlake``, with the verbs of :class:`uih_lake.Lake`."""
 
-from uih_lake.cli.app import app, main
+try:
+    from uih_lake.cli.app import app, main
+except KeyboardInterrupt:  # so early that nobody is there yet to deal with it
+    raise SystemExit(130) from None
 
 __all__ = ["app", "main"]

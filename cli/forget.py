@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from uih_lake.cli import options
 from uih_lake.cli.terminal import Terminal, amount
+from uih_lake.errors import InputError
 
 
 def forget(
@@ -37,17 +39,15 @@ def forget(
     """
     import pyarrow as pa
 
-    from uih_lake import InputError, Lake
+    from uih_lake import Lake
 
-    asked = [*(user or []), *(_lines(users_from) if users_from else [])]
+    named = [("--user", one) for one in user or []]
+    asked = [*named, *(_lines(users_from) if users_from else [])]
     if not asked:
         raise typer.BadParameter("name users with --user or --users-from")
     opened = Lake.open(lake)
     whole_numbers = pa.types.is_integer(opened.event_schema.field("user_id").type)
-    try:
-        users = [int(one) if whole_numbers else one for one in asked]
-    except ValueError as error:
-        raise InputError(f"users of this lake are integers: {error}") from error
+    users = [_whole_number(*one) if whole_numbers else one[1] for one in asked]
     erased = opened.forget(users)
     events = erased["recent"] + erased["uih"]
     text = (
@@ -57,6 +57,19 @@ def forget(
     terminal.report(text, {"users": len(set(users)), "erased": erased}, as_json)
 
 
-def _lines(path: str) -> list[str]:
+def _whole_number(where: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(
+            f"{where}: {text!r} is no user: users of this lake are integers",
+            hint="give ids as the lake has them",
+        ) from None
+
+
+def _lines(path: str) -> Iterator[tuple[str, str]]:
+    """The users that a file names, each with its place."""
     text = Path(path).read_text(encoding="utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield f"{path}, line {number}", line.strip()

@@ -66,6 +66,8 @@ MATERIALIZE = "materialize lake --out out --tenant"
 REFUSED = [
     ("create lake", "is a lake already"),
     ("create one.parquet", "is a file"),
+    ("create one.parquet/lake", "one.parquet is a file"),
+    ("info one.parquet", "one.parquet is a file; name the directory of a lake"),
     ("create full", "full is not empty: it holds notes.txt; choose a new one"),
     ("append nowhere one.parquet", "no lake at nowhere; create one with"),
     ("append lake nothing.parquet", "nothing.parquet: no such file"),

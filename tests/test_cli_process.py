@@ -87,6 +87,22 @@ def test_an_interrupt_ends_it_without_a_traceback(lake: Path, tmp_path: Path) ->
     child.stderr.close()
 
 
+def test_an_interrupt_before_anything_is_loaded_ends_it_as_well() -> None:
+    code = """
+import builtins
+load = builtins.__import__
+def interrupted(name, *rest):
+    if name == "typer":
+        raise KeyboardInterrupt
+    return load(name, *rest)
+builtins.__import__ = interrupted
+from uih_lake.cli import main
+main()
+"""
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (child.returncode, child.stderr) == (128 + signal.SIGINT, "")
+
+
 def on_terminal(*words: str | Path, stream: str, **changes: str) -> str:
     """What a command writes to a terminal that is its ``stream``; the other goes to a pipe."""
     ours, theirs = pty.openpty()

@@ -88,7 +88,8 @@ def test_labels_come_later(lake: Path, tmp_path: Path) -> None:
         (("forget", "nowhere", "--user", "3"), 1, "no lake at nowhere"),
         (("label", "nowhere", "labels.parquet"), 1, "no lake at nowhere"),
         (("label", "lake", "labels.parquet"), 1, "labels.parquet"),
-        (("forget", "lake", "--user", "ann"), 1, "integers"),
+        (("forget", "lake", "--user", "ann"), 1, "--user: 'ann' is no user"),
+        (("forget", "lake", "--users-from", "ids.txt"), 1, "ids.txt, line 3: 'bob' is no user"),
         (("forget", "lake", "--users-from", "users.txt"), 1, "users.txt"),
         (("forget", "lake"), 2, "--users-from"),
         (("retain", "lake"), 2, "--days"),
@@ -102,6 +103,7 @@ def test_what_is_wrong_is_told_and_nothing_changes(
     lake: Path, words: tuple[str, ...], code: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(lake.parent)
+    Path("ids.txt").write_text("1\n\nbob\n")
     before = tables(lake)
     result = run(*words)
     assert (result.exit_code, result.stdout) == (code, "")

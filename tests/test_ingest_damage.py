@@ -142,3 +142,17 @@ def test_joined_streams_are_refused(tmp_path: Path) -> None:
     (tmp_path / "e.arrow").write_bytes(stream + stream)
     with pytest.raises(InputError, match="goes on after its end mark"):
         rows_of(tmp_path / "e.arrow")
+
+
+@pytest.mark.parametrize("name", ["e.csv", "e.jsonl", "e.parquet"])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / name).write_bytes(b"user_id,event_ts\n")
+    for owner, opened in ((Path, "open"), (pq, "ParquetFile")):
+        monkeypatch.setattr(owner, opened, denied)
+    with pytest.raises(InputError, match=f"{name}: permission denied; check who may read it"):
+        open_events(tmp_path / name, EventColumns())

@@ -86,6 +86,21 @@ def test_a_lake_cannot_be_created_over_a_file(tmp_path: Path) -> None:
     assert path.read_text() == "something"
 
 
+@pytest.mark.parametrize("below", ["", "lake", "some/lake"])
+def test_a_path_through_a_file_leads_to_no_lake(tmp_path: Path, below: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("something")
+    for call in (Lake.create, Lake.open):
+        message = refusal(LakeError, lambda call=call: call(file / below))
+        assert message.startswith(f"{file} is a file; name the directory")
+
+
+def test_what_the_system_refuses_is_told_in_its_words(tmp_path: Path) -> None:
+    message = refusal(LakeError, lambda: Lake.create("/proc/nowhere/lake"))
+    assert "No such file or directory; choose another path, writable" in message
+    assert "Os {" not in message
+
+
 @pytest.mark.parametrize("theirs", ["_delta_log/0.json", "notes.txt", ".git/config", "uih/a.csv"])
 def test_a_lake_is_created_in_a_directory_of_its_own(tmp_path: Path, theirs: str) -> None:
     file = tmp_path / "taken" / theirs

@@ -56,6 +56,8 @@ def reading(where: str, as_what: str, hint: str) -> Iterator[None]:
     """Turn errors of pyarrow, DuckDB and the file system into :class:`InputError`."""
     try:
         yield
+    except PermissionError as error:  # nothing is wrong with the file
+        raise InputError(f"{where}: permission denied", hint="check who may read it") from error
     except _FOREIGN as error:
         raise InputError(
             f"{where}: cannot be read as {as_what}: {cause_of(error)}", hint=hint

@@ -78,8 +78,7 @@ class Store:
             raise LakeError("the path of the lake is empty", hint="name a new directory")
         if not 1 <= buckets <= MAX_BUCKETS:
             raise LakeError(f"{buckets} buckets", hint=f"a lake has 1 to {MAX_BUCKETS} of them")
-        if Path(root).is_file():
-            raise LakeError(f"{root} is a file", hint="name a directory for the lake")
+        _check_no_file(root)
         if Table.open(_child(root, names.UIH)) is not None:
             raise LakeError(f"{root} is a lake already", hint="open it, or choose another path")
         _check_vacant(root)
@@ -99,6 +98,7 @@ class Store:
     @classmethod
     def open(cls, root: str) -> Store:
         """Open an existing lake. Raises :class:`LakeError` where there is none."""
+        _check_no_file(root)
         # Delta reads a log on one thread; four of them are read side by side.
         with ThreadPoolExecutor(len(_ASKED)) as threads:
             opened = dict(zip(_ASKED, threads.map(partial(_opened, root), _ASKED), strict=True))
@@ -228,6 +228,13 @@ def _opened(root: str, name: str) -> Table | None:
         for counter in _ASKED[name]:
             table.counter(counter)
     return table
+
+
+def _check_no_file(root: str) -> None:
+    """Raise :class:`LakeError` where the path is that of a file, or leads through one."""
+    for path in (Path(root), *Path(root).parents):
+        if path.is_file():
+            raise LakeError(f"{path} is a file", hint="name the directory of a lake")
 
 
 def _check_vacant(root: str) -> None:

@@ -9,6 +9,7 @@ who saw the same table cannot both win: the second one is told to look again.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,7 +79,7 @@ class Table:
             return None
         except (DeltaError, OSError, ValueError) as error:
             raise CorruptionError(
-                f"the Delta log of {root} cannot be read: {on_one_line(error)}",
+                f"the Delta log of {root} cannot be read: {_delta_says(error)}",
                 hint="restore the missing or altered file of its _delta_log from a copy",
             ) from error
 
@@ -98,7 +99,7 @@ class Table:
             )
         except (DeltaError, OSError, ValueError) as error:
             raise LakeError(
-                f"no table can be created at {root!r}: {on_one_line(error)}",
+                f"no table can be created at {root!r}: {_delta_says(error)}",
                 hint="choose another path, writable and with a plain name",
             ) from error
 
@@ -284,3 +285,11 @@ def optimistic(attempt: Callable[[], T], what: str) -> T:
             f"{what} lost the race against other writers {_TRIES} times",
             hint="nothing was changed by it; run it again when fewer writers are at work",
         ) from error
+
+
+_OS_ERROR = re.compile(r'Os \{ [^{}]*message: "([^"]*)" \}')
+
+
+def _delta_says(error: BaseException) -> str:
+    """What an error of Delta says, and of one of the operating system only its message."""
+    return on_one_line(_OS_ERROR.sub(r"\1", str(error)))
