@@ -97,15 +97,18 @@ def savings(
 ) -> None:
     """Tell what the lake saves against fat rows, or that it does not.
 
-    The same training data as fat rows, a copy of the history in every row, is written beside it:
-    in request order and clustered by user, each with the best settings found for it. With
-    --estimate only a sample of them is, and the report says how sure it is. Bytes written, at rest,
-    read in an epoch and decoded are compared, and how many requests per user it takes to pay.
+    A sample of the same training data as fat rows, a copy of the history in every row, is written
+    beside it: in request order and clustered by user, each with the best settings found for it. The
+    report says how sure that makes it; with --exact all fat rows are written. Bytes written, at
+    rest, read in an epoch and decoded are compared, and how many requests per user it takes to pay.
     With --json every figure names the statement that gives it.
 
-      uihlake savings shop --tenant ranker.toml --tenant short.toml --html savings.html
-      uihlake savings --events 'log/*.parquet' --requests req.parquet --tenant ranker.toml
-      uihlake savings shop --tenant ranker.toml --per-day 20 --length 16384 --price-per-tb 23
+      uihlake savings shop --tenant ranker.toml --tenant short.toml \\
+          --html savings.html
+      uihlake savings --events 'log/*.parquet' --requests req.parquet \\
+          --tenant ranker.toml
+      uihlake savings shop --tenant ranker.toml --per-day 20 --length 16384 \\
+          --price-per-tb 23
 
     Exit codes: 0 told, 1 refused or failed, 2 wrong usage.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 import typer.main
@@ -47,6 +48,20 @@ def test_help_teaches(verb: str) -> None:
     assert re.search(rf"\. uihlake {verb}( \w|\b)", text), "an example after it"
     codes = text.split("Exit codes: ")[1]
     assert re.match(r"0 .+1 .+2 wrong usage\.", codes)
+
+
+@pytest.mark.parametrize("verb", ["", *ALL])
+def test_examples_can_be_pasted(verb: str) -> None:
+    lines = [line.rstrip() for line in help_of(*verb.split()).splitlines()]
+    for line, after in pairwise(lines):
+        if re.match(r" {3}uihlake ", line) or line.startswith("       "):
+            goes_on = after.strip() and not re.match(r" {3}uihlake ", after)
+            assert line.endswith("\\") == bool(goes_on), line
+
+
+def test_the_mode_of_savings_is_told_as_it_is() -> None:
+    text = " ".join(help_of("savings").split())
+    assert "A sample of the same training data" in text and "with --exact all fat rows" in text
 
 
 @pytest.mark.parametrize("verb", ALL)
