@@ -75,6 +75,9 @@ def materialize(
     for fault in ("mismatch", "forgotten", "expired"):
         if found := getattr(counts, fault):
             terminal.say(f"{fault}: {amount(found, 'example')} ({on_mismatch.value})")
+    if not counts.examples:
+        what = "no example" if where is None else f"no example that meets [{where}]"
+        terminal.say(f"warning: there is {what}")
     files = amount(len(written.files), "file")
     text = f"{out}: {amount(written.rows, 'row')} in {files}, {size(written.bytes)}"
     facts = {"out": out, "rows": written.rows, "bytes": written.bytes, "files": written.files}

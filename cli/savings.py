@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from inspect import signature
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -67,6 +68,24 @@ Users = Annotated[
 ]
 Price = Annotated[float | None, typer.Option(metavar="P", min=0, help="Price of a TB at rest.")]
 
+_OF_RAW_FILES = {
+    "--user-id": "user_id",
+    "--event-ts": "event_ts",
+    "--arrival-ts": "arrival_ts",
+    "--request-ts": "request_ts",
+    "--ts-unit": "ts_unit",
+    "--on-null-user": "on_null_user",
+}
+"""Options that speak of raw files, and their parameters."""
+_OF_A_PLAN = {
+    "--tenants": "plan_tenants",
+    "--length": "length",
+    "--days": "days",
+    "--users": "users",
+    "--price-per-tb": "price_per_tb",
+}
+"""Options that speak of a plan, and their parameters."""
+
 
 def savings(
     terminal: Terminal,
@@ -112,10 +131,15 @@ def savings(
 
     Exit codes: 0 told, 1 refused or failed, 2 wrong usage.
     """
+    given = locals()
     if not tenants:
         raise typer.BadParameter("name at least one tenant", param_hint="--tenant")
     if (lake is None) == (not events) or bool(events) != bool(requests):
         raise typer.BadParameter("give either LAKE, or --events and --requests", param_hint="LAKE")
+    if lake is not None:
+        _refuse_idle(_OF_RAW_FILES, given, "--events and --requests")
+    if per_day is None:
+        _refuse_idle(_OF_A_PLAN, given, "--per-day")
     unit = None if ts_unit is None else ts_unit.value
     columns = (user_id, event_ts, arrival_ts, request_ts, unit, on_null_user.value)
     source = Source(lake, RawLog(events, requests, *columns), at)
@@ -131,6 +155,13 @@ def savings(
     from uih_lake.savings.text import text
 
     terminal.report(text(report), report.as_dict(), as_json)
+
+
+def _refuse_idle(options: Mapping[str, str], given: Mapping[str, Any], missing: str) -> None:
+    """Refuse an option that would change nothing, for want of others."""
+    for option, name in options.items():
+        if given[name] != signature(savings).parameters[name].default:
+            raise typer.BadParameter(f"it says nothing without {missing}", param_hint=option)
 
 
 @dataclass(frozen=True)

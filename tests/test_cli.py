@@ -237,6 +237,13 @@ def test_sql_formats_hold_the_same_rows(shared: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "rows.txt").read_text()) == rows
 
 
+def test_a_condition_that_no_example_meets_is_told(shared: Path, tmp_path: Path) -> None:
+    words = ("--tenant", shared.parent / "ranker.toml", "--out", tmp_path / "out", "--json")
+    result = run("materialize", shared, *words, "--where", "label = 9")
+    assert json.loads(result.stdout)["rows"] == 0
+    assert result.stderr == "warning: there is no example that meets [label = 9]\n"
+
+
 def test_sql_reads_from_standard_input(shared: Path) -> None:
     assert done("sql", shared, "-", given="SELECT count(*) AS n\nFROM uih;\n") == "n\n12\n"
 

@@ -191,6 +191,24 @@ def test_wrong_usage(line: str) -> None:
     assert "Usage: uihlake savings" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "idle", "missing"),
+    [
+        ("savings lake --tenant ranker.toml --user-id member", "--user-id", "--events"),
+        ("savings lake --tenant ranker.toml --ts-unit ms", "--ts-unit", "--events"),
+        ("savings lake --tenant ranker.toml --on-null-user skip", "--on-null-user", "--events"),
+        ("savings lake --tenant ranker.toml --price-per-tb 23", "--price-per-tb", "--per-day"),
+        ("savings lake --tenant ranker.toml --users 5", "--users", "--per-day"),
+        ("savings lake --tenant ranker.toml --tenants 2", "--tenants", "--per-day"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(line: str, idle: str, missing: str) -> None:
+    result = run(*line.split())
+    assert (result.exit_code, result.stdout) == (2, "")
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert f"{idle}: it says nothing without {missing}" in said
+
+
 def test_a_place_that_is_taken_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     (tmp_path / "taken.html").write_text("mine")
     result = run("savings", "lake", *RANKER, "--keep", tmp_path / "fat", "--html",
