@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -280,6 +281,18 @@ def test_a_plan_is_in_every_form_of_the_report(tmp_path: Path) -> None:
     assert len(prices) == 5 and min(prices) > 0
     report = told("savings", "lake", *RANKER, *plan)
     assert report["plan"]["kept_as"]["request_order"]["price_at_rest"] > 0
+
+
+def test_a_page_ends_at_the_length_that_no_history_exceeds(tmp_path: Path) -> None:
+    result = run("savings", "lake", *RANKER, "--html", tmp_path / "page.html", "--json")
+    tenant = json.loads(result.stdout)["tenants"][0]
+    points = tenant["by_length"]["request_order"]
+    longest = next(p for p in points if p["referenced"] == points[-1]["referenced"])["max_len"]
+    assert points[0]["max_len"] <= longest < 16384
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert page.count("No history is longer than") == 1
+    assert f"<td>{longest:,}</td>" in page and "<td>65,536</td>" not in page
+    assert "64K" not in page and "32K" not in page
 
 
 def test_a_page_has_a_heading_of_any_length(place: Path, tmp_path: Path) -> None:

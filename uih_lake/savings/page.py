@@ -95,8 +95,9 @@ def _compared(title: str, rows: Sequence[Bar]) -> Iterator[str]:
 
 def _lengths(facts: TenantFacts) -> Iterator[str]:
     drawn, rows = [], []
+    longest = _longest(facts)
     for layout, name in LAYOUTS.items():
-        found = facts.by_length[layout]
+        found = [p for p in facts.by_length[layout] if p["max_len"] <= longest]
         for what, dashed in (("at_rest", False), ("read", True)):
             label = f"{what.replace('_', ' ')}, {name}"
             points = [(p["max_len"], p[what]) for p in found]
@@ -111,18 +112,30 @@ def _lengths(facts: TenantFacts) -> Iterator[str]:
             )
             for point in found
         ]
-    ticks = [(p["max_len"], _length(p["max_len"])) for p in facts.by_length["request_order"]]
+    ticks = [(p["max_len"], _length(p["max_len"])) for p in found]
     yield "<h3>Savings against sequence length</h3>"
     yield (
         '<p class="faint">What the lake takes, in percent of fat rows of the newest so many events '
         "with the traits of this tenant; projected from measured bytes per event. Below the dotted "
         "line it pays.</p>"
     )
+    if longest < facts.by_length["request_order"][-1]["max_len"]:
+        yield (
+            f'<p class="faint">No history is longer than {_length(longest)} events: the charts of '
+            "lengths end there.</p>"
+        )
     across = Axis("newest events in a sequence", ticks)
     rule = (1.0, "break-even, 100%")
     up = _decades([y for line in drawn for _, y in line.points])
     yield charts.lines("Savings against sequence length", drawn, across, up, rule)
     yield _table(("against fat rows", "length", "events referenced", "at rest", "read"), rows)
+
+
+def _longest(facts: TenantFacts) -> int:
+    """The first of the lengths that no history exceeds: longer sequences would hold the same."""
+    points = facts.by_length["request_order"]
+    whole = points[-1]["referenced"]
+    return next(int(point["max_len"]) for point in points if point["referenced"] == whole)
 
 
 def _decades(shares: Sequence[float]) -> Axis:
@@ -136,7 +149,8 @@ def _decades(shares: Sequence[float]) -> Axis:
 
 def _map(facts: TenantFacts, layout: str) -> Iterator[str]:
     cells: dict[float, dict[float, float]] = {}
-    for point in facts.break_even_map[layout]:
+    longest = _longest(facts)
+    for point in (p for p in facts.break_even_map[layout] if p["max_len"] <= longest):
         cells.setdefault(point["max_len"], {})[point["per_user"]] = point["at_rest"]
     across = [f"{per_user:g}" for per_user in next(iter(cells.values()))]
     shares = [list(row.values()) for row in cells.values()]
