@@ -236,6 +236,14 @@ def test_batches_go_where_they_are_told(lake: Lake) -> None:
     assert meta["clicks"].longest == batch["clicks"].longest
 
 
+@pytest.mark.parametrize("named", [torch.float16, "float16", "cpu:x", None], ids=str)
+def test_what_is_no_device_is_refused(lake: Lake, named: Any) -> None:
+    batch = next(iter(Loader(lake, TENANT, 16)))
+    for tensors in (batch, batch["clicks"]):
+        with pytest.raises(UihError, match=f"{named!r} is no device; .* autocast"):
+            tensors.to(named)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("share", [False, True])
 def test_a_gpu_gets_the_same_batches(lake: Lake, truth: Any, share: bool) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from uih_lake.errors import UihError
+
 OnTensor = Callable[[Tensor], Tensor]
 
 
@@ -21,8 +23,12 @@ class Tensors:
         return replace(self, **values)  # type: ignore[type-var]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
-        """All tensors on ``device``; a tensor that is there already is not copied."""
-        return self.map(lambda t: t.to(device, non_blocking=non_blocking))
+        """All tensors on ``device``; a tensor that is there already is not copied.
+
+        Raises :class:`UihError` for a dtype: ids, times and offsets are to stay what they are.
+        """
+        place = device_of(device)
+        return self.map(lambda t: t.to(place, non_blocking=non_blocking))
 
     def pin_memory(self) -> Self:
         """All tensors in page-locked memory."""
@@ -59,6 +65,17 @@ def _mapped(value: Any, change: OnTensor) -> Any:
     if isinstance(value, dict):
         return {key: _mapped(item, change) for key, item in value.items()}
     return value
+
+
+def device_of(named: Any) -> torch.device:
+    """The device that is named; raises :class:`UihError` for anything else, such as a dtype."""
+    try:
+        return torch.device(named)
+    except (RuntimeError, TypeError) as error:
+        raise UihError(
+            f"{named!r} is no device",
+            hint="give 'cpu', 'cuda' or 'cuda:1'; cast values one by one, or leave it to autocast",
+        ) from error
 
 
 def expanded(starts: Tensor, lengths: Tensor, total: int | None = None) -> Tensor:
