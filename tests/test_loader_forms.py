@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from loader_lakes import NUMBERS, TIME, build, ids
+from torch.utils.data import default_convert
 
 from uih_lake import Group, Lake, Tenant, UihError
 from uih_lake.gather.moves import Moves
 from uih_lake.gather.pieces import Pieces, newest, pick
 from uih_lake.gather.ring import Ring
 from uih_lake.gather.shared import merge
-from uih_lake.loader import Jagged, Loader, Nested, Shared
+from uih_lake.loader import Batch, Jagged, Loader, Nested, Shared
 from uih_lake.loader.deal import Share, steps
 from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.order import Window, shuffled, windows
@@ -81,6 +83,78 @@ class TestShapes:
         taken = nested.take(torch.tensor([2, 0, 1, 2]))
         assert taken.values.tolist() == [2, 3, 4, 0, 1, 2, 3, 4]
         assert taken.offsets.tolist() == [0, 3, 5, 5, 8]
+
+
+class TestBatch:
+    @staticmethod
+    def batch() -> Batch:
+        sequences = jagged([[1, 2, 3], [], [4]])
+        tags = Nested(torch.zeros(6), torch.tensor([0, 2, 2, 5, 6]))
+        words = Dictionary(["click", "like"])
+        history = Jagged(
+            {
+                **sequences.values,
+                "tags": tags,
+                "an_extremely_" + "long_" * 20 + "name": tags.values,
+            },
+            *(sequences.offsets, sequences.longest, sequences.events),
+            {"y": torch.ones(4, dtype=torch.bool)},
+            {"x": words},
+        )
+        times = torch.arange(3)
+        context = {"label": torch.zeros(3), "place": torch.zeros(3, dtype=torch.int32)}
+        return Batch(
+            *(["a", "b", "c"], times, times, {"history": history, "few": sequences}, context),
+            dictionaries={"place": words},
+            padding=1,
+        )
+
+    def test_it_is_shown_as_types_and_shapes(self) -> None:
+        shown = repr(self.batch()).splitlines()
+        assert shown == [
+            "Batch(3 examples, the last 1 padding, 8 events) on cpu",
+            "  example_id  list of 3 str",
+            "  user_id     int64 [3]",
+            "  request_ts  int64 [3]",
+            "  context",
+            "    label  float32 [3]",
+            "    place  int32 [3], 2 strings",
+            "  history: Jagged(3 sequences, 4 events, longest 3)",
+            "    x                               int64 [4], 2 strings",
+            "    y                               int64 [4], masked",
+            "    tags                            Nested(float32 [6] in 4 lists)",
+            "    an_extremely_long_long_long...  float32 [6]",
+            "  few: Jagged(3 sequences, 4 events, longest 3)",
+            "    x  int64 [4]",
+            "    y  int64 [4]",
+        ]
+
+    def test_no_line_is_wider_than_a_terminal(self, lake: Lake) -> None:
+        wide = Tenant("wide", {"g" * 200: Group(["item"])}, ["label"])
+        for share in (False, True):
+            batch = next(iter(Loader(lake, wide, 140, share=share)))
+            assert all(len(line) < 80 for line in repr(batch).splitlines())
+            assert f"g...: {type(batch.groups['g' * 200]).__name__}(140 sequences, " in repr(batch)
+            assert f"int64 [{len(batch['g' * 200].values['item'])}]" in repr(batch)  # type: ignore[arg-type]
+
+    def test_its_keys_are_the_groups(self) -> None:
+        batch = self.batch()
+        assert list(batch.keys()) == ["history", "few"]
+        assert "few" in batch and "label" not in batch and 0 not in batch
+        assert dict(**batch) == batch.groups
+
+    @pytest.mark.parametrize("kind", [UihError, KeyError])
+    def test_a_group_that_is_not_there_is_refused(self, kind: type[Exception]) -> None:
+        says = r"^no group 'histroy' in the batch; did you mean 'history'\? groups: history, few$"
+        with pytest.raises(kind, match=says):
+            self.batch()["histroy"]
+
+    def test_it_is_no_collection_to_be_taken_apart(self) -> None:
+        batch = self.batch()
+        assert not isinstance(batch, Iterable | Mapping | Sequence)
+        with pytest.raises(TypeError, match="not iterable"):
+            list(batch)  # type: ignore[call-overload]
+        assert default_convert(batch) is batch
 
 
 Intervals = st.lists(

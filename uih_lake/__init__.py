@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uih_lake.errors import (
     ConflictError,
     CorruptionError,
+    GroupError,
     InputError,
     LakeError,
     OutputError,
@@ -49,6 +50,7 @@ __all__ = [
     "CorruptionError",
     "Counts",
     "Group",
+    "GroupError",
     "InputError",
     "Jagged",
     "Lake",

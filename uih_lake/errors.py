@@ -28,6 +28,13 @@ class TenantError(UihError):
     """A tenant that is malformed or asks for what is not there."""
 
 
+class GroupError(UihError, KeyError):
+    """A group that is not in a batch."""
+
+    # KeyError quotes its text as if it were a key
+    __str__ = UihError.__str__
+
+
 class LakeError(UihError):
     """No lake at this path, a lake already there, or a lake version that does not exist.
 

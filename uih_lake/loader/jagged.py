@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from uih_lake.errors import UihError
+from uih_lake.loader import shown
 from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.tensors import Tensors, expanded, offsets_of
 
@@ -20,6 +21,9 @@ class Nested(Tensors):
 
     values: Tensor
     offsets: Tensor
+
+    def __repr__(self) -> str:
+        return f"Nested({shown.tensor(self.values)} in {len(self.offsets) - 1} lists)"
 
     @property
     def lengths(self) -> Tensor:
@@ -62,6 +66,10 @@ class Jagged(Tensors):
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        head = f"Jagged({len(self)} sequences, {self.events} events, longest {self.longest})"
+        return shown.block(head, shown.columns(self.values, self.dictionaries, self.masks))
 
     def to_padded(
         self,
@@ -157,6 +165,13 @@ class Shared(Tensors):
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        head = (
+            f"Shared({len(self)} sequences, {self.events} events, longest {self.longest}, "
+            f"{len(self.starts)} views)"
+        )
+        return shown.block(head, shown.columns(self.values, self.dictionaries, self.masks))
 
     @property
     def sequence_offsets(self) -> Tensor:
