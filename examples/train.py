@@ -59,8 +59,7 @@ class Ranker(nn.Module):
 
     def forward(self, history: uih.Jagged) -> Tensor:
         padded = history.to_padded(LENGTH, side="left")  # {trait: [batch, LENGTH]}, newest last
-        places = torch.arange(LENGTH, device=history.lengths.device)
-        seen = places[None, :] >= LENGTH - history.lengths[:, None]
+        seen = history.padding_mask(LENGTH, side="left")  # [batch, LENGTH]
         x = self.item(padded["item_id"] % ITEMS) + self.category(padded["category"] % 256)
         for block in self.blocks:
             x = block(x * seen[..., None], seen)

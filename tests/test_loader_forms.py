@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,47 @@ class TestShapes:
         padded = jagged(self.LISTS).to_padded(2, side=side)["x"]
         one = [4, 0] if side == "right" else [0, 4]
         assert padded.tolist() == [[2, 3], [0, 0], one, [5, 6]]
+
+    @pytest.mark.parametrize("side", ["left", "right"])
+    @pytest.mark.parametrize("length", [None, 0, 2, 4])
+    def test_the_mask_is_true_where_padded_has_events(self, side: str, length: int | None) -> None:
+        sequences = jagged(self.LISTS)
+        mask = sequences.padding_mask(length, side=side)
+        assert mask.dtype == torch.bool
+        padded = sequences.to_padded(length, side=side, fill=-1)["x"]
+        assert torch.equal(mask, padded != -1)
+
+    def test_masks_of_values_are_padded_too(self) -> None:
+        lists = jagged(self.LISTS)
+        valued = torch.tensor([True, False, True, True, False, True])
+        sequences = replace(lists, masks={"x": valued})
+        padded = sequences.padded_masks(4, side="left")["x"]
+        assert padded.tolist() == [
+            [False, True, False, True],
+            [False, False, False, False],
+            [False, False, False, True],
+            [False, False, False, True],
+        ]
+        kept = sequences.padded_masks(2)["x"]
+        assert kept.tolist() == [[False, True], [False, False], [True, False], [False, True]]
+        with pytest.raises(UihError, match="no masks; make the loader with masks=True"):
+            lists.padded_masks()
+
+    @pytest.mark.parametrize("length", [-3, 1.5, "4"])
+    def test_a_length_that_is_none_is_refused(self, length: Any) -> None:
+        with pytest.raises(UihError, match=f"length {length!r} to pad to"):
+            jagged(self.LISTS).to_padded(length)
+        with pytest.raises(UihError, match=f"length {length!r} to pad to"):
+            jagged(self.LISTS).padding_mask(length)
+
+    def test_a_side_that_is_none_is_refused(self) -> None:
+        with pytest.raises(UihError, match="no side 'top'"):
+            jagged(self.LISTS).padding_mask(side="top")
+
+    def test_one_text_is_no_list_of_traits(self) -> None:
+        for shape in (jagged(self.LISTS).to_nested, jagged(self.LISTS).to_kjt):
+            with pytest.raises(UihError, match=r"traits 'xy' is one text; give a list: \['xy'\]"):
+                shape("xy")
 
     def test_nested_shares_the_memory(self) -> None:
         sequences = jagged(self.LISTS)

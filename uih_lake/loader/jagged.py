@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -83,23 +84,25 @@ class Jagged(Tensors):
 
         A sequence longer than ``length`` (default: the longest) keeps its newest events.
         List-valued traits have no such shape and are refused where they are asked for by name.
+        Where there are events says :meth:`padding_mask`.
         """
-        if side not in ("left", "right"):
-            raise UihError(f"no side {side!r} to pad on", hint="one of left, right")
-        length = self.longest if length is None else length
-        flat = self._flat(traits, "padded")
-        column = torch.arange(length, device=self.offsets.device)
-        kept = self.lengths.clamp(max=length)[:, None]
-        # newest event last: from the right end with padding on the left, from the left else
-        place = column - (length - kept) if side == "left" else column[None, :]
-        inside = (place >= 0) & (place < kept)
-        rows = ((self.offsets[1:, None] - kept) + place)[inside]
-        padded = {}
-        for name, values in flat.items():
-            out = values.new_full((len(self), length), fill)
-            out[inside] = values[rows]
-            padded[name] = out
-        return padded
+        return self._padded(self._flat(traits, "padded"), length, side, fill)
+
+    def padding_mask(self, length: int | None = None, *, side: str = "right") -> Tensor:
+        """True where :meth:`to_padded` has an event, False where it has padding.
+
+        A bool tensor ``[batch, length]``, on the device of the sequences.
+        """
+        return _inside(self.lengths, self._width(length), side)
+
+    def padded_masks(self, length: int | None = None, *, side: str = "right") -> dict[str, Tensor]:
+        """``masks`` in the shape of :meth:`to_padded`: True where there is an event and a value.
+
+        Per trait a bool tensor ``[batch, length]``. Raises :class:`UihError` without masks.
+        """
+        if self.masks is None:
+            raise UihError("the sequences have no masks", hint="make the loader with masks=True")
+        return self._padded(self.masks, length, side, False)
 
     def to_nested(self, traits: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Per trait a nested tensor (jagged layout) over the same memory."""
@@ -125,11 +128,39 @@ class Jagged(Tensors):
         values = torch.cat(list(flat.values()))
         return _keyed_jagged()(list(flat), values, lengths=self.lengths.repeat(len(flat)))
 
+    def _padded(
+        self, columns: Mapping[str, Tensor], length: int | None, side: str, fill: float
+    ) -> dict[str, Tensor]:
+        """Each column, one value per event, as ``[batch, length]``."""
+        length = self._width(length)
+        inside = _inside(self.lengths, length, side)
+        kept = self.lengths.clamp(max=length)
+        # what is inside comes row by row, and so do the newest events of each sequence
+        rows = expanded(self.offsets[1:] - kept, kept)
+        padded = {}
+        for name, values in columns.items():
+            out = values.new_full((len(self), length), fill)
+            out[inside] = values[rows]
+            padded[name] = out
+        return padded
+
+    def _width(self, length: int | None) -> int:
+        """Places of a padded sequence: as asked, else as many as the longest has events."""
+        if length is None:
+            return self.longest
+        if not isinstance(length, Integral) or length < 0:
+            raise UihError(
+                f"length {length!r} to pad to", hint="give a number of events, or None: the longest"
+            )
+        return int(length)
+
     def _flat(self, traits: Iterable[str] | None, shape: str) -> dict[str, Tensor]:
         """The traits asked for, or all that are not lists."""
         flat = {n: v for n, v in self.values.items() if isinstance(v, Tensor)}
         if traits is None:
             return flat
+        if isinstance(traits, str):
+            raise UihError(f"traits {traits!r} is one text", hint=f"give a list: [{traits!r}]")
         asked = list(traits)
         for name in asked:
             if name not in flat:
@@ -233,6 +264,16 @@ class Shared(Tensors):
             offsets=offsets_of(counts),
             events=int(lengths.sum()),
         )
+
+
+def _inside(lengths: Tensor, length: int, side: str) -> Tensor:
+    """Which places of ``[batch, length]`` hold an event, with padding on a ``side``; bool."""
+    if side not in ("left", "right"):
+        raise UihError(f"no side {side!r} to pad on", hint="one of left, right")
+    places = torch.arange(length, device=lengths.device)
+    if side == "left":
+        places = places.flip(0)
+    return places < lengths[:, None]
 
 
 def _keyed_jagged() -> Any:
