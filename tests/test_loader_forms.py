@@ -386,6 +386,23 @@ def test_history_in_common_is_moved_once(lake: Lake) -> None:
     assert moved[True] < 0.5 * moved[False]
 
 
+def test_shared_history_has_the_shapes_of_what_it_expands_to(lake: Lake) -> None:
+    batch = next(iter(Loader(lake, NUMBERS, 32, order="user", share=True, masks=True)))
+    shared = batch.groups["all"]
+    assert isinstance(shared, Shared)
+    plain = shared.expand()
+    for options in ({}, {"length": 3, "side": "left"}):
+        assert torch.equal(shared.padding_mask(**options), plain.padding_mask(**options))
+        pairs = [
+            (shared.to_padded(**options, traits=["item"]), plain.to_padded(**options)),
+            (shared.padded_masks(**options), plain.padded_masks(**options)),
+        ]
+        for found, wanted in pairs:
+            assert torch.equal(found["item"], wanted["item"])
+    found, wanted = shared.to_nested()["item"].unbind(), plain.to_nested()["item"].unbind()
+    assert all(map(torch.equal, found, wanted))
+
+
 def test_equal_windows_are_one_key(lake: Lake) -> None:
     pytest.importorskip("torchrec", reason="torchrec is not installed")
     batch = next(iter(Loader(lake, NUMBERS, 32, order="user", share=True)))

@@ -220,6 +220,30 @@ class Shared(Tensors):
             values, self.sequence_offsets, self.longest, self.events, masks, self.dictionaries
         )
 
+    def to_padded(
+        self,
+        length: int | None = None,
+        *,
+        side: str = "right",
+        fill: float = 0,
+        traits: Iterable[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """As :meth:`Jagged.to_padded`; expands all traits: for more shapes :meth:`expand` once."""
+        return self.expand().to_padded(length, side=side, fill=fill, traits=traits)
+
+    def padding_mask(self, length: int | None = None, *, side: str = "right") -> Tensor:
+        """As :meth:`Jagged.padding_mask`; expands nothing."""
+        places = Jagged({}, self.sequence_offsets, self.longest, self.events)
+        return places.padding_mask(length, side=side)
+
+    def padded_masks(self, length: int | None = None, *, side: str = "right") -> dict[str, Tensor]:
+        """As :meth:`Jagged.padded_masks`; expands the masks."""
+        return replace(self, values={}).expand().padded_masks(length, side=side)
+
+    def to_nested(self, traits: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """As :meth:`Jagged.to_nested`; expands all traits, and lies over the memory of these."""
+        return self.expand().to_nested(traits)
+
     def to_kjt(self, traits: Iterable[str] | None = None) -> Any:
         """A ``KeyedJaggedTensor`` of the distinct sequences, with ``inverse_indices`` for the rest.
 
