@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,34 @@ class TestShapes:
         assert keyed.keys() == ["x", "y"]
         assert keyed.lengths().tolist() == [3, 0, 1, 2] * 2
         assert keyed["y"].values().tolist() == [2, 4, 6, 8, 10, 12]
+
+    def test_keys_of_several_types_are_cast_where_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def keyed(keys: list[str], values: torch.Tensor, lengths: torch.Tensor) -> Any:
+            return keys, values, lengths.tolist()
+
+        monkeypatch.setattr("uih_lake.loader.jagged._keyed_jagged", lambda: keyed)
+        sequences = jagged(self.LISTS)
+        sequences.values["y"] = sequences.values["y"].to(torch.int32)  # type: ignore[operator]
+        with pytest.raises(UihError, match=r"of 2 types.*cast all with dtype=torch\.int64"):
+            sequences.to_kjt()
+        keys, values, lengths = sequences.to_kjt(dtype=torch.int64, prefix="clicks.")
+        assert keys == ["clicks.x", "clicks.y"]
+        assert values.dtype == torch.int64
+        assert values.tolist() == [1, 2, 3, 4, 5, 6, 2, 4, 6, 8, 10, 12]
+        assert lengths == [3, 0, 1, 2] * 2
+
+    @pytest.mark.parametrize("kind", ["ImportError", "OSError"])
+    def test_a_torchrec_that_cannot_be_imported_is_told(
+        self, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "torchrec.py").write_text(f"raise {kind}('undefined symbol: fbgemm')")
+        monkeypatch.syspath_prepend(tmp_path)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchrec"]:
+            monkeypatch.delitem(sys.modules, name)
+        with pytest.raises(UihError, match=r"undefined symbol: fbgemm; .*uih_lake\[torchrec\]"):
+            jagged(self.LISTS).to_kjt()
 
     def test_lists_have_no_flat_shape(self) -> None:
         sequences = jagged(self.LISTS)

@@ -14,6 +14,7 @@ from uih_lake.errors import UihError
 from uih_lake.loader import shown
 from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.tensors import Tensors, expanded, offsets_of
+from uih_lake.wording import on_one_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,20 +114,30 @@ class Jagged(Tensors):
             for name, values in self._flat(traits, "nested").items()
         }
 
-    def to_kjt(self, traits: Iterable[str] | None = None) -> Any:
+    def to_kjt(
+        self,
+        traits: Iterable[str] | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+        prefix: str = "",
+    ) -> Any:
         """A torchrec ``KeyedJaggedTensor`` with one key per trait; needs the extra ``torchrec``.
 
-        Values of all keys share one tensor, so the traits must be of one type.
+        Values of all keys share one tensor, so the traits must be of one type, or are cast to
+        ``dtype``. A key is the trait's name behind ``prefix``, which tells groups of the same
+        traits apart. Raises :class:`UihError` where torchrec cannot be imported.
         """
         flat = self._flat(traits, "keyed jagged")
         kinds = {values.dtype for values in flat.values()}
-        if len(kinds) > 1:
+        if len(kinds) > 1 and dtype is None:
             raise UihError(
                 f"traits {', '.join(flat)} are of {len(kinds)} types, a keyed tensor has one",
-                hint="name traits of one type, such as the ids that embeddings are looked up by",
+                hint="name traits of one type, such as the ids that embeddings are looked up by, "
+                "or cast all with dtype=torch.int64",
             )
-        values = torch.cat(list(flat.values()))
-        return _keyed_jagged()(list(flat), values, lengths=self.lengths.repeat(len(flat)))
+        values = torch.cat([values.to(dtype or values.dtype) for values in flat.values()])
+        keys = [prefix + name for name in flat]
+        return _keyed_jagged()(keys, values, lengths=self.lengths.repeat(len(flat)))
 
     def _padded(
         self, columns: Mapping[str, Tensor], length: int | None, side: str, fill: float
@@ -244,14 +255,20 @@ class Shared(Tensors):
         """As :meth:`Jagged.to_nested`; expands all traits, and lies over the memory of these."""
         return self.expand().to_nested(traits)
 
-    def to_kjt(self, traits: Iterable[str] | None = None) -> Any:
+    def to_kjt(
+        self,
+        traits: Iterable[str] | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+        prefix: str = "",
+    ) -> Any:
         """A ``KeyedJaggedTensor`` of the distinct sequences, with ``inverse_indices`` for the rest.
 
-        Needs the extra ``torchrec``; traits as in :meth:`Jagged.to_kjt`.
+        Needs the extra ``torchrec``; arguments as in :meth:`Jagged.to_kjt`.
         """
         first, inverse = self._distinct()
         distinct = self._only(first).expand()
-        keyed = distinct.to_kjt(traits)
+        keyed = distinct.to_kjt(traits, dtype=dtype, prefix=prefix)
         keys = list(keyed.keys())
         return _keyed_jagged()(
             keys,
@@ -303,8 +320,9 @@ def _inside(lengths: Tensor, length: int, side: str) -> Tensor:
 def _keyed_jagged() -> Any:
     try:
         from torchrec.sparse.jagged_tensor import KeyedJaggedTensor
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # a library of fbgemm made for another torch: OSError
         raise UihError(
-            "a keyed jagged tensor needs torchrec", hint="install uih_lake[torchrec]"
+            f"a keyed jagged tensor needs torchrec: {on_one_line(str(error))}",
+            hint="install uih_lake[torchrec], with the torchrec and fbgemm made for this torch",
         ) from error
     return KeyedJaggedTensor
