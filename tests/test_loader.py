@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from loader_lakes import NUMBERS, SHORT, TENANT, build, filled, ids, reference, rows
+from torch.utils.data import DataLoader
 
 from uih_lake import Lake, PointerError, TenantError, UihError
 from uih_lake.loader import Loader
@@ -234,6 +235,15 @@ def test_batches_go_where_they_are_told(lake: Lake) -> None:
     assert batch.nbytes > 0
     batch.record_stream(None)  # no CUDA tensor, nothing to record
     assert meta["clicks"].longest == batch["clicks"].longest
+
+
+@pytest.mark.parametrize("tenants", [NUMBERS, [NUMBERS, SHORT]], ids=["one", "several"])
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_data_loader_that_would_batch_batches_is_refused(
+    lake: Lake, tenants: Any, batch_size: int
+) -> None:
+    with pytest.raises(UihError, match="give the DataLoader batch_size=None"):
+        next(iter(DataLoader(Loader(lake, tenants, 16), batch_size=batch_size)))
 
 
 @pytest.mark.parametrize("named", [torch.float16, "float16", "cpu:x", None], ids=str)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import KeysView, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from torch import Tensor
+from torch.utils.data._utils.collate import default_collate_fn_map
 
-from uih_lake.errors import GroupError
+from uih_lake.errors import GroupError, UihError
 from uih_lake.loader import shown
 from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.jagged import Jagged, Nested, Shared
@@ -87,3 +88,15 @@ class Batch(Tensors):
     def events(self) -> int:
         """Events in all sequences."""
         return sum(group.events for group in self.groups.values())
+
+
+def _refuse_to_collate(batches: Any, **_: Any) -> NoReturn:
+    """What a DataLoader calls that would put batches together to batches of batches."""
+    raise UihError(
+        "batches of a Loader are whole, and a DataLoader would put them together again",
+        hint="give the DataLoader batch_size=None, and the Loader the batch size",
+    )
+
+
+# The registry torch has for types of one's own: without an entry, it only says what it knows.
+default_collate_fn_map[Batch] = _refuse_to_collate
