@@ -206,6 +206,12 @@ def test_an_empty_lake_has_no_batches(tmp_path: Path) -> None:
     ("options", "says"),
     [
         ({"batch_size": 0}, "batch_size 0"),
+        ({"batch_size": 1.5}, "batch_size 1.5; it is an integer and at least 1"),
+        ({"max_tokens": "9"}, "max_tokens '9'"),
+        ({"seed": -1}, "seed -1; it is an integer and at least 0"),
+        ({"seed": 0.5}, "seed 0.5"),
+        ({"device": "cuda:99"}, "no device 'cuda:99' on this machine; those there are: cpu"),
+        ({"device": "gpu"}, "'gpu' is no device"),
         ({"order": "random"}, "no order 'random'"),
         ({"rank": 2, "num_ranks": 2}, "rank 2 of 2"),
         ({"rank": 1}, "go together"),
@@ -235,6 +241,21 @@ def test_batches_go_where_they_are_told(lake: Lake) -> None:
     assert batch.nbytes > 0
     batch.record_stream(None)  # no CUDA tensor, nothing to record
     assert meta["clicks"].longest == batch["clicks"].longest
+
+
+@pytest.mark.parametrize("given", ["ranker.toml", Path("ranker.toml"), ["ranker.toml"]], ids=repr)
+def test_what_is_no_tenant_is_refused(lake: Lake, given: Any) -> None:
+    says = r"'ranker.toml'\)? is no tenant; load it first: Tenant\.load"
+    with pytest.raises(TenantError, match=says):
+        Loader(lake, given)
+    with pytest.raises(TenantError, match=r"is no tenant; load it first: Tenant\.load"):
+        lake.materialize(given)
+
+
+@pytest.mark.parametrize("given", ["lake", Path("lake"), None], ids=repr)
+def test_what_is_no_lake_is_refused(given: Any) -> None:
+    with pytest.raises(UihError, match=r"is no lake; open it first: Lake\.open"):
+        Loader(given, TENANT)
 
 
 @pytest.mark.parametrize("tenants", [NUMBERS, [NUMBERS, SHORT]], ids=["one", "several"])

@@ -31,7 +31,7 @@ from uih_lake.pointers.label import label
 from uih_lake.pointers.policy import Counts, Judge, Policy, check_policy
 from uih_lake.progress import Progress, quiet
 from uih_lake.serving import Served, serve
-from uih_lake.tenant import Tenant
+from uih_lake.tenant import Tenant, check_tenants
 from uih_lake.tenant.condition import check_condition
 from uih_lake.verify import Report, verify
 
@@ -350,6 +350,7 @@ class Lake:
         log_versions: tuple[int, int] = (-1, schema.UNBOUNDED),
     ) -> Rebuild:
         """What to rebuild of the examples with ``after < log_version <= through``."""
+        check_tenants([tenant])
         snapshot, examples = self._snapshot(), Examples.of(self._store, *log_versions)
         tenant.check(schema.public_events(snapshot.stored), examples.public)
         condition = "true" if where is None else check_condition(where, examples.public)

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from uih_lake.errors import UihError
 from uih_lake.gather.ring import Bytes, plain
 from uih_lake.loader.batch import Batch
+from uih_lake.loader.tensors import device_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,21 @@ class Arrival:
             stream.wait_event(self.event)
             self.batch.record_stream(stream)
         return self.batch
+
+
+def check_device(device: torch.device | str | None) -> None:
+    """Raise :class:`UihError` for a device that this machine has not; None is the CPU."""
+    wanted = device_of("cpu" if device is None else device)
+    if wanted.type in ("cpu", "meta"):
+        return
+    accelerator = torch.accelerator.current_accelerator()
+    kind = "" if accelerator is None else accelerator.type
+    numbers = range(torch.accelerator.device_count())
+    if wanted.type != kind or (wanted.index or 0) not in numbers:
+        there = ", ".join(["cpu", *(f"{kind}:{number}" for number in numbers)])
+        raise UihError(
+            f"no device {str(wanted)!r} on this machine", hint=f"those there are: {there}"
+        )
 
 
 class Device:

@@ -17,16 +17,20 @@ from uih_lake.lake.integrity import Pages
 from uih_lake.loader import catalog, deal, ranks
 from uih_lake.loader.batch import Batch
 from uih_lake.loader.columns import Fill
+from uih_lake.loader.device import check_device
 from uih_lake.loader.engine import Engine
 from uih_lake.loader.follow import Follower, Passed, Wanted
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.options import (
     BUDGET,
     Options,
+    check_integer,
+    check_lake,
     check_positive,
     distinct_words,
     shortening,
     span_of,
+    tenants_of,
 )
 from uih_lake.loader.order import Counts, Order, Window, check_order, counted, windows
 from uih_lake.loader.plan import Plan, check_loaded, words_of
@@ -36,7 +40,7 @@ from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Files
 from uih_lake.pointers.policy import Counts as PointerCounts
 from uih_lake.pointers.policy import Policy
-from uih_lake.tenant import Tenant, check_tenants
+from uih_lake.tenant import Tenant
 
 if TYPE_CHECKING:
     from uih_lake.api import Lake
@@ -98,7 +102,10 @@ class Loader(IterableDataset[Any]):
         budget: int = BUDGET,
         poll_s: float = 1.0,
     ) -> None:
+        check_lake(lake)
         check_order(order)
+        check_device(device)
+        check_integer("seed", seed, 0)
         check_positive(
             batch_size=batch_size,
             max_tokens=max_tokens,
@@ -107,7 +114,7 @@ class Loader(IterableDataset[Any]):
             open_buckets=open_buckets,
             budget=budget,
         )
-        tenants = (tenant,) if isinstance(tenant, Tenant) else tuple(tenant)
+        tenants = tenants_of(tenant)
         self._several = not isinstance(tenant, Tenant)
         rank, num_ranks = ranks.ranks(rank, num_ranks)
         order = "log" if follow else order
@@ -130,7 +137,6 @@ class Loader(IterableDataset[Any]):
             threads,
             budget,
         )
-        check_tenants(tenants)
         check_loaded("fill", self._options.fill, tenants)
         check_loaded("words", self._options.words, tenants)
         wanted = Wanted(lake, tenants, where, on_mismatch)

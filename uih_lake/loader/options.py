@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
 
 import torch
 
+from uih_lake.api import Lake
 from uih_lake.errors import UihError
 from uih_lake.loader import deal
 from uih_lake.loader.columns import Fill
@@ -14,7 +17,7 @@ from uih_lake.loader.lengths import StochasticLength
 from uih_lake.loader.order import Order
 from uih_lake.loader.plan import Plan
 from uih_lake.loader.planner import Recipe
-from uih_lake.tenant import Tenant
+from uih_lake.tenant import Tenant, check_tenants
 from uih_lake.tenant.duration import microseconds
 
 BUDGET = 1 << 30
@@ -54,11 +57,31 @@ class Options:
         )
 
 
+def check_lake(lake: Any) -> None:
+    """Raise :class:`UihError` for what is no lake, such as the path of one."""
+    if not isinstance(lake, Lake):
+        raise UihError(f"{lake!r} is no lake", hint="open it first: Lake.open(path)")
+
+
+def tenants_of(given: Any) -> tuple[Tenant, ...]:
+    """One tenant or several as a tuple; raises :class:`TenantError` for anything else."""
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    tenants = tuple(given) if several else (given,)
+    check_tenants(tenants)
+    return tenants
+
+
 def check_positive(**given: int | None) -> None:
-    """Raise :class:`UihError` for a number below 1."""
+    """Raise :class:`UihError` for what is no integer, or below 1; None is let pass."""
     for name, value in given.items():
-        if value is not None and value < 1:
-            raise UihError(f"{name} {value}", hint="it is at least 1")
+        if value is not None:
+            check_integer(name, value, 1)
+
+
+def check_integer(name: str, value: Any, least: int) -> None:
+    """Raise :class:`UihError` for what is no integer, or below the ``least``."""
+    if not isinstance(value, Integral) or value < least:
+        raise UihError(f"{name} {value!r}", hint=f"it is an integer and at least {least}")
 
 
 def distinct_words(column: str, words: Sequence[str]) -> list[str]:

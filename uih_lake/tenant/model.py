@@ -28,9 +28,12 @@ _Length = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 
 
 def check_tenants(tenants: Sequence[Tenant]) -> None:
-    """Raise :class:`TenantError` where there is none, or where two have one name."""
+    """Raise :class:`TenantError` for none, for what is no tenant, and for two of one name."""
     if not tenants:
         raise TenantError("no tenant is given", hint="name at least one")
+    for tenant in tenants:
+        if not isinstance(tenant, Tenant):
+            raise TenantError(f"{tenant!r} is no tenant", hint="load it first: Tenant.load(path)")
     names = [tenant.name for tenant in tenants]
     for name in names:
         if names.count(name) > 1:
