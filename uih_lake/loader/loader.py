@@ -24,6 +24,7 @@ from uih_lake.loader.meters import Meters
 from uih_lake.loader.options import (
     BUDGET,
     Options,
+    check_agreement,
     check_integer,
     check_lake,
     check_positive,
@@ -104,6 +105,7 @@ class Loader(IterableDataset[Any]):
     ) -> None:
         check_lake(lake)
         check_order(order)
+        check_agreement(order, follow, drop_last, pad_last)
         check_device(device)
         check_integer("seed", seed, 0)
         check_positive(

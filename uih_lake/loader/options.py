@@ -84,6 +84,20 @@ def check_integer(name: str, value: Any, least: int) -> None:
         raise UihError(f"{name} {value!r}", hint=f"it is an integer and at least {least}")
 
 
+def check_agreement(order: str, follow: bool, drop_last: bool, pad_last: bool) -> None:
+    """Raise :class:`UihError` for arguments of which one would silently win over the other."""
+    if drop_last and pad_last:
+        raise UihError(
+            "drop_last and pad_last contradict each other",
+            hint="what fills no step is either dropped or filled up; give one of them",
+        )
+    if follow and order not in ("affinity", "log"):  # the first is what comes of saying nothing
+        raise UihError(
+            f"a loader that follows goes in the order 'log', not {order!r}",
+            hint="leave order or follow away",
+        )
+
+
 def distinct_words(column: str, words: Sequence[str]) -> list[str]:
     """Words as a list; each is a string and has one code."""
     found = list(words)
