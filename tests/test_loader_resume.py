@@ -139,6 +139,35 @@ def test_what_is_no_state_is_refused(lake: Lake, state: Any) -> None:
         Loader(lake, NUMBERS, 16).load_state_dict(state)
 
 
+@pytest.mark.parametrize(
+    ("altered", "says"),
+    [
+        ({"epoch": -4}, "the state's epoch -4; it is an integer and at least 0"),
+        ({"epoch": "1"}, "the state's epoch '1'"),
+        ({"position": -1}, "the state's position -1"),
+        ({"position": 1.5}, "the state's position 1.5"),
+        ({"position": 141}, "position 141 is beyond the 140 examples of an epoch; give what"),
+    ],
+    ids=str,
+)
+def test_a_state_of_nowhere_is_refused(lake: Lake, altered: Any, says: str) -> None:
+    _, state = take(Loader(lake, NUMBERS, 16), 1)
+    loader = Loader(lake, NUMBERS, 16)
+    with pytest.raises(UihError, match=says):
+        loader.load_state_dict({**state, **altered})
+    assert (loader.state_dict()["epoch"], loader.state_dict()["position"]) == (0, 0)
+    assert len(list(loader)) == len(loader), "it is as it was"
+
+
+def test_a_state_behind_the_last_batch_is_followed_by_the_next_epoch(lake: Lake) -> None:
+    loader = Loader(lake, NUMBERS, 16)
+    taken, state = take(loader, len(loader))
+    assert state["position"] == 140
+    resumed = Loader(lake, NUMBERS, 16)
+    resumed.load_state_dict(state)
+    assert sum(len(list(resumed)) for _ in range(2)) == len(taken)
+
+
 def test_codes_of_strings_survive_a_resume(tmp_path: Path) -> None:
     lake = build(tmp_path / "lake")
     _, state = take(Loader(lake, TENANT, 16), 1)

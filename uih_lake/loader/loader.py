@@ -226,6 +226,7 @@ class Loader(IterableDataset[Any]):
         replace(self._state(), lake=catalog.identity(kept.files)).check(saved)
         self._check_worker(saved)
         saved.check_words(self._options.words)
+        saved.check_position(counted(self._counts_of(replace(selection, examples=kept))))
         self._known = saved.words
         if self._follower is None:
             selection = replace(selection, examples=kept)
@@ -241,7 +242,7 @@ class Loader(IterableDataset[Any]):
         options = self._options
         stored, examples = selection.snapshot.stored, selection.examples
         self._selection = selection
-        self._counts: Counts = catalog.counts(selection, options.order, options.span_us)
+        self._counts = self._counts_of(selection)
         self._words = words_of(selection, options.tenants, options.fill, self._known, options.words)
         self._plan = Plan.of(
             options.tenants,
@@ -253,6 +254,9 @@ class Loader(IterableDataset[Any]):
         )
         self._log_version = catalog.log_version(examples)
         self.__dict__.pop("_engine", None)
+
+    def _counts_of(self, selection: Selection) -> Counts:
+        return catalog.counts(selection, self._options.order, self._options.span_us)
 
     @cached_property
     def _engine(self) -> Engine:

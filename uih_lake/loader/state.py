@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from uih_lake.errors import UihError
+from uih_lake.loader.options import check_integer
 
 SCHEMA = 1
+_AS_SAVED = "give what state_dict() returned"
 _MUST_AGREE = {
     "lake": "another lake, or other examples of it",
     "tenants": "another tenant",
@@ -58,11 +60,21 @@ class State:
                 hint=f"this version reads schema {SCHEMA}",
             )
         try:
-            return cls(**saved)
+            state = cls(**saved)
         except TypeError as error:
+            raise UihError(f"no state of a loader: {error}", hint=_AS_SAVED) from None
+        check_integer("the state's epoch", state.epoch, 0)
+        check_integer("the state's position", state.position, 0)
+        return state
+
+    def check_position(self, examples: int) -> None:
+        """Raise :class:`UihError` where the position is beyond the ``examples`` of an epoch."""
+        if self.position > examples:
             raise UihError(
-                f"no state of a loader: {error}", hint="give what state_dict() returned"
-            ) from None
+                f"the state's position {self.position} is beyond the {examples} examples of an "
+                "epoch",
+                hint=_AS_SAVED,
+            )
 
     def check_words(self, words: Mapping[str, Sequence[str]]) -> None:
         """Raise :class:`UihError` where it was saved with other codes for these ``words``."""
