@@ -56,6 +56,8 @@ class Loader(IterableDataset[Any]):
     ``order``      "affinity": buckets shuffled, ``open_buckets`` at once, examples shuffled inside;
                    "user": the same, but up to 16 examples of a user stay together (for ``share``);
                    "time": by stretches of ``time_window``, affinity inside; "log": by log version
+    ``where``      SQL condition over the columns of the requests: "label IS NOT NULL", or the part
+                   of time that is for training; other examples are left out
     ``rank``       with ``num_ranks``; default is torch.distributed's, else RANK and WORLD_SIZE
     ``max_tokens`` batches of at most so many events, and at most ``batch_size`` examples; one that
                    has more is alone. What counts is ``min(visible events, max_len)`` per sequence
