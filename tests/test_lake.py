@@ -502,6 +502,44 @@ def test_a_condition_that_fails_on_a_value_is_refused(
     assert state(lake) == before
 
 
+def bad_pointers(served: pa.Table) -> dict[str, tuple[Any, str]]:
+    """What is no pointers of serving, and what the refusal says of it."""
+    place = served.column_names.index
+    text, none = pa.array(["z"]), pa.nulls(1, pa.int64())
+    return {
+        "no table": (served.to_pydict(), "the pointers are a dict, no Arrow table"),
+        "no column": (served.drop_columns(["digest"]), "need one column 'digest', they have user"),
+        "twice": (served.append_column("length", none), "need one column 'length', they have user"),
+        "text": (
+            served.set_column(place("digest"), "digest", text),
+            "column 'digest' of the pointers is string, where int64 is wanted",
+        ),
+        "another user": (
+            served.set_column(place("user_id"), "user_id", text),
+            "column 'user_id' of the pointers is string, where int64 is wanted",
+        ),
+        "more": (pa.concat_tables([served, served]), "2 pointers for 1 requests"),
+    } | {
+        f"null {name}": (
+            served.set_column(place(name), name, none),
+            f"column '{name}' of the pointers is null in 1 of 1 rows",
+        )
+        for name in ("lake_version", "generation", "length", "digest")
+    }
+
+
+def test_refused_pointers_change_nothing(kept: Lake) -> None:
+    """They are kept unproven: every rebuild would stumble over what is no pointer."""
+    nine = datetime(1970, 1, 1, 0, 0, 9, tzinfo=UTC)
+    served = kept.snapshot([1], nine, Tenant("t", {"g": Group(["event_ts"])}))
+    asked = served.rows.select(["user_id", "request_ts"])
+    before = state(kept)
+    for name, (pointers, says) in bad_pointers(served.pointers).items():
+        message = refusal(InputError, lambda given=pointers: kept.log(asked, pointers=given))
+        assert says in message and "give the pointers of Lake.snapshot" in message, name
+        assert state(kept) == before, name
+
+
 def test_numbers_go_on_after_a_refusal(lake: Lake) -> None:
     lake.append(events([1], [1]))
     assert lake.log(requests([1], [2]))["example_id"].to_pylist() == [0]

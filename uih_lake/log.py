@@ -24,6 +24,8 @@ from uih_lake.resolve.visible import Asked, by_bucket
 from uih_lake.session import cursor
 
 _ROW = "_row"
+_NEVER_NULL = (names.LAKE_VERSION, names.GENERATION, names.LENGTH, names.DIGEST)
+_AS_SERVED = "give the pointers of Lake.snapshot, one per request and in its order"
 
 
 def log(
@@ -43,6 +45,8 @@ def log(
     store.refresh()
     fit = partial(_check, store, requests.schema)
     fit()
+    if served is not None:
+        _check_served(served, requests.schema.field(names.USER_ID).type)
     snapshot = Snapshot.of(store, users=requests.schema.field(names.USER_ID).type)
     numbered = names.EXAMPLE_ID not in requests.schema.names
     tables: list[pa.Table] = []
@@ -56,9 +60,7 @@ def log(
         tables.append(_point(snapshot, table, done, progress))
         done += batch.num_rows
     if served is not None and served.num_rows != done:
-        raise InputError(
-            f"{served.num_rows} pointers for {done} requests", hint="give one pointer per request"
-        )
+        raise InputError(f"{served.num_rows} pointers for {done} requests", hint=_AS_SERVED)
     if not tables:
         return _nothing(requests.schema)
     stored = [table.drop_columns([_ROW]) for table in tables]
@@ -106,6 +108,35 @@ def _bounds(batch: pa.RecordBatch, live: bool, snapshot: Snapshot) -> dict[str, 
     }
 
 
+def _check_served(served: pa.Table, users: pa.DataType) -> None:
+    """Refuse pointers whose columns are not those that serving cuts: they are kept unproven."""
+    if not isinstance(served, pa.Table):
+        raise InputError(
+            f"the pointers are a {type(served).__name__}, no Arrow table", hint=_AS_SERVED
+        )
+    for field in schema.pointers(users, pa.int64()):
+        if field.name in names.POINTER_COLUMNS:
+            _check_served_column(served, field)
+
+
+def _check_served_column(served: pa.Table, wanted: pa.Field) -> None:
+    name = wanted.name
+    if served.column_names.count(name) != 1:
+        has = ", ".join(served.column_names)
+        raise InputError(f"the pointers need one column {name!r}, they have {has}", hint=_AS_SERVED)
+    column = served.column(name)
+    if column.type != wanted.type:
+        raise InputError(
+            f"column {name!r} of the pointers is {column.type}, where {wanted.type} is wanted",
+            hint=_AS_SERVED,
+        )
+    if name in _NEVER_NULL and column.null_count:
+        raise InputError(
+            f"column {name!r} of the pointers is null in {column.null_count} of {len(column)} rows",
+            hint=_AS_SERVED,
+        )
+
+
 def _pinned(
     batch: pa.RecordBatch, served: pa.Table, first_row: int, lake_version: int
 ) -> dict[str, pa.Array]:
@@ -118,7 +149,7 @@ def _pinned(
         if not mine.column(name).combine_chunks().equals(batch.column(name)):
             raise InputError(
                 f"column {name!r} of the pointers is not that of the requests",
-                hint="give the pointers of the snapshot, one per request and in its order",
+                hint=_AS_SERVED,
             )
     newest = pc.max(mine.column(names.LAKE_VERSION)).as_py()
     if newest is not None and newest > lake_version:
