@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from uih_lake import CorruptionError, Group, Lake, Tenant, schema
+from uih_lake import CorruptionError, Group, Lake, Tenant, schema, serving
+from uih_lake.hashing import bucket_of
 from uih_lake.lake import parquet
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
@@ -328,3 +330,44 @@ def test_only_numbers_without_nan_have_statistics(tmp_path: Path) -> None:
         if group.column(number).is_stats_set
     ]
     assert described == ["plain", "lists", "whole"]
+
+
+@pytest.mark.parametrize("count", [2, 20], ids=["few users", "many users"])
+def test_serving_reads_the_buckets_of_its_users_alone(tmp_path: Path, count: int) -> None:
+    """The files of all others are gone, also of those between the first bucket and the last."""
+    lake = build(tmp_path, 1000, buckets=64)
+    users, end = list(range(count)), datetime(2000, 1, 1, tzinfo=UTC)
+    tenant = Tenant("t", {"g": Group(["item"])})
+    before = lake.snapshot(users, end, tenant)
+    mine = set(bucket_of(pa.array(users), 64).tolist())
+    runs = lake._snapshot().runs
+    assert any(min(mine) < bucket < max(mine) for bucket in runs.keys() - mine), "the control"
+    for bucket in runs.keys() - mine:
+        for path in runs[bucket]:
+            Path(path).unlink()
+    after = Lake.open(lake.path).snapshot(users, end, tenant)
+    assert after.rows.equals(before.rows) and after.pointers.equals(before.pointers)
+
+
+@pytest.mark.parametrize("at_once", [1, 300, 1 << 20])
+@pytest.mark.parametrize("sealed", [False, True], ids=TIERS)
+def test_serving_keeps_the_order_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sealed: bool, at_once: int
+) -> None:
+    """However many buckets are read at once, of 125 events each.
+
+    A user may be asked for at several times, and one that nobody knows has no events.
+    """
+    monkeypatch.setattr(serving, "_EVENTS", at_once)
+    lake = build(tmp_path, 1000, buckets=8, sealed=sealed)
+    users = [*range(USERS - 1, 0, -3), 7, 10**6, 7]
+    ends = [datetime.fromtimestamp(n % 5 / 4000, UTC) for n in range(len(users))]
+    tenant = Tenant("t", {"g": Group(["item", "tags"], max_len=3), "h": Group(["action"])})
+    served = lake.snapshot(users, ends, tenant)
+    alone = [lake.snapshot([u], end, tenant) for u, end in zip(users, ends, strict=True)]
+    assert served.rows.equals(pa.concat_tables(one.rows for one in alone))
+    assert served.pointers.equals(pa.concat_tables(one.pointers for one in alone))
+    assert 0 < sum(map(bool, served.pointers.column("length").to_pylist())) < len(users)
+    lake.log(served.rows.select(["user_id", "request_ts"]), pointers=served.pointers)
+    rebuilt = lake.materialize(tenant).read_all().sort_by("example_id")
+    assert rebuilt.drop_columns(["example_id"]).to_pylist() == served.rows.to_pylist()

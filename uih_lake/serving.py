@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.materialize import Sequences
-from uih_lake.resolve.plan import scans
-from uih_lake.resolve.run import Resolver
+from uih_lake.resolve.plan import Scan, scans
+from uih_lake.resolve.run import Resolution, Resolver
 from uih_lake.session import cursor
 from uih_lake.tenant import Tenant
+
+_ROW = "_row"
+_EVENTS = 1 << 20
+"""Events of the buckets that are read at once: a scan for each of many small ones takes longer."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """The sequences of some users at one instant.
+    """The sequences of some users, each at a time.
 
     ``rows`` has ``user_id, request_ts`` and a struct of lists per group, a row per user in the
     order asked for. ``pointers`` has the pointer columns for the same rows; hand them to
@@ -35,26 +42,49 @@ def serve(snapshot: Snapshot, user_ids: pa.Array, request_ts: pa.Array, tenant: 
 
     The pointers are live: unbounded by arrival, pinned to the snapshot's lake version.
     """
-    buckets = hashing.bucket_of(user_ids, snapshot.buckets)
-    first, last = int(buckets.min()), int(buckets.max())
-    asked = _asked(snapshot, user_ids, request_ts)
     plan = scans(tenant, schema.public_events(snapshot.stored))
+    asked = _asked(snapshot, user_ids, request_ts).sort_by(names.BUCKET)
     with cursor() as duck:
-        found = Resolver(snapshot, duck).resolve(
-            plan, asked, first, None if first == last else last
-        )
+        parts = [
+            _served(tenant, plan, some, _resolved(snapshot, duck, plan, some))
+            for some in _passes(snapshot, asked)
+        ]
+    served = pa.concat_tables(parts).sort_by(_ROW)
+    return Served(
+        served.select([names.USER_ID, names.REQUEST_TS, *tenant.groups]),
+        served.select(list(names.POINTER_COLUMNS)),
+    )
+
+
+def _passes(snapshot: Snapshot, asked: pa.Table) -> Iterator[pa.Table]:
+    """What is asked for, cut so that the buckets of a part have about :data:`_EVENTS` events."""
+    buckets = asked.column(names.BUCKET).to_numpy()
+    for first, last in snapshot.passes(_EVENTS):
+        start, stop = np.searchsorted(buckets, [first, last + 1]).tolist()
+        if start < stop:
+            yield asked.slice(start, stop - start)
+
+
+def _resolved(
+    snapshot: Snapshot, duck: duckdb.DuckDBPyConnection, plan: list[Scan], asked: pa.Table
+) -> Resolution:
+    """What is asked for, from the files of its own buckets: none that lies between is read."""
+    buckets = pc.unique(asked.column(names.BUCKET)).to_pylist()
+    first, last = buckets[0], buckets[-1]
+    resolver = Resolver(snapshot.only(buckets), duck)
+    return resolver.resolve(plan, asked, first, None if first == last else last)
+
+
+def _served(tenant: Tenant, plan: list[Scan], asked: pa.Table, found: Resolution) -> pa.Table:
+    """What is asked for, with its proof and a struct of lists per group."""
     structs = Sequences.of(plan, found).structs(0, asked.num_rows)
-    rows = asked.select([names.USER_ID, names.REQUEST_TS])
-    for name in tenant.groups:
-        rows = rows.append_column(name, structs[name])
-    pointers = asked
-    for name in found.proof.column_names:
-        pointers = pointers.append_column(name, found.proof.column(name))
-    return Served(rows, pointers.select(list(names.POINTER_COLUMNS)))
+    columns = [*asked.columns, *found.proof.columns, *(structs[name] for name in tenant.groups)]
+    given = [*asked.column_names, *found.proof.column_names, *tenant.groups]
+    return pa.Table.from_arrays(columns, names=given)
 
 
 def _asked(snapshot: Snapshot, user_ids: pa.Array, request_ts: pa.Array) -> pa.Table:
-    """One live pointer per user."""
+    """One live pointer per user, its bucket, and its place in the order asked for."""
     count = len(user_ids)
     return pa.table(
         {
@@ -63,5 +93,7 @@ def _asked(snapshot: Snapshot, user_ids: pa.Array, request_ts: pa.Array) -> pa.T
             names.AS_OF_TS: pa.nulls(count, schema.TIME),
             names.LAKE_VERSION: pa.array(np.full(count, snapshot.lake_version)),
             names.GENERATION: pa.array(np.full(count, snapshot.generation)),
+            names.BUCKET: pa.array(hashing.bucket_of(user_ids, snapshot.buckets)),
+            _ROW: pa.array(np.arange(count)),
         }
     )

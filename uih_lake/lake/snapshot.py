@@ -103,6 +103,11 @@ class Snapshot:
             return paths
         return tuple(path for path in paths if self.oldest(path) <= lake_version)
 
+    def only(self, buckets: Iterable[int]) -> Snapshot:
+        """The same without the runs of other buckets."""
+        kept = set(buckets)
+        return replace(self, runs={b: paths for b, paths in self.runs.items() if b in kept})
+
     def oldest(self, path: str) -> int:
         """The oldest lake version of a run's events; raises :class:`CorruptionError`."""
         footer = self.pages.footer(path)
