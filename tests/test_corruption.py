@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import resource
 import shutil
 from collections.abc import Callable, Iterator
@@ -156,19 +157,36 @@ def test_a_flipped_bit_is_harmless_or_found(lake: Path, truth: str, table: str) 
     assert found > 20, "most bytes matter"
 
 
-@pytest.mark.parametrize("table", WITH_DATA)
-def test_verify_finds_what_only_a_scan_in_sql_refuses(lake: Path, table: str) -> None:
-    """How levels are coded, which page headers say of columns without any, too."""
-    file = data_files(lake, table)[0]
+def garble_levels(file: Path) -> None:
+    """Tell another coding of levels in a page header, which a column without any has, too."""
     damaged = bytearray(file.read_bytes())
     begin = pq.read_metadata(file).row_group(0).column(0).data_page_offset
     damaged[damaged.index(bytes.fromhex("15061506"), begin) + 3] ^= 1  # thrift: RLE, RLE
     file.write_bytes(damaged)
     Pages().check([str(file)])
+
+
+@pytest.mark.parametrize("table", WITH_DATA)
+def test_verify_finds_what_only_a_scan_in_sql_refuses(lake: Path, table: str) -> None:
+    file = data_files(lake, table)[0]
+    garble_levels(file)
     report = Lake.open(lake).verify()
     (pages,) = [check for check in report.checks if check.name == "pages"]
     assert pages.failed == 1
     assert file.name in pages.examples[0]
+
+
+def test_verify_reads_every_column_whatever_they_are_called(tmp_path: Path) -> None:
+    """None has the name that the statement gives to a whole row, or it would be read alone."""
+    words = {*re.findall(r"[a-z]+", sqlfile.statement("verify/decoded")), "stored"}
+    keys = {"user_id": [1, 2], "event_ts": pa.array([1, 2], TIME)}
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    lake.append(pa.table(keys | {word: [1, 2] for word in sorted(words)}))
+    (file,) = data_files(tmp_path / "lake", "recent")
+    garble_levels(file)
+    failed = [check for check in Lake.open(lake.path).verify().checks if check.failed]
+    assert [check.name for check in failed] == ["pages"]
+    assert file.name in failed[0].examples[0]
 
 
 @pytest.mark.parametrize("table", [*WITH_DATA, "forgotten"])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from house import ROOT, statements
 from savings_lakes import RANKER, SHORT, demo_lake
 
-from uih_lake import Group, Lake, Tenant
+from uih_lake import Group, Lake, Tenant, names, sqlfile
 from uih_lake.errors import InputError, LakeError, TenantError
 from uih_lake.savings import Plan, Report, savings
 from uih_lake.savings.tenants import columns_of_union, union
@@ -195,6 +197,43 @@ def test_a_condition_may_hold_what_looks_like_a_parameter(lake: Lake, text: str)
         counted.append(group.referenced)
     assert text in counted[0].sql
     assert counted[0].value == counted[1].value
+
+
+def tiny_lake(place: Path, more: Iterable[str]) -> Lake:
+    """Two sealed appends and three requests of two users, with ``more`` columns of texts."""
+    time, texts = pa.timestamp("us", "UTC"), {name: ["x", "y", "z"] for name in more}
+    lake = Lake.create(place, buckets=2)
+    for times in ([1, 3, 5], [2, 4, 6]):
+        keys = {"user_id": [1, 2, 1], "event_ts": pa.array(times, time), "item_id": times}
+        lake.append(pa.table(texts | keys))
+        lake.seal()
+    lake.log(pa.table(texts | {"user_id": [1, 2, 1], "request_ts": pa.array([4, 5, 9], time)}))
+    return lake
+
+
+def test_a_column_may_be_called_like_any_word_of_the_statements(tmp_path: Path) -> None:
+    """Each word as a trait and as context: counts are what they are without such columns."""
+    asked = [name for name in statements(ROOT) if name.startswith(("savings/", "adhoc/"))]
+    text = " ".join(sqlfile.statement(name) for name in asked)
+    words = {word.strip("_") for word in re.findall(r"[a-z_]+", text)}
+    reserved = {"", *names.EVENT_COLUMNS, *names.EXAMPLE_COLUMNS, *names.VIRTUAL_COLUMNS}
+    assert {"pass", "passes", "matching", "files"} <= words
+    group = Group(traits=["item_id"], where="item_id <> 3", max_len=2)
+    found = []
+    for more in ([], sorted(words - reserved)):
+        lake = tiny_lake(tmp_path / str(len(more)), more)
+        report = savings(lake.path, [Tenant(name="x", groups={"g": group})])
+        (facts,) = report.tenants
+        ((counted,),) = (facts.groups,)
+        found.append(
+            (
+                *map(float, (report.rows, report.users, report.events, facts.lake.row_groups)),
+                *(report.histories, facts.daily),
+                *map(float, (counted.referenced, counted.distinct)),
+                lake.sql(counted.referenced.sql).fetchall(),
+            )
+        )
+    assert found[0] == found[1]
 
 
 def test_redundancy_by_day_adds_up_to_what_is_referenced(exact: Report) -> None:

@@ -10,15 +10,15 @@
 WITH passes AS (
     SELECT unnest(CAST(
         $passes AS STRUCT(columns VARCHAR[], window_us BIGINT, lag_us BIGINT)[]
-    )) AS pass
+    )) AS _pass
 ),
 reach AS (
     SELECT
-        pass.columns AS columns,
-        max(request_ts) - to_microseconds(pass.lag_us) AS until,
-        min(request_ts) - to_microseconds(pass.window_us) AS since
+        _pass.columns AS columns,
+        max(request_ts) - to_microseconds(_pass.lag_us) AS until,
+        min(request_ts) - to_microseconds(_pass.window_us) AS since
     FROM passes, examples
-    GROUP BY pass
+    GROUP BY _pass
 ),
 row_groups AS (
     SELECT

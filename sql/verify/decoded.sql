@@ -5,5 +5,5 @@
 -- parameters: none
 -- output: rows, those of the file
 -- order: none
-SELECT count(*) FILTER (hash(stored) <> 0) AS rows
-FROM read_parquet({files}) AS stored;
+SELECT count(*) FILTER (hash(_file) <> 0) AS rows
+FROM read_parquet({files}) AS _file;
