@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from uih_lake.progress import Progress
 
 BUCKET_BYTES = 64 * 2**20
 """Bytes of raw files per bucket, about."""
@@ -25,7 +27,7 @@ class RawLog:
     ts_unit: str | None
     on_null_user: str
 
-    def fill(self, place: str, progress: Callable[[int, int], None]) -> None:
+    def fill(self, place: str, progress: Progress) -> None:
         """Make a lake at ``place``: everything sealed, every request logged.
 
         Raises :class:`InputError` where there is no request.

@@ -17,7 +17,9 @@ def verify(
         int | None,
         typer.Option("--sample", metavar="N", min=1, help="Resolve about N pointers, not all."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="The same seed takes the same sample.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", min=0, help="The same seed takes the same sample.")
+    ] = 0,
     as_json: options.Json = False,
 ) -> None:
     """Prove that a lake is whole and its pointers good.

@@ -18,7 +18,7 @@ SHIPPED = {"uih_lake": PACKAGE, "cli": f"{PACKAGE}.cli", "sql": f"{PACKAGE}.sql"
 
 ORDER = (
     *("errors", "names", "wording", "progress", "arrays", "bytesize", "damage"),
-    *("sql", "sqlfile", "session", "hashing", "schema"),
+    *("sql", "sqlfile", "session", "hashing", "schema", "given"),
     *("tenant", "ingest", "lake", "pointers", "resolve", "gather"),
     *("log", "compact", "materialize", "output", "adhoc", "info", "verify"),
     *("workload", "serving", "api", "loader", "savings"),

@@ -96,7 +96,14 @@ def test_labels_come_later(lake: Path, tmp_path: Path) -> None:
         (("retain", "lake", "--days", "0"), 2, "--days"),
         (("retain", "lake", "--days", "1", "--now", "2999-01-01"), 2, "future"),
         (("vacuum", "lake", "--retain-hours", "-1"), 2, "--retain-hours"),
+        (("retain", "lake", "--days", "800000"), 1, "days 800000; it is an integer from 1 to"),
+        (
+            ("vacuum", "lake", "--retain-hours", f"{10**15}"),
+            1,
+            "it is an integer from 0 to 1000000",
+        ),
         (("verify", "lake", "--sample", "0"), 2, "--sample"),
+        (("verify", "lake", "--seed", "-1"), 2, "--seed"),
     ],
 )
 def test_what_is_wrong_is_told_and_nothing_changes(

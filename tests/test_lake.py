@@ -540,6 +540,48 @@ def test_refused_pointers_change_nothing(kept: Lake) -> None:
         assert state(kept) == before, name
 
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TAIL = Tenant("tail", {"g": Group(["event_ts"])})
+BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
+    ("days", lambda lake: lake.retain(days=0), "days 0; it is an integer from 1 to"),
+    ("years", lambda lake: lake.retain(days=800_000), "days 800000; it is an integer from 1 to"),
+    ("ages", lambda lake: lake.retain(days=10**10), "days 10000000000; it is an integer from 1 to"),
+    ("half", lambda lake: lake.retain(days=0.5), "days 0.5; it is an integer from 1 to"),
+    ("now", lambda lake: lake.retain(days=1, now=datetime(2026, 1, 1)), "has no time zone; give"),
+    ("hours", lambda lake: lake.vacuum(retain_hours=-1), "retain_hours -1; it is an integer"),
+    ("eons", lambda lake: lake.vacuum(retain_hours=10**15), "it is an integer from 0 to 1000000"),
+    ("seed", lambda lake: lake.verify(sample=1, seed=-1), "seed -1; it is an integer and at"),
+    ("sample", lambda lake: lake.verify(sample=-1), "sample -1; it is an integer and at least 0"),
+    ("no user", lambda lake: lake.snapshot([1, None], NOW, TAIL), "users to serve: no list of"),
+    ("name", lambda lake: lake.snapshot(["a"], NOW, TAIL), "give ids as the lake has them, int64"),
+    ("one", lambda lake: lake.snapshot(1, NOW, TAIL), "users to serve: 'int' object is not iter"),
+    ("big", lambda lake: lake.snapshot([2**64], NOW, TAIL), "users to serve: Python int too large"),
+    ("times", lambda lake: lake.snapshot([1, 2], [NOW], TAIL), "1 times for 2 users; give one"),
+    ("no time", lambda lake: lake.snapshot([1], [None], TAIL), "0 times for 1 users; give one"),
+    ("text", lambda lake: lake.snapshot([1], "2026", TAIL), "times to serve at:"),
+    ("mixed", lambda lake: lake.forget([1, "a"]), "users to forget:"),
+    ("huge", lambda lake: lake.forget([2**64]), "users to forget:"),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "says"), [each[1:] for each in BAD_ARGUMENTS], ids=[each[0] for each in BAD_ARGUMENTS]
+)
+def test_refused_arguments_change_nothing(
+    kept: Lake, call: Callable[[Lake], object], says: str
+) -> None:
+    before = state(kept)
+    assert says in refusal(InputError, lambda: call(kept))
+    assert state(kept) == before
+
+
+def test_a_window_may_begin_with_the_first_year(kept: Lake) -> None:
+    days = (NOW - datetime(1, 1, 1, tzinfo=UTC)).days
+    assert sum(kept.retain(days=days, now=NOW).values()) == 0
+    said = refusal(InputError, lambda: kept.retain(days=days + 1, now=NOW))
+    assert said == f"days {days + 1}; it is an integer from 1 to {days}"
+
+
 def test_numbers_go_on_after_a_refusal(lake: Lake) -> None:
     lake.append(events([1], [1]))
     assert lake.log(requests([1], [2]))["example_id"].to_pylist() == [0]

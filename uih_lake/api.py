@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,6 +17,7 @@ import pyarrow as pa
 from uih_lake import adhoc, ingest, names, schema
 from uih_lake.compact import compact
 from uih_lake.errors import InputError, LakeError
+from uih_lake.given import times_of, users_of
 from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
 from uih_lake.lake import append, erase, seal
@@ -36,7 +37,6 @@ from uih_lake.tenant.condition import check_condition
 from uih_lake.verify import Report, verify
 
 _LOG = logging.getLogger(__name__)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _tell_skipped(batches: ingest.Batches) -> None:
@@ -179,7 +179,7 @@ class Lake:
         valid; pointers of these users kept elsewhere are reported as ``forgotten``.
         """
         self._writable("forget users of")
-        return erase.forget(self._store, _user_array(users))
+        return erase.forget(self._store, users_of(users, "forget"))
 
     def retain(self, *, days: int, now: datetime | None = None) -> dict[str, int]:
         """Drop events older than ``days`` before ``now`` (default: the clock); rows per table.
@@ -187,10 +187,7 @@ class Lake:
         Pointers that reached past it are reported as ``expired``.
         """
         self._writable("drop events of")
-        if days < 1:
-            raise InputError(f"{days} days", hint="retain at least 1 day")
-        cutoff = (now or datetime.now(UTC)) - timedelta(days=days)
-        return erase.retain(self._store, (cutoff - _EPOCH) // timedelta(microseconds=1))
+        return erase.retain(self._store, erase.window_start(now or datetime.now(UTC), days))
 
     def log(
         self,
@@ -249,11 +246,10 @@ class Lake:
         state = self._snapshot()
         served = replace(tenant, context=())
         served.check(schema.public_events(state.stored), pa.schema([]))
-        users = pa.array(user_ids, state.stored.field(names.USER_ID).type)
+        users = users_of(user_ids, "serve", state.stored.field(names.USER_ID).type)
         if len(users) == 0:
             raise InputError("no users to serve", hint="name at least one")
-        times = [request_ts] * len(users) if isinstance(request_ts, datetime) else list(request_ts)
-        return serve(state, users, pa.array(times, schema.TIME), served)
+        return serve(state, users, times_of(request_ts, len(users)), served)
 
     def follow(
         self,
@@ -386,16 +382,3 @@ def _declared(events: pa.Schema) -> pa.Schema:
     if names.EVENT_TS not in events.names:
         events = events.append(pa.field(names.EVENT_TS, schema.TIME))
     return ingest.open_events(events.empty_table(), EventColumns(), None).schema
-
-
-def _user_array(users: Iterable[int | str]) -> pa.Array:
-    """User ids as an int64 or string array."""
-    listed = list(users)
-    hint = "give all of them as integers, or all as strings"
-    try:
-        ids = pa.array(listed)
-    except (pa.ArrowException, OverflowError) as error:
-        raise InputError(f"users to forget: {error}", hint=hint) from error
-    if not (pa.types.is_int64(ids.type) or pa.types.is_string(ids.type)) or ids.null_count:
-        raise InputError("users to forget: no list of user ids", hint=hint)
-    return ids

@@ -17,7 +17,7 @@ class UihError(Exception):
 
 
 class InputError(UihError):
-    """Events or requests that are refused; nothing was written."""
+    """Events, requests or arguments that are refused; nothing was written."""
 
 
 class SchemaError(InputError):

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from uih_lake import hashing, names, schema, sqlfile
 from uih_lake.arrays import whole
 from uih_lake.errors import CorruptionError
+from uih_lake.given import within
 from uih_lake.lake import bands, heads
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.order import falls, unordered
@@ -76,8 +77,10 @@ def verify(
 ) -> Report:
     """Audit the files and resolve all, or about ``sample``, of the pointers of ``selection``.
 
-    ``selection`` judges with the policy ``keep``, so that every fault is counted.
+    ``selection`` judges with the policy ``keep``, so that every fault is counted. Raises
+    :class:`InputError` for a sample or a seed below 0.
     """
+    within(0, sample=sample, seed=seed)
     # Nothing that was checked before counts: this is where a file that changed since is found.
     selection = replace(selection, snapshot=replace(selection.snapshot, pages=Pages()))
     audit = _Audit(selection, sample, np.random.default_rng(seed))

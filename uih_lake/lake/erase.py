@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import pyarrow as pa
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from uih_lake import hashing, names, sqlfile
 from uih_lake.errors import InputError
+from uih_lake.given import within
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.bands import Run, laid_out
 from uih_lake.lake.seal import tidy
@@ -25,6 +27,9 @@ from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import ERASED_ROWS, RETAINED, SALT, Store
 from uih_lake.lake.tables import File, Table, optimistic
 from uih_lake.session import cursor, fetch
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_1 = datetime.min.replace(tzinfo=UTC)
 
 
 def user_hash(salt: str, user: int | str) -> str:
@@ -48,6 +53,19 @@ def forget(store: Store, users: pa.Array) -> dict[str, int]:
             names.RECENT: _erase(store, store.recent, duck, gone),
             names.UIH: _erase(store, store.uih, duck, gone, mine),
         }
+
+
+def window_start(now: datetime, days: int) -> int:
+    """The time ``days`` before ``now``, in microseconds since the epoch.
+
+    Raises :class:`InputError` where it is before the year 1, or nobody can tell when ``now`` is.
+    """
+    if now.utcoffset() is None:
+        raise InputError(
+            f"now {now} has no time zone", hint="give it one, as datetime.now(UTC) has"
+        )
+    within(1, (now - _YEAR_1).days, days=days)
+    return (now - timedelta(days=days) - _EPOCH) // timedelta(microseconds=1)
 
 
 def retain(store: Store, cutoff: int) -> dict[str, int]:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from uih_lake.given import within
 from uih_lake.lake import lease
 from uih_lake.lake.store import Store
+
+_MOST_HOURS = 1_000_000  # more than a century; Delta panics at what its clock does not hold
 
 
 def vacuum(store: Store, retain_hours: int) -> list[str]:
     """Delete unreferenced files older than ``retain_hours``; returns their paths in the lake.
 
+    Raises :class:`InputError` for hours below 0, or so many that no file can be as old.
     A reader that holds an older version fails once its files are gone; 0 hours is for erasing.
     Nothing a pointer resolves to is ever touched: those files are in the newest version.
     """
+    within(0, _MOST_HOURS, retain_hours=retain_hours)
     with lease.sweeping(store.root):
         store.refresh()
         return [

@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset
 
 from uih_lake import schema
 from uih_lake.errors import UihError
+from uih_lake.given import within
 from uih_lake.lake.integrity import Pages
 from uih_lake.loader import catalog, deal, ranks
 from uih_lake.loader.batch import Batch
@@ -25,9 +26,7 @@ from uih_lake.loader.options import (
     BUDGET,
     Options,
     check_agreement,
-    check_integer,
     check_lake,
-    check_positive,
     distinct_words,
     shortening,
     span_of,
@@ -109,8 +108,9 @@ class Loader(IterableDataset[Any]):
         check_order(order)
         check_agreement(order, follow, drop_last, pad_last)
         check_device(device)
-        check_integer("seed", seed, 0)
-        check_positive(
+        within(0, seed=seed)
+        within(
+            1,
             batch_size=batch_size,
             max_tokens=max_tokens,
             prefetch=prefetch,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import torch
 
 from uih_lake.api import Lake
 from uih_lake.errors import UihError
+from uih_lake.given import within
 from uih_lake.loader import deal
 from uih_lake.loader.columns import Fill
 from uih_lake.loader.lengths import StochasticLength
@@ -71,19 +71,6 @@ def tenants_of(given: Any) -> tuple[Tenant, ...]:
     return tenants
 
 
-def check_positive(**given: int | None) -> None:
-    """Raise :class:`UihError` for what is no integer, or below 1; None is let pass."""
-    for name, value in given.items():
-        if value is not None:
-            check_integer(name, value, 1)
-
-
-def check_integer(name: str, value: Any, least: int) -> None:
-    """Raise :class:`UihError` for what is no integer, or below the ``least``."""
-    if not isinstance(value, Integral) or value < least:
-        raise UihError(f"{name} {value!r}", hint=f"it is an integer and at least {least}")
-
-
 def check_agreement(order: str, follow: bool, drop_last: bool, pad_last: bool) -> None:
     """Raise :class:`UihError` for arguments of which one would silently win over the other."""
     if drop_last and pad_last:
@@ -114,7 +101,7 @@ def span_of(time_window: str) -> int:
         span = microseconds(time_window)
     except ValueError as error:
         raise UihError(f"time_window: {error}") from None
-    check_positive(time_window=span)
+    within(1, time_window=span)
     return span
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from uih_lake.errors import UihError
-from uih_lake.loader.options import check_integer
+from uih_lake.given import within
 
 SCHEMA = 1
 _AS_SAVED = "give what state_dict() returned"
@@ -63,8 +63,7 @@ class State:
             state = cls(**saved)
         except TypeError as error:
             raise UihError(f"no state of a loader: {error}", hint=_AS_SAVED) from None
-        check_integer("the state's epoch", state.epoch, 0)
-        check_integer("the state's position", state.position, 0)
+        within(0, **{"the state's epoch": state.epoch, "the state's position": state.position})
         return state
 
     def check_position(self, examples: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from uih_lake import adhoc, schema, sqlfile
 from uih_lake.errors import InputError
+from uih_lake.given import within
 from uih_lake.lake.store import Store
 from uih_lake.output import check_file
 from uih_lake.progress import Progress, quiet
@@ -63,10 +64,11 @@ def savings(
     confidence; ``exact`` writes them all, in both layouts. They go into the directory ``keep``,
     replacing files of theirs only where ``overwrite`` says so, or into a temporary one that is
     removed. Raises :class:`TenantError` for a tenant that does not fit, :class:`InputError` where
-    there are no examples, :class:`LakeError` where there is no lake or no such ``version`` of it,
-    :class:`OutputError` where ``keep`` lies in the lake or has such files.
+    there are no examples or the seed is below 0, :class:`LakeError` where there is no lake or no
+    such ``version`` of it, :class:`OutputError` where ``keep`` lies in the lake or has such files.
     """
     check_tenants(tenants)
+    within(0, seed=seed)
     store = Store.open(str(lake))
     store.require(version)
     surface = adhoc.Surface.of(store, version, tenants)

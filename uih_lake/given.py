@@ -1,0 +1,64 @@
+"""Numbers, users and times that a caller gives in Python: what makes no sense is refused here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+from numbers import Integral
+from typing import Any
+
+import pyarrow as pa
+
+from uih_lake.errors import InputError
+from uih_lake.schema import TIME
+from uih_lake.wording import on_one_line
+
+_UNFIT = (pa.ArrowException, TypeError, OverflowError)
+
+
+def within(least: int, most: float = math.inf, /, **numbers: Any) -> None:
+    """Raise :class:`InputError` for what is no integer from ``least`` to ``most``, by its name.
+
+    None is let pass.
+    """
+    said = f"and at least {least}" if most == math.inf else f"from {least} to {most}"
+    for name, number in numbers.items():
+        fits = isinstance(number, Integral) and least <= int(number) <= most
+        if number is not None and not fits:
+            raise InputError(f"{name} {number!r}", hint=f"it is an integer {said}")
+
+
+def users_of(values: Any, what: str, kind: pa.DataType | None = None) -> pa.Array:
+    """User ids as an int64 or string array, of the type ``kind`` where there is one.
+
+    Raises :class:`InputError`, which says for what the users were given.
+    """
+    hint = "give all of them as integers, or all as strings"
+    if kind is not None:
+        hint = f"give ids as the lake has them, {kind}"
+    try:
+        users = pa.array(values, kind)
+    except _UNFIT as error:
+        raise InputError(f"users to {what}: {on_one_line(error)}", hint=hint) from error
+    known = pa.types.is_int64(users.type) or pa.types.is_string(users.type)
+    if not known or users.null_count:
+        raise InputError(f"users to {what}: no list of user ids", hint=hint)
+    return users
+
+
+def times_of(values: datetime | Iterable[datetime], users: int) -> pa.Array:
+    """A time for each of so many users: one of all of them, or one each.
+
+    Raises :class:`InputError`.
+    """
+    hint = "give one datetime for all users, or one each"
+    try:
+        each = [values] * users if isinstance(values, datetime) else list(values)
+        times = pa.array(each, TIME)
+    except _UNFIT as error:
+        raise InputError(f"times to serve at: {on_one_line(error)}", hint=hint) from error
+    found = len(times) - times.null_count
+    if found != users or times.null_count:
+        raise InputError(f"{found} times for {users} users", hint=hint)
+    return times
