@@ -10,6 +10,7 @@ import os
 from typing import Final
 
 from uih_lake.errors import CorruptionError, LakeError, UihError
+from uih_lake.wording import on_one_line
 
 FROM_A_COPY: Final = "restore it from a copy"
 
@@ -38,7 +39,7 @@ def told(path: str, error: Exception) -> UihError:
             hint=_HINTS.get(number, _ANY_HINT),
         )
     return CorruptionError(
-        f"the data file {path} is no whole Parquet file: {' '.join(str(error).split())}",
+        f"the data file {path} is no whole Parquet file: {on_one_line(error)}",
         hint=FROM_A_COPY,
     )
 

@@ -32,7 +32,10 @@ class Head(NamedTuple):
 
 
 def note(table: str, version: int) -> None:
-    """Note that the log of the table in the directory ``table`` has reached ``version``."""
+    """Note that the log of the table in the directory ``table`` has reached ``version``.
+
+    Nothing is noted where the disk takes nothing.
+    """
     head = before = _read(table)
     if version > head.version:
         head = head._replace(version=version, digest=_digest(table, head, version))
@@ -44,8 +47,11 @@ def note(table: str, version: int) -> None:
         path = _path(table)
         new = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
         told = head if head.checkpoint >= 0 else head[:2]
-        new.write_text(" ".join(map(str, told)) + "\n")
-        os.replace(new, path)
+        try:
+            new.write_text(" ".join(map(str, told)) + "\n")
+            os.replace(new, path)
+        except OSError:  # the commit stands, and the note before only says less
+            new.unlink(missing_ok=True)
 
 
 def drop(table: str) -> None:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from uih_lake.lake import disk
 
 
 @contextmanager
@@ -41,6 +43,8 @@ def sweeping(root: str) -> Iterator[None]:
 
 @contextmanager
 def _locked(root: str, name: str, how: int) -> Iterator[None]:
-    with Path(root, name).open("a") as file:
+    with ExitStack() as stack:
+        with disk.taking(root):
+            file = stack.enter_context(Path(root, name).open("a"))
         fcntl.flock(file, how)  # released when the file is closed, also by the kernel
         yield

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uih_lake import names
+from uih_lake.lake import disk
 from uih_lake.lake.integrity import footer_hash
 from uih_lake.lake.tables import File
 
@@ -48,7 +50,7 @@ def write(
     ``cuts`` are ascending row numbers at which a row group ends; by default one ends where a bucket
     does, far enough from the last. None is longer than :data:`ROW_GROUP_ROWS`. ``notes`` go into
     the footer. ``instead_of`` is the path of a file of the same rows, whose :func:`origin` this one
-    gets. A file that cannot be finished is removed.
+    gets. A file that cannot be finished is removed. Raises :class:`OutputError`.
     """
     name = "-".join(f"{key.strip('_')}{value}" for key, value in partition.items())
     random = uuid.uuid4().hex
@@ -57,7 +59,7 @@ def write(
     path = Path(root, f"{name}-{random}")  # till the hash of its footer is known
     stops = [*(_bucket_cuts(table) if cuts is None else cuts), table.num_rows]
     table = _required(table)
-    try:
+    with disk.taking(root), _removed_unless_finished(path):
         with pq.ParquetWriter(
             path,
             table.schema,
@@ -71,10 +73,16 @@ def write(
                 start = stop
             writer.add_key_value_metadata(dict(notes or {}))
         file = path.rename(Path(root, f"{name}-{footer_hash(path)}-{random}.parquet"))
+    return File(file.name, os.path.getsize(file), table.num_rows, partition)
+
+
+@contextmanager
+def _removed_unless_finished(path: Path) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    return File(file.name, os.path.getsize(file), table.num_rows, partition)
 
 
 def origin(path: str) -> str:

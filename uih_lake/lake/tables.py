@@ -19,12 +19,12 @@ from typing import TypeVar
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from uih_lake.errors import ConflictError, CorruptionError, LakeError
-from uih_lake.lake import heads
+from uih_lake.lake import disk, heads
 from uih_lake.wording import on_one_line
 
 T = TypeVar("T")
@@ -173,7 +173,8 @@ class Table:
         """Add and remove files in one atomic version, provided nobody committed since.
 
         ``counters`` are recorded with the commit; ``schema`` replaces the table's where it differs.
-        Raises :class:`Raced` where another writer was first.
+        Raises :class:`Raced` where another writer was first, :class:`OutputError` where the disk
+        does not take it.
         """
         (partition,) = self._delta.metadata().partition_columns
         now = int(time.time() * 1000)
@@ -211,13 +212,22 @@ class Table:
                 ),
                 post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
             )
-        except CommitFailedError as error:
-            self.refresh()
-            if self.version > before:
-                raise Raced from error
-            raise
+        except (DeltaError, OSError) as error:
+            self._find_out(before, add, error)
         self.refresh()
         heads.note(self.root, self.version)
+
+    def _find_out(self, before: int, add: Sequence[File], error: Exception) -> None:
+        """What an error of a commit means: raise it as such, unless the commit was made.
+
+        Delta writes a checkpoint behind some entries; that it cannot takes nothing back.
+        """
+        self.refresh()
+        if self.version == before:
+            raise disk.refusal(self.root, _delta_says(error)) from error
+        known = {file.path for file in self.files()}
+        if not add or not known.issuperset(file.path for file in add):
+            raise Raced from error
 
     def swap(self, old: Sequence[File], new: File, what: str) -> None:
         """Put ``new`` in the place of ``old``, or discard it where one of those is gone already."""
@@ -244,9 +254,12 @@ class Table:
 
     def vacuum(self, retain_hours: int) -> list[str]:
         """Delete files no version of the last ``retain_hours`` needs; their paths in the table."""
-        return self._delta.vacuum(
-            retain_hours, dry_run=False, enforce_retention_duration=False, full=True
-        )
+        try:
+            return self._delta.vacuum(
+                retain_hours, dry_run=False, enforce_retention_duration=False, full=True
+            )
+        except (DeltaError, OSError) as error:  # it notes in the log what it does
+            raise disk.refusal(self.root, _delta_says(error)) from error
 
     def discard(self, files: Sequence[File]) -> None:
         """Delete those of the files that were written and never committed.
@@ -292,4 +305,4 @@ _OS_ERROR = re.compile(r'Os \{ [^{}]*message: "([^"]*)" \}')
 
 def _delta_says(error: BaseException) -> str:
     """What an error of Delta says, and of one of the operating system only its message."""
-    return on_one_line(_OS_ERROR.sub(r"\1", str(error)))
+    return on_one_line(_OS_ERROR.sub(r"\1", str(error))).replace(" ↳ ", ": ")

@@ -1,0 +1,27 @@
+"""What comes of a disk that takes nothing: it is full, read only, or another user's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from uih_lake.errors import OutputError
+from uih_lake.wording import on_one_line
+
+
+@contextmanager
+def taking(place: str) -> Iterator[None]:
+    """Raise :class:`OutputError` where the disk does not take what is written to ``place``."""
+    try:
+        yield
+    except OSError as error:
+        raise refusal(place, os.strerror(error.errno) if error.errno else error) from error
+
+
+def refusal(place: str, why: object) -> OutputError:
+    """The error to raise where ``place`` cannot be written."""
+    return OutputError(
+        f"{place} cannot be written: {on_one_line(why)}",
+        hint="make room, or let this user write there, and run it again",
+    )
