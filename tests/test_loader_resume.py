@@ -10,12 +10,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from loader_lakes import NUMBERS, TENANT, build, frozen, ids, requests, rows_of
 from torch.utils.data import DataLoader
 
 from uih_lake import Lake, UihError
 from uih_lake.loader import Batch, Loader
+from uih_lake.pointers.examples import Examples
 
 Rows = list[list[dict[str, Any]]]
 
@@ -106,6 +108,43 @@ def test_a_resume_keeps_to_the_examples_there_were(tmp_path: Path) -> None:
     resumed.load_state_dict(state)
     assert [ids(batch) for batch in resumed] == whole[3:]
     assert len(taken) == 3
+
+
+WHERE = ["true", "request_ts > TIMESTAMPTZ '1970-01-01 00:00:00Z'", "label = 1"]
+
+
+def rest_of(lake: Lake, where: str, state: dict[str, Any]) -> list[list[int]]:
+    """The batches behind a state."""
+    loader = Loader(lake, NUMBERS, 16, where=where)
+    loader.load_state_dict(state)
+    return [ids(batch) for batch in loader]
+
+
+def test_labels_set_meanwhile_matter_only_where_the_condition_speaks_of_them(
+    tmp_path: Path,
+) -> None:
+    lake = build(tmp_path / "lake", dirty=False)
+    rest = {w: [ids(batch) for batch in Loader(lake, NUMBERS, 16, where=w)][2:] for w in WHERE}
+    states = {w: take(Loader(lake, NUMBERS, 16, where=w), 2)[1] for w in WHERE}
+    labels = {"label": pa.array([1, 0, 1], pa.float32()), "bought": [True, False, True]}
+    assert lake.label(pa.table({"example_id": [0, 1, 60], **labels})) == 3
+    for where in WHERE[:2]:
+        assert rest_of(lake, where, states[where]) == rest[where]
+    with pytest.raises(UihError, match="or other labels that where speaks of"):
+        rest_of(lake, WHERE[2], states[WHERE[2]])
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_a_compaction_leaves_a_state_good_also_of_labels(tmp_path: Path, where: str) -> None:
+    lake = build(tmp_path / "lake")
+    lake.label(pa.table({"example_id": [0, 60], "label": pa.array([1, 0], pa.float32())}))
+    rest = [ids(batch) for batch in Loader(lake, NUMBERS, 16, where=where)][2:]
+    _, state = take(Loader(lake, NUMBERS, 16, where=where), 2)
+    before = {path for path, _ in Examples.of(lake._store).files}
+    lake.seal()
+    lake.compact()
+    assert before.isdisjoint(path for path, _ in Examples.of(lake._store).files)
+    assert rest_of(lake, where, state) == rest
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,9 @@ def _place(store: Store, snapshot: Snapshot, file: File) -> None:
         for name in PLACE:
             at = table.schema.get_field_index(name)
             table = table.set_column(at, name, places.column(name))
-        new = parquet.write(examples.root, table, dict(file.partition), instead_of=path)
+        new = parquet.write(
+            examples.root, table, dict(file.partition), named=parquet.contents(path)
+        )
         examples.swap([file], new, "compact")
 
 

@@ -33,7 +33,7 @@ from uih_lake.lake.tables import File
 ROW_GROUP_ROWS = 128 * 1024
 _BUCKET_ROWS = 16 * 1024  # below this, a row group spans several buckets
 _SAMPLE_ROWS = 16 * 1024
-_ORIGIN = 16
+_ORIGIN, _CONTENTS = 16, 24
 _ZERO_NEARLY_EVERYWHERE = (names.DELAY, names.TIE)  # plain: zstd folds the zeros
 
 
@@ -43,19 +43,18 @@ def write(
     partition: dict[str, int],
     cuts: Sequence[int] | None = None,
     notes: Mapping[str, str] | None = None,
-    instead_of: str | None = None,
+    named: str = "",
 ) -> File:
     """Write ``table`` as one Parquet file below ``root`` and return it, not yet committed.
 
     ``cuts`` are ascending row numbers at which a row group ends; by default one ends where a bucket
     does, far enough from the last. None is longer than :data:`ROW_GROUP_ROWS`. ``notes`` go into
-    the footer. ``instead_of`` is the path of a file of the same rows, whose :func:`origin` this one
-    gets. A file that cannot be finished is removed. Raises :class:`OutputError`.
+    the footer. ``named`` is what this one's name takes over of that of a file of the same rows:
+    :func:`origin`, or :func:`contents` of it. A file that cannot be finished is removed. Raises
+    :class:`OutputError`.
     """
     name = "-".join(f"{key.strip('_')}{value}" for key, value in partition.items())
-    random = uuid.uuid4().hex
-    if instead_of is not None:
-        random = origin(instead_of) + random[_ORIGIN:]
+    random = named + uuid.uuid4().hex[len(named) :]
     path = Path(root, f"{name}-{random}")  # till the hash of its footer is known
     stops = [*(_bucket_cuts(table) if cuts is None else cuts), table.num_rows]
     table = _required(table)
@@ -87,7 +86,16 @@ def _removed_unless_finished(path: Path) -> Iterator[None]:
 
 def origin(path: str) -> str:
     """The half of the random part of a file's name that tells its rows from all others, in hex."""
-    return Path(path).stem.rpartition("-")[2][:_ORIGIN]
+    return _random(path)[:_ORIGIN]
+
+
+def contents(path: str) -> str:
+    """:func:`origin`, and what tells apart files of the same examples with other labels."""
+    return _random(path)[:_CONTENTS]
+
+
+def _random(path: str) -> str:
+    return Path(path).stem.rpartition("-")[2]
 
 
 class Writing:

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import xxhash
 
-from uih_lake import names, sqlfile
-from uih_lake.lake.parquet import origin
+from uih_lake import names, schema, sqlfile
+from uih_lake.lake.parquet import contents, origin
 from uih_lake.loader.order import Counts, Order
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples, Files
 from uih_lake.session import cursor, fetch
-from uih_lake.tenant import evaluating
+from uih_lake.tenant import evaluating, spoken_of
 
 
 def counts(selection: Selection, order: Order, span_us: int) -> Counts:
@@ -52,7 +52,12 @@ def up_to(examples: Examples, version: int) -> Examples:
     return replace(examples, files=files)
 
 
-def identity(files: Files) -> str:
-    """Digest of which examples lie in these files, wherever their events lie."""
-    listed = sorted(f"{version}/{origin(path)}" for path, version in files)
+def identity(files: Files, selection: Selection) -> str:
+    """Digest of which examples in these files are selected, wherever their events lie.
+
+    Labels that are set change none of that, unless the condition may speak of them.
+    """
+    context = (field.name for field in schema.context_of(selection.examples.stored))
+    told = contents if spoken_of(selection.where, context) else origin
+    listed = sorted(f"{version}/{told(path)}" for path, version in files)
     return xxhash.xxh64("\n".join(listed).encode()).hexdigest()

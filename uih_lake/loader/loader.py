@@ -225,7 +225,7 @@ class Loader(IterableDataset[Any]):
         saved = State.of(state)
         selection = self._selection if self._follower is None else self._follower.everything()
         kept = catalog.up_to(selection.examples, saved.log_version)
-        replace(self._state(), lake=catalog.identity(kept.files)).check(saved)
+        replace(self._state(), lake=catalog.identity(kept.files, selection)).check(saved)
         self._check_worker(saved)
         saved.check_words(self._options.words)
         saved.check_position(counted(self._counts_of(replace(selection, examples=kept))))
@@ -344,7 +344,7 @@ class Loader(IterableDataset[Any]):
     def _state(self) -> State:
         options = self._options
         return State(
-            lake=catalog.identity(self._files),
+            lake=catalog.identity(self._files, self._selection),
             log_version=self._log_version,
             tenants=[tenant.fingerprint() for tenant in options.tenants],
             where=self._selection.where,

@@ -12,9 +12,9 @@ from uih_lake.given import within
 SCHEMA = 1
 _AS_SAVED = "give what state_dict() returned"
 _MUST_AGREE = {
-    "lake": "another lake, or other examples of it",
-    "tenants": "another tenant",
     "where": "another condition on the examples",
+    "lake": "another lake, other examples of it, or other labels that where speaks of",
+    "tenants": "another tenant",
     "seed": "another seed",
     "order": "another order",
     "open_buckets": "another number of open buckets",

@@ -47,7 +47,8 @@ def _relabel(store: Store, duck: duckdb.DuckDBPyConnection, labels: pa.Schema) -
             path = store.examples.path(files[place])
             store.pages.check([path])
             table = fetch(duck, _statement(path, labels)).combine_chunks()
-            new.append(parquet.write(store.examples.root, table, dict(files[place].partition)))
+            where = store.examples.root, table, dict(files[place].partition)
+            new.append(parquet.write(*where, named=parquet.origin(path)))
         if new:
             known = store.examples.schema
             added = [f for f in labels if f.name not in known.names]
