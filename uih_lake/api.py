@@ -351,9 +351,8 @@ class Lake:
         tenant.check(schema.public_events(snapshot.stored), examples.public)
         condition = "true" if where is None else check_condition(where, examples.public)
         judge = self._judge(on_mismatch, Counts() if counts is None else counts)
-        return Rebuild(
-            Selection(snapshot, examples, judge, tuple(tenant.context), condition), tenant
-        )
+        selection = Selection(snapshot, examples, judge, tuple(tenant.context), condition)
+        return Rebuild(selection, tenant)
 
     def _logged(self) -> pa.Schema | None:
         """Columns of the examples logged so far; None before the first."""
