@@ -232,6 +232,7 @@ class Pipeline:
         assembly = Assembly(job.block, job.place, self._ring, self._device.on_cpu)
         parts = deque(assembly.parts())
         filling = Filling(number, assembly, parts, len(parts), job.block.after[job.place])
+        nothing = not parts  # said now: once it is there, others take its parts
         with self._changed:
             self._typical = max(self._typical, assembly.nbytes)
             self._starting -= 1
@@ -239,10 +240,10 @@ class Pipeline:
             self._open -= job.last
             if len(parts) > 1:
                 self._changed.notify_all()
-        if parts:
-            self._copy(filling, session)
-        else:
+        if nothing:
             self._finish(filling)
+        else:
+            self._copy(filling, session)
 
     def _copy(self, filling: Filling, session: Session) -> None:
         """Copy parts until there are none left; whoever does the last one finishes the batch."""
