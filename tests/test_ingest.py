@@ -97,6 +97,12 @@ def test_requests_have_optional_example_and_as_of() -> None:
     assert bare.column_names == ["user_id", "request_ts"]
 
 
+CATEGORIES = [
+    pl.Series(["b", None, "a"], dtype=kind).to_arrow(compat_level=pl.CompatLevel.newest())
+    for kind in (pl.Categorical, pl.Enum(["a", "b"]))
+]
+"""Dictionaries of string views, as polars hands them over."""
+
 NARROWED: list[tuple[pa.Array, pa.DataType, list[Any]]] = [
     (pa.array([1, None, 255], pa.uint8()), pa.int16(), [1, None, 255]),
     (pa.array([1, None, 65535], pa.uint16()), pa.int32(), [1, None, 65535]),
@@ -107,6 +113,14 @@ NARROWED: list[tuple[pa.Array, pa.DataType, list[Any]]] = [
     (pa.array(["a", None, ""], pa.large_string()), pa.string(), ["a", None, ""]),
     (pa.array(["a", None, "b"], pa.string_view()), pa.string(), ["a", None, "b"]),
     (pa.array(["a", None, "a"]).dictionary_encode(), pa.string(), ["a", None, "a"]),
+    *((words, pa.string(), ["b", None, "a"]) for words in CATEGORIES),
+    (
+        pl.Series([["b", None], None, ["a"]], dtype=pl.List(pl.Categorical)).to_arrow(
+            compat_level=pl.CompatLevel.newest()
+        ),
+        pa.list_(pa.string()),
+        [["b", None], None, ["a"]],
+    ),
     (pa.array([True, None, False]), pa.bool_(), [True, None, False]),
     (
         pa.array([1, None, -1], pa.timestamp("s")),
@@ -199,6 +213,17 @@ TIMES: list[tuple[pa.Array, str | None, list[str]]] = [
 def test_times_of_every_kind(times: pa.Array, unit: str | None, wanted: list[str]) -> None:
     found = read(events(len(times), event_ts=times), EventColumns(ts_unit=unit))
     assert [t.replace(tzinfo=None).isoformat() for t in found["event_ts"].to_pylist()] == wanted
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["a", "b"])], ids=["any", "fixed"])
+def test_columns_of_polars_may_be_categories(kind: Any) -> None:
+    words = pl.Series(["b", "a"], dtype=kind)
+    table = pl.DataFrame({"user_id": words, "event_ts": [date(2026, 1, 1)] * 2, "x": words})
+    found = read(table.with_columns(xs=pl.concat_list("x")))
+    assert found.select(["user_id", "x", "xs"]).to_pylist() == [
+        {"user_id": "b", "x": "b", "xs": ["b"]},
+        {"user_id": "a", "x": "a", "xs": ["a"]},
+    ]
 
 
 def test_users_may_be_whole_floats_or_strings() -> None:

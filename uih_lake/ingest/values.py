@@ -29,7 +29,8 @@ def decoded(values: pa.Array) -> pa.Array:
     if isinstance(values.type, pa.BaseExtensionType):
         return decoded(values.storage)
     if is_.is_dictionary(values.type):
-        return decoded(values.dictionary_decode())
+        # Words first: Arrow cannot take from string views, which polars has for categories.
+        return decoded(values.dictionary).take(values.indices)
     if is_text(values.type) and not is_.is_string(values.type):
         return values.cast(pa.string())
     return values
