@@ -32,9 +32,9 @@ def to_times(values: pa.Array, unit: str | None, place: Place) -> pa.Array:
     """Instants of a time column; nulls stay null.
 
     Timestamps keep their own unit and zone (none is UTC), dates are their midnight, integers and
-    floats count ``unit`` since 1970, strings are ISO 8601 (without an offset: UTC). Digits beyond
-    the microsecond are cut off. Raises :class:`InputError` for a number without a unit, NaN or
-    infinity, an unreadable string, or a time outside the years 1 to 9999.
+    floats count ``unit`` since 1970, strings are ISO 8601 (without an offset: UTC). A time is the
+    microsecond that it falls into, before 1970 as after. Raises :class:`InputError` for a number
+    without a unit, NaN or infinity, an unreadable string, or a time outside the years 1 to 9999.
     """
     kind = values.type
     if is_.is_timestamp(kind):
@@ -68,8 +68,18 @@ def _check_range(counts: pa.Array, ticks: int, values: pa.Array, place: Place, h
 
 def _from_timestamps(values: pa.Array, place: Place) -> pa.Array:
     unit = values.type.unit
-    _check_range(values.view(pa.int64()), _TICKS[unit], values, place, _YEARS)
+    counts = values.view(pa.int64())
+    _check_range(counts, _TICKS[unit], values, place, _YEARS)
+    if unit == "ns":
+        return _floored(counts, 1_000).view(TIME)
     return values if values.type == TIME else values.cast(TIME, safe=False)
+
+
+def _floored(counts: pa.Array, by: int) -> pa.Array:
+    """Whole multiples of ``by``, rounded down; Arrow divides towards zero."""
+    whole = pc.divide(counts, by)
+    beyond = pc.greater(pc.multiply(whole, by), counts)
+    return pc.subtract(whole, beyond.cast(pa.int64()))
 
 
 def _from_dates(values: pa.Array, place: Place) -> pa.Array:
@@ -111,6 +121,8 @@ def _from_floats(values: pa.Array, unit: str, place: Place) -> pa.Array:
     first, after = float(_FIRST * _TICKS[unit]), float((_LAST + 1) * _TICKS[unit])
     bad = pc.or_(pc.less(values, first), pc.greater_equal(values, after))
     place.refuse(bad, values, "with a time that is out of range", _wrong_unit(unit))
+    # To the nearest: seconds of today are a quarter of a microsecond apart as floats, so that the
+    # microsecond that was written down is a hair above or below.
     micros = pc.round(pc.multiply(values, float(_PER_UNIT[unit])), round_mode="half_to_even")
     return micros.cast(pa.int64(), safe=False).cast(TIME)
 
