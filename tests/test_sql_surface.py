@@ -220,7 +220,7 @@ def test_parquet_has_no_interval(place: Place, tmp_path: Path, kind: str) -> Non
 QUERIES = (
     "FROM events ORDER BY ALL",
     "FROM examples ORDER BY example_id",
-    "FROM history_as_of(1, make_timestamptz(86400000000 * 9))",
+    "FROM history_as_of(1, make_timestamptz(86400000000 * 20009))",
     "FROM freshness()",
     "FROM tenants ORDER BY group_name",
     "SELECT tier, rows, bytes FROM files ORDER BY ALL",
