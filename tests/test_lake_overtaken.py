@@ -6,13 +6,18 @@ The other one commits when the first row is asked for, so that who wins is no ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from uih_lake import Group, InputError, Lake, SchemaError, Tenant
+from uih_lake import ConflictError, Group, InputError, Lake, SchemaError, Tenant
+from uih_lake.lake import erase
+from uih_lake.lake.tables import Table
+from uih_lake.pointers import examples
 
 TIME = pa.timestamp("us", "UTC")
 TENANT = Tenant("t", {"g": Group(["event_ts"])})
@@ -184,3 +189,87 @@ def test_no_context_column_differs_from_another_in_case_alone(lake: Lake, column
 def test_labels_before_the_first_log_are_refused(lake: Lake) -> None:
     with pytest.raises(InputError, match="no examples to label; log requests first"):
         lake.label(labels(c=pa.array([1])))
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["first log", "logged before"])
+@pytest.mark.parametrize("served", [False, True], ids=["cut", "served"])
+def test_who_is_forgotten_while_requests_are_logged_is_in_no_example(
+    lake: Lake, known: bool, served: bool
+) -> None:
+    lake.append(pa.concat_tables([events(), events(user_id=pa.array([2]))]))
+    both = pa.concat_tables([requests(), requests(user_id=pa.array([2]))])
+    if known:
+        lake.log(both)
+    nine = datetime.fromtimestamp(9e-6, UTC)
+    pointers = lake.snapshot([1, 2], nine, TENANT).pointers if served else None
+    left: list[Path] = []
+
+    def forget(other: Lake) -> None:
+        other.forget([1])
+        left.extend(files(other))
+
+    with pytest.raises(ConflictError, match="users were forgotten while"):
+        lake.log(meanwhile(both, forget, lake), pointers=pointers)
+    assert files(lake) == left, "what was refused left nothing behind"
+    lengths = lake.sql("SELECT user_id, length FROM examples").fetchall()
+    assert lengths == ([(2, 1)] if known else [])
+    lake.log(both)
+    assert lake.sql("SELECT max(length) FROM examples WHERE user_id = 1").fetchall() == [(0,)]
+    assert lake.verify().passed
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["first log", "logged before"])
+@pytest.mark.parametrize("look", [1, 2, 3, 4, 5, None])
+def test_a_forget_at_any_moment_of_a_log_is_not_overlooked(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, known: bool, look: int | None
+) -> None:
+    """At each of its looks at the tombstones, and last at its commit.
+
+    It is refused, or begins after the forget; also where that found no example to erase.
+    """
+    lake.append(events())
+    if known:
+        lake.log(requests())
+    refresh, commit = Table.refresh, examples._commit
+    looks = (number == look for number in count(1))
+    commits = iter([look is None])
+
+    def looked(table: Table) -> None:
+        if table is lake._store.forgotten and next(looks):
+            Lake.open(lake.path).forget([1])
+        refresh(table)
+
+    def committed(*given: Any) -> None:
+        if next(commits, False):
+            Lake.open(lake.path).forget([1])
+        commit(*given)
+
+    monkeypatch.setattr(Table, "refresh", looked)
+    monkeypatch.setattr(examples, "_commit", committed)
+    try:
+        lengths = lake.log(requests())["length"].to_pylist()
+    except ConflictError:
+        lengths = []
+    assert lengths == ([0] if look in (1, 2) else [])
+    assert lake.sql("SELECT length FROM examples").fetchall() == [(length,) for length in lengths]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["nobody logged", "others logged"])
+def test_a_log_between_the_looks_of_a_forget_is_erased(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """The forget has looked at the lake, and has not told of itself."""
+    lake.append(pa.concat_tables([events(), events(user_id=pa.array([2]))]))
+    if known:
+        lake.log(requests(user_id=pa.array([2])))
+    remember = erase._remember
+
+    def logged_first(*given: Any) -> None:
+        Lake.open(lake.path).log(requests())
+        remember(*given)
+
+    monkeypatch.setattr(erase, "_remember", logged_first)
+    assert lake.forget([1])["examples"] == 1
+    assert lake.sql("FROM examples WHERE user_id = 1").fetchall() == []
+    lake.vacuum(retain_hours=0)
+    assert lake.verify().passed

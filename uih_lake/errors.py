@@ -43,7 +43,7 @@ class LakeError(UihError):
 
 
 class ConflictError(UihError):
-    """Another writer won the race more often than we were willing to retry."""
+    """Another writer won the race, more often than we were willing to retry, or for good."""
 
 
 class CorruptionError(UihError):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema
-from uih_lake.errors import InputError, SchemaError
+from uih_lake.errors import ConflictError, InputError, SchemaError
 from uih_lake.ingest import Batches, check_types
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
@@ -42,8 +42,10 @@ def log(
     brings the pointers that serving cut, one per request, those are kept instead. Returns the
     columns of :func:`uih_lake.schema.pointers`, in the order of the requests.
     """
+    # First: of whoever is forgotten while the events are looked at, some may be among them.
+    store.forgotten.refresh()
+    fit = partial(_check, store, requests.schema, store.forgotten.version)
     store.refresh()
-    fit = partial(_check, store, requests.schema)
     fit()
     if served is not None:
         _check_served(served, requests.schema.field(names.USER_ID).type)
@@ -187,8 +189,18 @@ def _arranged(table: pa.Table) -> pa.Table:
     return table.select([*head, *(n for n in table.column_names if n not in head)])
 
 
-def _check(store: Store, requests: pa.Schema) -> None:
-    """Refuse requests that do not fit the lake's users or the examples logged so far."""
+def _check(store: Store, requests: pa.Schema, forgotten: int) -> None:
+    """Refuse requests that do not fit the lake's users or the examples logged so far.
+
+    Or whose pointers may tell of users who were forgotten since version ``forgotten`` of the
+    tombstones; raises :class:`ConflictError` then.
+    """
+    store.forgotten.refresh()
+    if store.forgotten.version != forgotten:
+        raise ConflictError(
+            "users were forgotten while requests were logged, and may be among them",
+            hint="nothing was logged; log them again",
+        )
     events, stored = store.recent.schema, store.examples.schema
     user = requests.field(names.USER_ID).type
     if names.USER_ID in events.names and user != events.field(names.USER_ID).type:

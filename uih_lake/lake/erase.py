@@ -124,7 +124,14 @@ def _erase(
     gone: str,
     buckets: set[int] | None = None,
 ) -> int:
-    """Rewrite the files that hold rows meeting ``gone`` without them; returns how many went."""
+    """Rewrite the files that hold rows meeting ``gone`` without them; returns how many went.
+
+    The examples are committed to even where none goes. A log looks who was forgotten after it has
+    looked at the examples, and before it commits to them. If its commit comes before this one, its
+    examples are among those looked through here, or this commit loses the race and looks again; if
+    it comes after, the log has lost the race or begun later, and looking again it finds the
+    tombstones, which were committed before.
+    """
 
     def attempt() -> int:
         files = [
@@ -143,7 +150,7 @@ def _erase(
                     where = table.root, run.events, dict(file.partition)
                     new.append(parquet.write(*where, run.cuts, run.notes))
             rows = sum(hit.values())
-            if rows:
+            if rows or table is store.examples:
                 erased = rows + (table.counter(ERASED_ROWS) or 0)
                 table.commit(new, list(hit), counters={ERASED_ROWS: erased})
         return rows

@@ -104,20 +104,21 @@ def add(store: Store, tables: Sequence[pa.Table], numbered: bool, fit: Callable[
     Each table has the columns of an example and is sorted by bucket. Where ``numbered``, its
     ``example_id`` counts from 0 as the requests were given and is moved behind the last id in use;
     else the ids are the requests' own, and one that is already taken is refused. ``fit`` raises
-    where the columns do not fit the tables of ``store``, which other writers may have changed.
+    where the examples do not fit the tables of ``store``, which other writers may have changed: it
+    is asked about the very version of the examples that is then committed to.
     """
     files: list[File] = []
     first = 0
 
     def attempt() -> int:
         nonlocal first
-        store.recent.refresh()
-        fit()
         if not files or first != _first_free(store, numbered):
             store.examples.discard(files)
             # Only now: discarding looks at the table anew, and an id found before may be taken.
             first = _first_free(store, numbered)
             files[:] = [_write(store, table, first) for table in tables]
+        store.recent.refresh()
+        fit()
         if not numbered:
             _refuse_taken(store, files, tables[0].schema)
         _commit(store, files, tables, first, numbered)
