@@ -115,3 +115,21 @@ def test_ids_stay_of_one_type(lakes: tuple[Lake, Lake]) -> None:
         numbers.log(requests(pa.array(["x"])))
     with pytest.raises(SchemaError, match=r"no column 'example_id', .* cannot be numbered on"):
         strings.log(requests(names_of([99])).drop_columns(["example_id"]))
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_ids_may_be_as_large_as_integers_are(tmp_path: Path, room: int) -> None:
+    """Nothing is numbered on where that would not fit; ids that are given are still taken."""
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    largest = 2**63 - 1 - room
+    lake.log(requests(pa.array([largest, -(2**63)])))
+    unnamed = requests(pa.array([0, 1])).drop_columns(["example_id"])
+    for count in range(room, 3):
+        if count:
+            with pytest.raises(InputError, match=r"cannot be numbered on .*; add a column 'exampl"):
+                lake.log(unnamed.slice(0, count))
+    for number in range(room - 1):
+        logged = lake.log(unnamed.slice(0, 1))
+        assert logged["example_id"].to_pylist() == [largest + 1 + number]
+    lake.log(requests(pa.array([5])))
+    assert lake.verify().passed

@@ -24,6 +24,8 @@ from uih_lake.session import cursor, fetch
 
 NEXT_ID = "uih_lake.next_example_id"
 """Counter of ``examples``: the id given to the next example that brings none."""
+_LAST = 2**63 - 1
+"""What the counter ends at; an example may have this id, but nothing can be numbered on from it."""
 
 
 Files = tuple[tuple[str, int], ...]
@@ -112,10 +114,10 @@ def add(store: Store, tables: Sequence[pa.Table], numbered: bool, fit: Callable[
 
     def attempt() -> int:
         nonlocal first
-        if not files or first != _first_free(store, numbered):
+        if not files or first != _first_free(store, tables, numbered):
             store.examples.discard(files)
             # Only now: discarding looks at the table anew, and an id found before may be taken.
-            first = _first_free(store, numbered)
+            first = _first_free(store, tables, numbered)
             files[:] = [_write(store, table, first) for table in tables]
         store.recent.refresh()
         fit()
@@ -128,9 +130,21 @@ def add(store: Store, tables: Sequence[pa.Table], numbered: bool, fit: Callable[
         return optimistic(attempt, "log")
 
 
-def _first_free(store: Store, numbered: bool) -> int:
-    """The id of the next example that brings none; 0 where all bring their own."""
-    return (store.examples.counter(NEXT_ID) or 0) if numbered else 0
+def _first_free(store: Store, tables: Sequence[pa.Table], numbered: bool) -> int:
+    """The id of the next example that brings none; 0 where all bring their own.
+
+    Raises :class:`InputError` where the examples of ``tables`` cannot all be numbered on from it.
+    """
+    if not numbered:
+        return 0
+    first = store.examples.counter(NEXT_ID) or 0
+    if first + sum(table.num_rows for table in tables) > _LAST:
+        raise InputError(
+            f"the requests have no column 'example_id' and cannot be numbered on from {first}: "
+            "the examples so far have an id near the largest there is",
+            hint="add a column 'example_id'",
+        )
+    return first
 
 
 def _write(store: Store, table: pa.Table, first: int) -> File:
@@ -162,7 +176,7 @@ def _next_id(
     if pa.types.is_string(ids[0].type):
         return {}
     largest = max((int(c.to_numpy().max()) for c in ids if len(c)), default=-1)
-    return {NEXT_ID: max(largest + 1, store.examples.counter(NEXT_ID) or 0)}
+    return {NEXT_ID: max(min(largest + 1, _LAST), store.examples.counter(NEXT_ID) or 0)}
 
 
 def _widened(store: Store, added: pa.Schema) -> pa.Schema:
