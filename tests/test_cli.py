@@ -189,7 +189,9 @@ def test_materialize_replaces_when_asked(shared: Path, tmp_path: Path) -> None:
 def test_examples_are_those_of_the_lake_version_asked_for(lake: Path, tmp_path: Path) -> None:
     words = ("materialize", lake, "--tenant", lake.parent / "ranker.toml")
     assert told(*words, "--out", tmp_path / "new")["rows"] == 6
-    assert told(*words, "--out", tmp_path / "old", "--at", "0")["rows"] == 0
+    old = run(*words, "--out", tmp_path / "old", "--at", "0", "--json")
+    assert json.loads(old.stdout)["rows"] == 0
+    assert "there is no example" in old.stderr
 
 
 def test_pointers_at_fault_are_dropped_or_kept_when_asked(lake: Path, tmp_path: Path) -> None:

