@@ -147,7 +147,7 @@ def test_joined_streams_are_refused(tmp_path: Path) -> None:
 def test_a_file_that_may_not_be_read_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tests may run as who may read everything, so the reader says it in place of the system."""
+    """The tests may run as who may read everything, so the reader says it for the system."""
 
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
