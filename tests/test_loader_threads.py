@@ -12,11 +12,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from loader_lakes import (
     EVENTS,
+    NUMBERS,
     SHORT,
     TENANT,
     build,
@@ -82,6 +84,35 @@ def test_a_batch_that_is_copied_in_parts_is_what_it_is_in_one(
     monkeypatch.setattr("uih_lake.loader.assemble.PART_BYTES", 100)
     assert [frozen(batch) for batch in Loader(lake, tenant, 64, threads=3)] == whole
     assert max(cut) >= 8
+
+
+class Overtaken(threading.Condition):
+    """Who begins a batch goes on when the parts it offers have been taken by somebody else."""
+
+    waiting = threading.Lock()  # one at a time, so that there is somebody else
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        caller = sys._getframe(1)
+        if caller.f_code.co_name == "_start" and self.waiting.acquire(blocking=False):
+            filling, deadline = caller.f_locals["filling"], time.monotonic() + 60
+            while filling.parts and time.monotonic() < deadline:
+                with self:
+                    self.notify_all()
+                time.sleep(0.001)
+            self.waiting.release()
+            assert not filling.parts, "nobody took them"
+
+
+def test_a_batch_whose_only_part_another_thread_takes_is_finished_once(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = [frozen(batch) for batch in Loader(lake, NUMBERS, 16, threads=2)]
+    slow = SimpleNamespace(
+        Condition=Overtaken, Thread=threading.Thread, current_thread=threading.current_thread
+    )
+    monkeypatch.setattr("uih_lake.loader.pipeline.threading", slow)
+    assert [frozen(batch) for batch in Loader(lake, NUMBERS, 16, threads=2)] == whole
 
 
 def test_a_consumer_may_stop_early(lake: Lake) -> None:
