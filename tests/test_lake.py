@@ -585,6 +585,14 @@ def test_a_window_may_begin_with_the_first_year(kept: Lake) -> None:
     assert said == f"days {days + 1}; it is an integer from 1 to {days}"
 
 
+@pytest.mark.parametrize("key", ["\ud800", 5, b"x"])
+def test_a_key_that_is_no_text_is_refused(kept: Lake, key: Any) -> None:
+    before = state(kept)
+    message = refusal(InputError, lambda: kept.append(events([1], [1]), key=key))
+    assert f"key {key!r} is no text; give a string" in message
+    assert state(kept) == before
+
+
 def test_numbers_go_on_after_a_refusal(lake: Lake) -> None:
     lake.append(events([1], [1]))
     assert lake.log(requests([1], [2]))["example_id"].to_pylist() == [0]

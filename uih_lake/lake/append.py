@@ -58,12 +58,26 @@ def declare(store: Store, normalised: pa.Schema) -> None:
 def known(store: Store, key: str | None) -> int | None:
     """The lake version an append with this idempotency key brought; None where there was none.
 
-    Raises :class:`InputError` for an empty key: it comes of a variable that was not set, and would
-    keep out every delivery after the first.
+    Raises :class:`InputError` for a key that is no text, or empty.
+    """
+    return None if key is None else store.recent.counter(_counter(key))
+
+
+def _counter(key: str) -> str:
+    """The counter that remembers an idempotency key; raises :class:`InputError`.
+
+    An empty key comes of a variable that was not set, and would keep out every delivery after the
+    first.
     """
     if key == "":
         raise InputError("the idempotency key is empty", hint="name the delivery, or give no key")
-    return None if key is None else store.recent.counter(KEY_PREFIX + key)
+    try:
+        key.encode()
+    except (AttributeError, UnicodeEncodeError) as error:
+        raise InputError(
+            f"key {key!r} is no text", hint="give a string that UTF-8 can hold"
+        ) from error
+    return KEY_PREFIX + key
 
 
 def _commit(
@@ -82,7 +96,7 @@ def _commit(
     rows = sum(f.rows for f in files) + (store.recent.counter(APPENDED_ROWS) or 0)
     counters = {APPENDED: version, APPENDED_ROWS: rows}
     if key is not None:
-        counters[KEY_PREFIX + key] = version
+        counters[_counter(key)] = version
     placed = [File(f.path, f.size, f.rows, {names.LAKE_VERSION: version}) for f in files]
     store.recent.commit(
         placed,
