@@ -36,6 +36,6 @@ def create(
     """
     from uih_lake import Lake
 
-    path = Lake.create(lake, buckets=buckets).path
-    text = f"created {path} with {amount(buckets, 'bucket')}"
-    terminal.report(text, {"lake": path, "buckets": buckets}, as_json)
+    Lake.create(lake, buckets=buckets)
+    text = f"created {lake} with {amount(buckets, 'bucket')}"
+    terminal.report(text, {"lake": lake, "buckets": buckets}, as_json)

@@ -116,16 +116,17 @@ def test_a_lake_is_created_in_a_directory_of_its_own(tmp_path: Path, theirs: str
 
 def test_a_lake_has_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "name a new directory" in refusal(LakeError, lambda: Lake.create(""))
+    for make in (Lake.create, Lake.open):
+        assert "path of the lake is empty" in refusal(LakeError, lambda make=make: make(""))
     assert [*tmp_path.iterdir()] == []
     assert Lake.create(tmp_path).version == -1, "an empty directory will do"
 
 
 @pytest.mark.parametrize("left", [(), ("examples",), ("examples", "forgotten", "recent")])
 def test_an_interrupted_create_can_be_completed(lake: Lake, left: tuple[str, ...]) -> None:
-    for table in Path(lake.path).iterdir():
-        if table.name not in left:
-            shutil.rmtree(table)
+    for table in ("examples", "forgotten", "recent", "uih"):
+        if table not in left:
+            shutil.rmtree(Path(lake.path, table))
     again = Lake.create(lake.path, buckets=3)
     assert again.append(events([1], [1])) == 0
     again.seal()
@@ -171,9 +172,32 @@ def test_a_lake_may_have_an_odd_path(tmp_path: Path, name: str) -> None:
     assert sequences(lake, "item") == [[10, 30], [20]]
 
 
+@pytest.mark.parametrize("make", [Lake.create, Lake.open], ids=["created", "opened"])
+def test_a_lake_stays_open_where_the_process_goes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Lake]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if make == Lake.open:
+        Lake.create("lake", buckets=1)
+    lake = make("lake")
+    assert (lake.info().lake, repr(lake)) == ("lake", "Lake('lake')"), "shown as it was given"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    lake.append(events([1], [1], item=[1]))
+    lake.log(requests([1], [9]))
+    assert sequences(lake, "item") == [[1]]
+    lake.seal()
+    lake.vacuum(retain_hours=0)
+    assert sequences(Lake.open(tmp_path / "lake"), "item") == sequences(lake, "item") == [[1]]
+    assert lake.path == str(tmp_path / "lake")
+    assert list(Path().iterdir()) == []
+
+
 def test_a_path_the_table_format_cannot_hold_is_refused(tmp_path: Path) -> None:
     message = refusal(LakeError, lambda: Lake.create(tmp_path / "a%20b"))
-    assert "a%20b" in message
+    assert "a%20b: Delta takes it for" in message
+    assert list(tmp_path.iterdir()) == []
+    assert Lake.create(tmp_path / "50% off").version == -1
 
 
 @pytest.mark.parametrize("version", [-1, 1, 99])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pytest
 
-from uih_lake import Group, InputError, Lake, Tenant
+from uih_lake import Group, InputError, Lake, LakeError, Tenant
 
 T = TypeVar("T")
 WRITERS = 3
@@ -73,6 +74,16 @@ def _append_seal_compact(path: str, me: int) -> list[int]:
     return [lake.append(_rows(me, number)) for number in range(EACH)]
 
 
+def _create(path: str, me: int) -> int:
+    """The number of buckets of the lake that was made, another for each; 0 where it was refused."""
+    _start.wait()
+    try:
+        return Lake.create(path, buckets=1 + me).info().buckets
+    except LakeError as error:
+        assert "is a lake already" in str(error)
+        return 0
+
+
 def _rows(me: int, number: int) -> pa.Table:
     times = pa.array([5, 5, 4], TIME)
     return pa.table(
@@ -85,12 +96,12 @@ def _asked(me: int, number: int) -> pa.Table:
     return pa.table({"user_id": [1, 1], "request_ts": times, "label": [me, number]})
 
 
-def race(work: Callable[[str, int], T], lake: Lake) -> list[T]:
+def race(work: Callable[[str, int], T], path: str) -> list[T]:
     """Run ``work`` in several processes that start at one moment."""
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(WRITERS, context, _meet, (context.Barrier(WRITERS),))
     with pool:
-        running = [pool.submit(work, lake.path, me) for me in range(WRITERS)]
+        running = [pool.submit(work, path, me) for me in range(WRITERS)]
         return [each.result(timeout=120) for each in running]
 
 
@@ -106,8 +117,21 @@ def stored(lake: Lake) -> list[tuple[Any, ...]]:
     ).fetchall()
 
 
+@pytest.mark.parametrize("left", [False, True], ids=["nothing", "an interrupted create"])
+def test_one_of_racing_creators_makes_the_lake(tmp_path: Path, left: bool) -> None:
+    if left:
+        shutil.rmtree(Path(Lake.create(tmp_path / "lake", buckets=9).path, "uih"))
+    made = race(_create, str(tmp_path / "lake"))
+    (buckets,) = filter(None, made)
+    assert made.index(buckets) == buckets - 1
+    lake = Lake.open(tmp_path / "lake")
+    assert lake.info().buckets == buckets
+    lake.append(_rows(0, 0))
+    assert lake.seal() and lake.verify().passed
+
+
 def test_racing_appends_get_distinct_versions(lake: Lake) -> None:
-    versions = race(_first_append, lake)
+    versions = race(_first_append, lake.path)
     assert sorted(chain(*versions)) == list(range(WRITERS * EACH))
     assert all(mine == sorted(mine) for mine in versions)
     assert stored(lake) == [
@@ -117,7 +141,7 @@ def test_racing_appends_get_distinct_versions(lake: Lake) -> None:
 
 
 def test_one_of_racing_appends_with_a_key_wins(lake: Lake) -> None:
-    versions = race(_append_with_keys, lake)
+    versions = race(_append_with_keys, lake.path)
     assert versions == [list(range(EACH))] * WRITERS
     assert stored(lake) == [(0, number, number, 3) for number in range(EACH)]
     files = list(Path(lake.path, "recent").glob("*.parquet"))
@@ -126,7 +150,7 @@ def test_one_of_racing_appends_with_a_key_wins(lake: Lake) -> None:
 
 def test_racing_appends_and_seals_lose_nothing(lake: Lake) -> None:
     lake.append(_rows(9, 9))
-    versions = race(_append_seal_compact, lake)
+    versions = race(_append_seal_compact, lake.path)
     assert sorted(chain(*versions)) == list(range(1, (WRITERS - 1) * EACH + 1))
     assert [row[3] for row in stored(lake)] == [3] * len(stored(lake))
     assert len(stored(lake)) == 1 + (WRITERS - 1) * EACH
@@ -140,7 +164,7 @@ def test_racing_appends_and_seals_lose_nothing(lake: Lake) -> None:
 
 def test_racing_logs_get_distinct_ids(lake: Lake) -> None:
     lake.append(_rows(0, 0))
-    ids = race(_log_numbered, lake)
+    ids = race(_log_numbered, lake.path)
     assert sorted(i for mine in ids for pair in mine for i in pair) == list(
         range(2 * WRITERS * EACH)
     )
@@ -155,6 +179,6 @@ def test_racing_logs_get_distinct_ids(lake: Lake) -> None:
 
 def test_an_example_id_is_taken_once(lake: Lake) -> None:
     lake.append(_rows(0, 0))
-    assert sum(race(_log_same_ids, lake)) == EACH
+    assert sum(race(_log_same_ids, lake.path)) == EACH
     ids = lake.sql("SELECT example_id FROM examples ORDER BY 1").fetchall()
     assert ids == [(i,) for i in (*range(EACH), *range(100, 100 + EACH))]

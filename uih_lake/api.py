@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
 from uih_lake.lake import append, erase, seal
 from uih_lake.lake import vacuum as vacuuming
+from uih_lake.lake.create import create
 from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
@@ -78,7 +78,7 @@ class Lake:
         append. Raises :class:`LakeError` where the directory is there and not empty.
         """
         declared = None if schema is None else _declared(schema)
-        store = Store.create(str(path), buckets)
+        store = create(str(path), buckets)
         if declared is not None:
             append.declare(store, declared)
         return cls(store)
@@ -95,11 +95,11 @@ class Lake:
 
     def __repr__(self) -> str:
         at = "" if self._version is None else f", version={self._version}"
-        return f"Lake({self._store.root!r}{at})"
+        return f"Lake({self._store.given!r}{at})"
 
     @property
     def path(self) -> str:
-        """Directory of the lake."""
+        """Absolute path of the directory of the lake."""
         return self._store.root
 
     @property
@@ -330,8 +330,7 @@ class Lake:
         They show the lake as it is now, and lock the session to the files of the lake, which it
         names in full, so that the session may be started in any directory.
         """
-        store = Store.open(os.path.abspath(self.path))
-        return adhoc.Surface.of(store, self._version, tenants).script()
+        return self._surface(tenants).script()
 
     def _surface(self, tenants: Sequence[Tenant]) -> adhoc.Surface:
         self._store.refresh()

@@ -84,7 +84,7 @@ class Info:
             logged = _examples(duck, examples, snapshot.lake_version)
             tables = tuple(_table(duck, name, table) for name, table in stored.items())
         return cls(
-            lake=store.root,
+            lake=store.given,
             lake_version=snapshot.lake_version,
             sealed_version=min(snapshot.sealed, snapshot.lake_version),
             generation=snapshot.generation,

@@ -1,9 +1,10 @@
 """Who may work at the same time: locks that the kernel releases when a process dies.
 
 Delta commits decide every race on their own; these locks keep work that cannot profit from racing
-apart. *Maintenance* (seal, compact, forget, retain, label, vacuum) is done by one process at a
-time, so that no seal brings back what a forget erases. *Writing* is shared by everybody who writes
-data files and held alone by vacuum, so that it never takes a file whose commit is still to come.
+apart. *Maintenance* (create, seal, compact, forget, retain, label, vacuum) is done by one process
+at a time, so that no seal brings back what a forget erases. *Writing* is shared by everybody who
+writes data files and held alone by vacuum, so that it never takes a file whose commit is still to
+come.
 The locks are advisory ``flock`` locks on two empty files beside the tables.
 """
 
@@ -16,18 +17,22 @@ from pathlib import Path
 
 from uih_lake.lake import disk
 
+_MAINTENANCE, _WRITING = ".maintenance.lock", ".writing.lock"
+LOCKS = _MAINTENANCE, _WRITING
+"""The names of the files that are locked."""
+
 
 @contextmanager
 def maintenance(root: str) -> Iterator[None]:
     """Wait until no other process does maintenance, and keep others out meanwhile."""
-    with _locked(root, ".maintenance.lock", fcntl.LOCK_EX), writing(root):
+    with _locked(root, _MAINTENANCE, fcntl.LOCK_EX), writing(root):
         yield
 
 
 @contextmanager
 def writing(root: str) -> Iterator[None]:
     """Announce uncommitted data files; waits for a vacuum in progress."""
-    with _locked(root, ".writing.lock", fcntl.LOCK_SH):
+    with _locked(root, _WRITING, fcntl.LOCK_SH):
         yield
 
 
@@ -35,8 +40,8 @@ def writing(root: str) -> Iterator[None]:
 def sweeping(root: str) -> Iterator[None]:
     """Wait until nobody has uncommitted data files, and keep writers out meanwhile."""
     with (
-        _locked(root, ".maintenance.lock", fcntl.LOCK_EX),
-        _locked(root, ".writing.lock", fcntl.LOCK_EX),
+        _locked(root, _MAINTENANCE, fcntl.LOCK_EX),
+        _locked(root, _WRITING, fcntl.LOCK_EX),
     ):
         yield
 

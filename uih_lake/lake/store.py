@@ -8,24 +8,22 @@ The lake version and the sealed lake version are counters committed with the dat
 
 from __future__ import annotations
 
-import secrets
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from uih_lake import names, schema
 from uih_lake.errors import CorruptionError, LakeError
-from uih_lake.lake import heads
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.tables import Table
 
 BUCKETS = "uih_lake.buckets"
 FORMAT = "uih_lake.format"
-_FORMAT = "2"
+FORMAT_NUMBER = "2"
 
 APPENDED = "uih_lake.lake_version"
 """Counter of ``recent``: the newest lake version."""
@@ -52,15 +50,19 @@ _ASKED = {
 }
 """The tables of a lake, and the counters that are looked at whenever it is opened."""
 
-MAX_BUCKETS = 4096
 _LOOKS = 12
 
 
 @dataclass(frozen=True)
 class Store:
-    """The open tables of one lake. ``root`` is the directory that holds them."""
+    """The open tables of one lake.
+
+    ``root`` is the directory that holds them, by its absolute path: who holds a lake open may go to
+    another directory. ``given`` is the path by which it was asked for, to be shown.
+    """
 
     root: str
+    given: str
     recent: Table
     uih: Table
     examples: Table
@@ -69,50 +71,23 @@ class Store:
     pages: Pages
 
     @classmethod
-    def create(cls, root: str, buckets: int) -> Store:
-        """Create an empty lake, or complete one whose creation was interrupted.
-
-        Raises :class:`LakeError` where there is a lake already, or anything else.
-        """
-        if not root:
-            raise LakeError("the path of the lake is empty", hint="name a new directory")
-        if not 1 <= buckets <= MAX_BUCKETS:
-            raise LakeError(f"{buckets} buckets", hint=f"a lake has 1 to {MAX_BUCKETS} of them")
-        _check_no_file(root)
-        if Table.open(_child(root, names.UIH)) is not None:
-            raise LakeError(f"{root} is a lake already", hint="open it, or choose another path")
-        _check_vacant(root)
-        settings = {BUCKETS: str(buckets), FORMAT: _FORMAT, SALT: secrets.token_hex(16)}
-        events = schema.NO_EVENTS
-        stored = pa.schema([f for f in events if f.name != names.LAKE_VERSION])
-        examples = pa.schema([pa.field(names.REQUEST_TS, schema.TIME)])
-        for name in (names.EXAMPLES, names.FORGOTTEN, names.RECENT, names.UIH):
-            heads.drop(_child(root, name))
-        Table.create(_child(root, names.EXAMPLES), examples, names.LOG_VERSION, settings)
-        Table.create(_child(root, names.FORGOTTEN), schema.TOMBSTONES, names.LAKE_VERSION, settings)
-        Table.create(_child(root, names.RECENT), stored, names.LAKE_VERSION, settings)
-        # Last: a directory is a lake once it has this table.
-        Table.create(_child(root, names.UIH), events, names.BUCKET, settings)
-        return cls.open(root)
-
-    @classmethod
-    def open(cls, root: str) -> Store:
-        """Open an existing lake. Raises :class:`LakeError` where there is none."""
-        _check_no_file(root)
+    def open(cls, given: str) -> Store:
+        """Open the lake at the path ``given``. Raises :class:`LakeError` where there is none."""
+        root = absolute(given)
         # Delta reads a log on one thread; four of them are read side by side.
         with ThreadPoolExecutor(len(_ASKED)) as threads:
             opened = dict(zip(_ASKED, threads.map(partial(_opened, root), _ASKED), strict=True))
         uih = opened[names.UIH]
         if uih is None:
-            raise LakeError(f"no lake at {root}", hint="create one with `uihlake create`")
+            raise LakeError(f"no lake at {given}", hint="create one with `uihlake create`")
         settings = uih.setting(FORMAT), uih.setting(BUCKETS)
-        if settings[0] != _FORMAT or settings[1] is None:
+        if settings[0] != FORMAT_NUMBER or settings[1] is None:
             raise LakeError(
-                f"the lake at {root} has format {settings[0]}, this version reads {_FORMAT}",
+                f"the lake at {given} has format {settings[0]}, this version reads {FORMAT_NUMBER}",
                 hint="use the version of uih_lake that wrote it",
             )
         tables = {name: table or cls._required(root, name) for name, table in opened.items()}
-        store = cls(root, **tables, buckets=int(settings[1]), pages=Pages())
+        store = cls(root, given, **tables, buckets=int(settings[1]), pages=Pages())
         store.refresh()
         return store
 
@@ -138,7 +113,7 @@ class Store:
             return
         known = f"its lake versions are 0 to {self.lake_version}"
         raise LakeError(
-            f"the lake at {self.root} has no lake version {lake_version}",
+            f"the lake at {self.given} has no lake version {lake_version}",
             hint=known if self.lake_version >= 0 else "nothing has been appended to it yet",
         )
 
@@ -191,7 +166,7 @@ class Store:
         ):
             if difference:
                 raise CorruptionError(
-                    f"the lake at {self.root} has {abs(difference)} {kind} too "
+                    f"the lake at {self.given} has {abs(difference)} {kind} too "
                     f"{'many' if difference > 0 else 'few'} for what its Delta logs say was {came}",
                     hint="a commit is missing from a _delta_log; restore it from a copy",
                 )
@@ -222,7 +197,7 @@ class Store:
 
 def _opened(root: str, name: str) -> Table | None:
     """A table of the lake, and what every look at it asks for."""
-    table = Table.open(_child(root, name))
+    table = Table.open(child(root, name))
     if table is not None:
         table.files()
         for counter in _ASKED[name]:
@@ -230,22 +205,19 @@ def _opened(root: str, name: str) -> Table | None:
     return table
 
 
-def _check_no_file(root: str) -> None:
-    """Raise :class:`LakeError` where the path is that of a file, or leads through one."""
-    for path in (Path(root), *Path(root).parents):
-        if path.is_file():
-            raise LakeError(f"{path} is a file", hint="name the directory of a lake")
+def absolute(path: str) -> str:
+    """The absolute path of a lake's directory.
 
-
-def _check_vacant(root: str) -> None:
-    """Raise :class:`LakeError` where a directory holds what no interrupted create has left.
-
-    That leaves tables, and in them nothing but a log.
+    Raises :class:`LakeError` where the path is empty, that of a file, or leads through one.
     """
-    for path in sorted(Path(root).glob("*")):
-        if path.name not in _ASKED or any(each.name != "_delta_log" for each in path.glob("*")):
-            raise LakeError(f"{root} is not empty: it holds {path.name}", hint="choose a new one")
+    if not path:
+        raise LakeError("the path of the lake is empty", hint="name a directory")
+    for each in (Path(path), *Path(path).parents):
+        if each.is_file():
+            raise LakeError(f"{each} is a file", hint="name the directory of a lake")
+    return os.path.abspath(path)
 
 
-def _child(root: str, table: str) -> str:
+def child(root: str, table: str) -> str:
+    """The directory of a table of the lake at ``root``."""
     return str(Path(root, table))

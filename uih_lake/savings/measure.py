@@ -153,7 +153,7 @@ class Measurement:
         histories, _ = self.lake.rows("savings/histories")
         return Report(
             mode="exact" if self.exact else "estimate",
-            lake=self.store.root,
+            lake=self.store.given,
             lake_version=self.surface.snapshot.lake_version,
             seed=self.seed,
             rows=rows,

@@ -1,0 +1,90 @@
+"""Making a lake: its four tables, in a directory that holds nothing else."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from uih_lake import names, schema
+from uih_lake.errors import LakeError
+from uih_lake.lake import heads, lease, store
+from uih_lake.lake.store import Store
+from uih_lake.lake.tables import Table
+
+MAX_BUCKETS = 4096
+
+_EVENTS = schema.NO_EVENTS
+_TABLES = {
+    names.EXAMPLES: (pa.schema([pa.field(names.REQUEST_TS, schema.TIME)]), names.LOG_VERSION),
+    names.FORGOTTEN: (schema.TOMBSTONES, names.LAKE_VERSION),
+    names.RECENT: (
+        pa.schema([f for f in _EVENTS if f.name != names.LAKE_VERSION]),
+        names.LAKE_VERSION,
+    ),
+    # Last: a directory is a lake once it has this table.
+    names.UIH: (_EVENTS, names.BUCKET),
+}
+"""Columns and partition of each table, in the order in which they are made."""
+
+
+def create(path: str, buckets: int) -> Store:
+    """Create an empty lake, or complete one whose creation was interrupted.
+
+    Raises :class:`LakeError` where there is a lake already, or anything else.
+    """
+    if not 1 <= buckets <= MAX_BUCKETS:
+        raise LakeError(f"{buckets} buckets", hint=f"a lake has 1 to {MAX_BUCKETS} of them")
+    with _alone(path) as root:
+        settings = {
+            store.BUCKETS: str(buckets),
+            store.FORMAT: store.FORMAT_NUMBER,
+            store.SALT: secrets.token_hex(16),
+        }
+        for name, (columns, partition) in _TABLES.items():
+            heads.drop(store.child(root, name))
+            Table.create(store.child(root, name), columns, partition, settings)
+    return Store.open(path)
+
+
+@contextmanager
+def _alone(path: str) -> Iterator[str]:
+    """The absolute path of a directory for a lake, with every other creator kept out of it.
+
+    Who waited for another one finds a lake: each has its own number of buckets and its own salt.
+    """
+    root = store.absolute(path)
+    _check_vacant(root, path)
+    try:
+        os.makedirs(root, exist_ok=True)
+    except OSError as error:
+        raise LakeError(
+            f"no lake can be created at {path}: {error.strerror}",
+            hint="choose another path, writable and with a plain name",
+        ) from error
+    with lease.maintenance(root):
+        _check_vacant(root, path)
+        yield root
+
+
+def _check_vacant(root: str, path: str) -> None:
+    """Raise :class:`LakeError` where a directory holds what no interrupted create has left.
+
+    That leaves locks and tables, and in those nothing but a log.
+    """
+    if unquote(root) != root:
+        raise LakeError(
+            f"no lake can be created at {path}: Delta takes it for {unquote(root)}",
+            hint="choose another path, without a % and two digits",
+        )
+    if Table.open(store.child(root, names.UIH)) is not None:
+        raise LakeError(f"{path} is a lake already", hint="open it, or choose another path")
+    for found in sorted(Path(root).glob("*")):
+        left = found.name in _TABLES and all(each.name == "_delta_log" for each in found.glob("*"))
+        if not left and found.name not in lease.LOCKS:
+            raise LakeError(f"{path} is not empty: it holds {found.name}", hint="choose a new one")
