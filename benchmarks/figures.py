@@ -25,12 +25,8 @@ from benchmarks.measure import alone
 from benchmarks.workload import Bench, build, size_of, tenant
 from uih_lake.gather.moves import Moves, address, copy
 from uih_lake.gather.pieces import pick
-from uih_lake.lake.erase import Tombstones
-from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
-from uih_lake.pointers.examples import Examples
-from uih_lake.pointers.policy import Counts, Judge
 from uih_lake.resolve.ahead import ahead, together
 from uih_lake.resolve.keyed import Keyed
 from uih_lake.resolve.placed import placed, standing
@@ -80,10 +76,8 @@ def resolving(bench: Bench, rounds: int) -> dict[str, float]:
     a bucket does not see all older events of its user; and by their place, which rests on the
     checksums of the pages.
     """
-    store = Store.open(str(bench.lake_path))
-    snapshot, examples = Snapshot.of(store), Examples.of(store)
-    judge = Judge(Tombstones.of(store), store.retained_from, "raise", Counts())
-    selection = Selection(snapshot, examples, judge)
+    selection = Selection.of(Store.open(str(bench.lake_path)))
+    snapshot, judge = selection.snapshot, selection.judge
     plan = scans(tenant(_MEMORY_LENGTH), bench.lake().event_schema)
     with cursor() as duck:
         asked = [selection.asked(duck, bucket) for bucket in range(snapshot.buckets)]
@@ -157,12 +151,10 @@ def gathering(bench: Bench, length: int, rounds: int) -> dict[str, float]:
 
 def _bucket(bench: Bench, length: int) -> tuple[list[Array], list[Moves]]:
     """Columns of the bucket with most examples, and the moves of its batches."""
-    store = Store.open(str(bench.lake_path))
-    snapshot, examples = Snapshot.of(store), Examples.of(store)
-    judge = Judge(Tombstones.of(store), store.retained_from, "raise", Counts())
+    selection = Selection.of(Store.open(str(bench.lake_path)))
+    snapshot = selection.snapshot
     plan = scans(tenant(length), bench.lake().event_schema)
     with cursor() as duck:
-        selection = Selection(snapshot, examples, judge)
         asked = max(
             ((selection.asked(duck, b), b) for b in range(snapshot.buckets)),
             key=lambda pair: int(pair[0].num_rows),

@@ -14,15 +14,12 @@ from hypothesis import strategies as st
 
 from uih_lake import Group, Lake, Loader, Tenant, schema
 from uih_lake.lake import bands
-from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.plan import Plan
 from uih_lake.loader.source import Source
 from uih_lake.materialize import Selection
-from uih_lake.pointers.examples import Examples
-from uih_lake.pointers.policy import Counts, Judge
 from uih_lake.resolve.ranges import Ranges, carried, packed, touched
 from uih_lake.session import connect
 from uih_lake.workload import Workload
@@ -160,15 +157,13 @@ def test_a_short_tenant_opens_the_newest_rows_and_a_long_one_everything(
     when = pa.array([newest] * requests.num_rows, requests.schema.field("request_ts").type)
     place = requests.schema.get_field_index("request_ts")
     lake.log(requests.set_column(place, "request_ts", when))
-    store = Store.open(lake.path)
-    snapshot, examples = Snapshot.of(store), Examples.of(store)
-    judge = Judge(Tombstones.of(store), store.retained_from, "raise", Counts())
-    events = schema.public_events(snapshot.stored)
+    selection = Selection.of(Store.open(lake.path))
+    events, examples = schema.public_events(selection.snapshot.stored), selection.examples.public
 
     def rows_read(longest: int) -> int:
         tenant = Tenant("t", {"g": Group(("item_id",), longest)})
-        plan = Plan.of([tenant], events, examples.public, {}, False, {"events": {}, "context": {}})
-        source = Source(Selection(snapshot, examples, judge), plan, Meters())
+        plan = Plan.of([tenant], events, examples, {}, False, {"events": {}, "context": {}})
+        source = Source(selection, plan, Meters())
         with connect() as duck:
             opened = [source.open(duck, bucket) for bucket in range(3)]
         return sum(len(one.columns[0][0].values) for one in opened)

@@ -12,12 +12,10 @@ from places import by_place
 
 from uih_lake import Group, Lake, Loader, Tenant, schema
 from uih_lake.gather.lists import take
-from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot, identity
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
-from uih_lake.pointers.policy import Counts, Judge
 from uih_lake.resolve import placed
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Resolver
@@ -42,10 +40,8 @@ def filled(path: Path) -> Lake:
 
 def compare(path: Path, groups: dict[str, Group] = GROUPS) -> list[bool]:
     """Per bucket, whether its pointers had a place; the rows must then be the same."""
-    store = Store.open(str(path))
-    snapshot, examples = Snapshot.of(store), Examples.of(store)
-    judge = Judge(Tombstones.of(store), store.retained_from, "keep", Counts())
-    selection = Selection(snapshot, examples, judge)
+    selection = Selection.of(Store.open(str(path)), policy="keep")
+    snapshot = selection.snapshot
     plan = scans(Tenant("t", groups), schema.public_events(snapshot.stored))
     found = []
     with connect() as duck:
@@ -238,11 +234,8 @@ def test_placed_groups_go_with_groups_that_are_not(lake: Lake, again: bool) -> N
                 assert mine == expected[example][name][trait]
         rows += len(batch)
     assert rows == requests.num_rows
-    store = Store.open(lake.path)
-    snapshot, examples = Snapshot.of(store), Examples.of(store)
-    selection = Selection(
-        snapshot, examples, Judge(Tombstones.of(store), store.retained_from, "keep", Counts())
-    )
+    selection = Selection.of(Store.open(lake.path), policy="keep")
+    snapshot = selection.snapshot
     plan = scans(tenant, schema.public_events(snapshot.stored))
     with connect() as duck:
         for bucket in range(BUCKETS):

@@ -19,12 +19,9 @@ from test_pushdown import wreck
 from uih_lake import CorruptionError, Group, Lake, Loader, Tenant, names
 from uih_lake.gather.lists import take
 from uih_lake.lake.bucket import Bucket
-from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Selection
-from uih_lake.pointers.examples import Examples
-from uih_lake.pointers.policy import Counts, Judge
 from uih_lake.resolve import rows
 from uih_lake.resolve.placed import NOWHERE, standing
 from uih_lake.resolve.plan import scans
@@ -83,13 +80,10 @@ class Growing:
 
     def selected(self) -> Iterator[tuple[Selection, Snapshot, int, pa.Table]]:
         """Bucket by bucket what is asked, and the files it sees."""
-        store = Store.open(self.lake.path)
-        snapshot, examples = Snapshot.of(store), Examples.of(store)
-        judge = Judge(Tombstones.of(store), store.retained_from, "raise", Counts())
-        selection = Selection(snapshot, examples, judge)
+        selection = Selection.of(Store.open(self.lake.path))
         with connect() as duck:
             for bucket, asked in selection.by_bucket(duck):
-                yield selection, seen_by(snapshot, [(bucket, asked)]), bucket, asked
+                yield selection, seen_by(selection.snapshot, [(bucket, asked)]), bucket, asked
 
 
 @pytest.fixture

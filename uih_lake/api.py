@@ -22,14 +22,13 @@ from uih_lake.ingest import EventColumns, RequestColumns
 from uih_lake.lake import append, erase, seal
 from uih_lake.lake import vacuum as vacuuming
 from uih_lake.lake.create import create
-from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.log import log
 from uih_lake.materialize import Rebuild, Selection
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.label import label
-from uih_lake.pointers.policy import Counts, Judge, Policy, check_policy
+from uih_lake.pointers.policy import Counts, Policy
 from uih_lake.progress import Progress, quiet
 from uih_lake.serving import Served, serve
 from uih_lake.tenant import Tenant, check_tenants
@@ -282,8 +281,7 @@ class Lake:
         self, *, sample: int | None = None, seed: int = 0, progress: Progress = quiet
     ) -> Report:
         """Audit the files and resolve all pointers, or about ``sample``, against their digests."""
-        snapshot, examples = self._snapshot(), Examples.of(self._store)
-        selection = Selection(snapshot, examples, self._judge("keep", Counts()))
+        selection = Selection.of(self._store, self._snapshot(), policy="keep")
         return verify(self._store, selection, sample, seed, progress)
 
     def materialize(
@@ -349,8 +347,15 @@ class Lake:
         snapshot, examples = self._snapshot(), Examples.of(self._store, *log_versions)
         tenant.check(schema.public_events(snapshot.stored), examples.public)
         condition = "true" if where is None else check_condition(where, examples.public)
-        judge = self._judge(on_mismatch, Counts() if counts is None else counts)
-        selection = Selection(snapshot, examples, judge, tuple(tenant.context), condition)
+        selection = Selection.of(
+            self._store,
+            snapshot,
+            examples,
+            policy=on_mismatch,
+            counts=counts,
+            context=tenant.context,
+            where=condition,
+        )
         return Rebuild(selection, tenant)
 
     def _logged(self) -> pa.Schema | None:
@@ -358,10 +363,6 @@ class Lake:
         if names.EXAMPLE_ID not in self._store.examples.schema.names:
             return None
         return Examples.of(self._store).public
-
-    def _judge(self, policy: Policy, counts: Counts) -> Judge:
-        check_policy(policy)
-        return Judge(Tombstones.of(self._store), self._store.retained_from, policy, counts)
 
     def _snapshot(self) -> Snapshot:
         self._store.refresh()

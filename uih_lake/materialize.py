@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,10 +16,12 @@ import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.gather.lists import lists
+from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.order import unordered
 from uih_lake.lake.snapshot import Snapshot
+from uih_lake.lake.store import Store
 from uih_lake.pointers.examples import Examples
-from uih_lake.pointers.policy import PROOF, Judge
+from uih_lake.pointers.policy import PROOF, Counts, Judge, Policy, check_policy
 from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead, together
 from uih_lake.resolve.placed import PLACE
@@ -53,6 +55,28 @@ class Selection:
     judge: Judge
     context: tuple[str, ...] = ()
     where: str = "true"
+
+    @classmethod
+    def of(
+        cls,
+        store: Store,
+        snapshot: Snapshot | None = None,
+        examples: Examples | None = None,
+        *,
+        policy: Policy = "raise",
+        counts: Counts | None = None,
+        context: Sequence[str] = (),
+        where: str = "true",
+    ) -> Selection:
+        """Of the opened tables: by default all that they have, judged by counts of their own.
+
+        Raises :class:`UihError` for a ``policy`` that does not exist.
+        """
+        check_policy(policy)
+        snapshot, examples = snapshot or Snapshot.of(store), examples or Examples.of(store)
+        tombstones = Tombstones.of(store)
+        judge = Judge(tombstones, snapshot.retained_from, policy, counts or Counts())
+        return cls(snapshot, examples, judge, tuple(context), where)
 
     @property
     def columns(self) -> list[str]:
@@ -172,11 +196,15 @@ class Rebuild:
         if not passed.all():
             asked, sequences = asked.filter(pa.array(passed)), sequences.only(passed)
         for start, stop in sequences.slices(asked.num_rows):
-            flat = asked.slice(start, stop - start).select(self.selection.columns)
-            groups = sequences.structs(start, stop)
-            arrays = [*flat.combine_chunks().to_batches()[0].columns]
-            arrays += [groups[name] for name in self.tenant.groups]
-            yield pa.record_batch(arrays, names=self.schema.names).cast(self.schema)
+            yield self.batch(asked, sequences, start, stop)
+
+    def batch(self, asked: pa.Table, sequences: Sequences, start: int, stop: int) -> pa.RecordBatch:
+        """The examples ``start`` to ``stop`` of those ``asked``, with their ``sequences``."""
+        flat = asked.slice(start, stop - start).select(self.selection.columns)
+        groups = sequences.structs(start, stop)
+        arrays = [*flat.combine_chunks().to_batches()[0].columns]
+        arrays += [groups[name] for name in self.tenant.groups]
+        return pa.record_batch(arrays, names=self.schema.names).cast(self.schema)
 
 
 @dataclass(frozen=True)

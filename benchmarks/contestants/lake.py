@@ -15,13 +15,9 @@ from benchmarks.contestants.base import Contestant
 from benchmarks.workload import Bench, tenant
 from uih_lake import names
 from uih_lake.lake.bucket import Bucket
-from uih_lake.lake.erase import Tombstones
-from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.loader import Loader
 from uih_lake.materialize import Selection
-from uih_lake.pointers.examples import Examples
-from uih_lake.pointers.policy import Counts, Judge
 from uih_lake.resolve.placed import placed, standing
 from uih_lake.resolve.plan import scans
 from uih_lake.resolve.ranges import touched
@@ -125,13 +121,12 @@ def files(bench: Bench, table: str) -> tuple[Path, ...]:
 @cache
 def needed(bench: Bench, length: int) -> dict[Path, list[int]]:
     """The row groups of each file of the history that hold events of the tenant's sequences."""
-    store = Store.open(str(bench.lake_path))
-    snapshot, examples = Snapshot.of(store), Examples.of(store)
-    judge = Judge(Tombstones.of(store), store.retained_from, "raise", Counts())
+    selection = Selection.of(Store.open(str(bench.lake_path)))
+    snapshot = selection.snapshot
     plan = scans(tenant(length), bench.lake().event_schema)
     found: dict[Path, list[int]] = {}
     with cursor() as duck:
-        for bucket, asked in Selection(snapshot, examples, judge).by_bucket(duck):
+        for bucket, asked in selection.by_bucket(duck):
             ranges = placed(plan, asked, standing(snapshot, asked, bucket))
             edges = Bucket(snapshot, bucket).row_groups(list(TRAITS))
             assert edges is not None

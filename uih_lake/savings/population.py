@@ -17,12 +17,10 @@ import pyarrow as pa
 
 from uih_lake import names, sqlfile
 from uih_lake.arrays import Int64
-from uih_lake.lake.erase import Tombstones
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Rebuild, Selection, Sequences
 from uih_lake.pointers.examples import Examples
-from uih_lake.pointers.policy import Counts, Judge
 from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead
 from uih_lake.resolve.plan import Scan
@@ -92,8 +90,8 @@ class Histories:
     @classmethod
     def of(cls, store: Store, snapshot: Snapshot, examples: Examples, tenant: Tenant) -> Histories:
         """Of the examples of a lake; pointers at fault count as they would be rebuilt."""
-        judge = Judge(Tombstones.of(store), snapshot.retained_from, "keep", Counts())
-        return cls(Rebuild(Selection(snapshot, examples, judge, tuple(tenant.context)), tenant))
+        selection = Selection.of(store, snapshot, examples, policy="keep", context=tenant.context)
+        return cls(Rebuild(selection, tenant))
 
     @property
     def schema(self) -> pa.Schema:
@@ -183,20 +181,11 @@ class Histories:
         sequences = Sequences([*zip(plan, cuts, strict=True)])
         edges = np.concatenate([[0], np.cumsum([len(each) for each in inside])]).tolist()
         for start, stop in sequences.slices(asked.num_rows):
-            batch = self._batch(asked, sequences, start, stop)
+            batch = self.rebuild.batch(asked, sequences, start, stop)
             for place, (first, last) in enumerate(pairwise(edges)):
                 if first < stop and start < last:
                     low, high = max(first, start), min(last, stop)
                     yield place, batch.slice(low - start, high - low)
-
-    def _batch(
-        self, asked: pa.Table, sequences: Sequences, start: int, stop: int
-    ) -> pa.RecordBatch:
-        flat = asked.slice(start, stop - start).select(self.rebuild.selection.columns)
-        structs = sequences.structs(start, stop)
-        arrays = [*flat.combine_chunks().to_batches()[0].columns]
-        arrays += [structs[name] for name in self._groups]
-        return pa.record_batch(arrays, names=self.schema.names).cast(self.schema)
 
     def _widths(self) -> dict[str, int]:
         """Bytes of an event of each group; under the name '' those of a row without events."""
