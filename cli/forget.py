@@ -24,6 +24,7 @@ def forget(
         str | None,
         typer.Option("--users-from", metavar="FILE", help="A text file with one user a line."),
     ] = None,
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
     """Erase users: their events in both tiers, and their examples.
@@ -33,7 +34,7 @@ def forget(
     [bold]vacuum --retain-hours 0[/bold].
 
       uihlake forget shop --user 4711 --user 4712
-      uihlake forget shop --users-from erasure-requests.txt
+      uihlake forget shop --users-from erasure-requests.txt --dry-run
 
     Exit codes: 0 erased, or there was nothing to erase; 1 refused; 2 wrong usage.
     """
@@ -48,13 +49,18 @@ def forget(
     opened = Lake.open(lake)
     whole_numbers = pa.types.is_integer(opened.event_schema.field("user_id").type)
     users = [_whole_number(*one) if whole_numbers else one[1] for one in asked]
-    erased = opened.forget(users)
+    erased = opened.forget(users, dry_run=dry_run)
     events = erased["recent"] + erased["uih"]
     text = (
-        f"erased {amount(events, 'event')} and {amount(erased['examples'], 'example')} of "
-        f"{amount(len(set(users)), 'user')}; `uihlake vacuum --retain-hours 0` clears the disk"
+        f"{amount(events, 'event')} and {amount(erased['examples'], 'example')} of "
+        f"{amount(len(set(users)), 'user')}"
     )
-    terminal.report(text, {"users": len(set(users)), "erased": erased}, as_json)
+    if dry_run:
+        text = f"would erase {text}; nothing was changed"
+    else:
+        text = f"erased {text}; `uihlake vacuum --retain-hours 0` clears the disk"
+    found = {"users": len(set(users)), "erased": erased, "dry_run": dry_run}
+    terminal.report(text, found, as_json)
 
 
 def _whole_number(where: str, text: str) -> int:

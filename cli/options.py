@@ -32,6 +32,9 @@ Files = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Report as one JSON object.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only count what would go; change nothing.")
+]
 At = Annotated[
     int | None,
     typer.Option("--at", metavar="N", min=0, help="Read the lake as of lake version N."),

@@ -21,6 +21,7 @@ def retain(
         datetime | None,
         typer.Option("--now", help="Count back from this time (UTC) in place of the clock's."),
     ] = None,
+    dry_run: options.DryRun = False,
     as_json: options.Json = False,
 ) -> None:
     """Drop events older than a number of days.
@@ -28,7 +29,7 @@ def retain(
     From then on no reader sees them; pointers that reached past the window are reported as expired.
     Old files leave the disk with [bold]vacuum[/bold].
 
-      uihlake retain shop --days 400
+      uihlake retain shop --days 400 --dry-run
 
     Exit codes: 0 dropped, or there was nothing to drop; 1 failed; 2 wrong usage.
     """
@@ -41,6 +42,7 @@ def retain(
             f"{amount(days, 'day')}, for good",
             param_hint="--now",
         )
-    dropped = Lake.open(lake).retain(days=days, now=start)
-    text = f"dropped {amount(sum(dropped.values()), 'event')} older than {amount(days, 'day')}"
-    terminal.report(text, {"days": days, "dropped": dropped}, as_json)
+    dropped = Lake.open(lake).retain(days=days, now=start, dry_run=dry_run)
+    text = f"{amount(sum(dropped.values()), 'event')} older than {amount(days, 'day')}"
+    text = f"would drop {text}; nothing was changed" if dry_run else f"dropped {text}"
+    terminal.report(text, {"days": days, "dropped": dropped, "dry_run": dry_run}, as_json)

@@ -47,6 +47,27 @@ def test_forgotten_users_are_gone_from_every_view(lake: Path, tmp_path: Path) ->
     assert told("verify", lake)["passed"] is True
 
 
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        (
+            ("forget", "--user", "1", "--user", "404"),
+            "would erase 6 events and 2 examples of 2 use",
+        ),
+        (("retain", "--days", "10", "--now", "2024-10-19"), "would drop 5 events older than 10 da"),
+    ],
+)
+def test_a_dry_run_only_tells(lake: Path, verb: tuple[str, ...], said: str) -> None:
+    call = (verb[0], lake, *verb[1:])
+    before = {file: file.read_bytes() for file in lake.rglob("*") if file.is_file()}
+    foreseen = told(*call, "--dry-run")
+    assert said in (text := done(*call, "--dry-run")) and "nothing was changed" in text
+    assert {file: file.read_bytes() for file in lake.rglob("*") if file.is_file()} == before
+    assert foreseen == {**told(*call), "dry_run": True}
+    nothing = told(*call, "--dry-run")
+    assert not any(nothing.get("erased", nothing.get("dropped")).values())
+
+
 def test_events_older_than_a_window_are_dropped(lake: Path) -> None:
     report = told("retain", lake, "--days", "10", "--now", "2024-10-19")
     assert sum(report["dropped"].values()) == 5

@@ -125,8 +125,10 @@ def test_nothing_of_a_forgotten_user_is_left(tmp_path: Path, kind: str, stage: s
     with_user = found(path, needles(kind, "gone"))
     assert with_user, "the control: what is searched for can be found"
     assert {file.split("/")[0] for file in with_user} >= {"recent", "examples"}
+    foreseen = Lake.open(path).forget([GONE[kind]], dry_run=True)
     erased = lake.forget([GONE[kind]])
     assert sum(erased.values()) == (11 if stage == "appended" else 33)
+    assert foreseen == erased
     assert found(path, needles(kind, "gone")), "old files stay until they are vacuumed"
     lake.vacuum(retain_hours=0)
     assert found(path, needles(kind, "gone")) == set()
@@ -226,7 +228,9 @@ def test_nothing_of_what_is_too_old_is_left(tmp_path: Path, stage: str) -> None:
     young = [f"title-gone-{n}'".encode() for n in range(first, hours)]
     assert all(found(path, [title]) for title in (*old, *young)), "the control"
     cutoff = datetime.fromtimestamp(first * 3600, UTC)
+    foreseen = lake.retain(days=1, now=cutoff + timedelta(days=1), dry_run=True)
     rows = lake.retain(days=1, now=cutoff + timedelta(days=1))
+    assert foreseen == rows
     assert sum(rows.values()) == 5 * first
     lake.vacuum(retain_hours=0)
     assert not any(found(path, [title]) for title in old)

@@ -171,22 +171,28 @@ class Lake:
         self._writable("vacuum")
         return vacuuming.vacuum(self._store, retain_hours)
 
-    def forget(self, users: Iterable[int | str]) -> dict[str, int]:
+    def forget(self, users: Iterable[int | str], *, dry_run: bool = False) -> dict[str, int]:
         """Erase users from both tiers and the examples; returns rows erased per table.
 
         Their bytes leave the disk with the next ``vacuum(retain_hours=0)``. All other pointers stay
-        valid; pointers of these users kept elsewhere are reported as ``forgotten``.
+        valid; pointers of these users kept elsewhere are reported as ``forgotten``. With
+        ``dry_run`` the rows are only counted.
         """
         self._writable("forget users of")
-        return erase.forget(self._store, users_of(users, "forget"))
+        forget = erase.to_forget if dry_run else erase.forget
+        return forget(self._store, users_of(users, "forget"))
 
-    def retain(self, *, days: int, now: datetime | None = None) -> dict[str, int]:
+    def retain(
+        self, *, days: int, now: datetime | None = None, dry_run: bool = False
+    ) -> dict[str, int]:
         """Drop events older than ``days`` before ``now`` (default: the clock); rows per table.
 
-        Pointers that reached past it are reported as ``expired``.
+        Pointers that reached past it are reported as ``expired``. With ``dry_run`` the rows are
+        only counted.
         """
         self._writable("drop events of")
-        return erase.retain(self._store, erase.window_start(now or datetime.now(UTC), days))
+        retain = erase.to_drop if dry_run else erase.retain
+        return retain(self._store, erase.window_start(now or datetime.now(UTC), days))
 
     def log(
         self,

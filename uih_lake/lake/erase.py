@@ -42,17 +42,39 @@ def forget(store: Store, users: pa.Array) -> dict[str, int]:
     """Erase ``users`` from both tiers and the examples; returns the rows erased per table."""
     with lease.maintenance(store.root), cursor() as duck:
         store.refresh()
-        _check_type(store, users)
-        duck.register("gone", pa.table({names.USER_ID: users}))
-        gone = sqlfile.statement("lake/gone_users")
+        gone = _gone_users(store, duck, users)
         _remember(store, users)
         optimistic(lambda: tidy(store), "forget")
-        mine = set(hashing.bucket_of(users, store.buckets).tolist())
+        mine = _buckets(store, users)
         return {
             names.EXAMPLES: _erase(store, store.examples, duck, gone),
             names.RECENT: _erase(store, store.recent, duck, gone),
             names.UIH: _erase(store, store.uih, duck, gone, mine),
         }
+
+
+def to_forget(store: Store, users: pa.Array) -> dict[str, int]:
+    """The rows per table that :func:`forget` would erase; nothing is changed."""
+    store.refresh()
+    with cursor() as duck:
+        gone = _gone_users(store, duck, users)
+        mine = _buckets(store, users)
+        return {
+            names.EXAMPLES: sum(_hit(store, store.examples, duck, gone).values()),
+            names.RECENT: sum(_hit(store, store.recent, duck, gone).values()),
+            names.UIH: sum(_hit(store, store.uih, duck, gone, mine).values()),
+        }
+
+
+def _gone_users(store: Store, duck: duckdb.DuckDBPyConnection, users: pa.Array) -> str:
+    """The condition of a row of ``users``, for the session; raises :class:`InputError`."""
+    _check_type(store, users)
+    duck.register("gone", pa.table({names.USER_ID: users}))
+    return sqlfile.statement("lake/gone_users")
+
+
+def _buckets(store: Store, users: pa.Array) -> set[int]:
+    return set(hashing.bucket_of(users, store.buckets).tolist())
 
 
 def window_start(now: datetime, days: int) -> int:
@@ -86,10 +108,21 @@ def retain(store: Store, cutoff: int) -> dict[str, int]:
         }
 
 
+def to_drop(store: Store, cutoff: int) -> dict[str, int]:
+    """The rows per table that :func:`retain` would drop; nothing is changed."""
+    store.refresh()
+    gone = _before(max(cutoff, store.retained_from))
+    with cursor() as duck:
+        return {
+            names.RECENT: sum(_hit(store, store.recent, duck, gone).values()),
+            names.UIH: sum(_hit(store, store.uih, duck, gone).values()),
+        }
+
+
 def expired(store: Store, files: list[File]) -> int:
     """How many events of these files of ``recent`` lie before the window that is retained."""
     with cursor() as duck:
-        return sum(_hit(store.recent, duck, files, _before(store.retained_from)).values())
+        return sum(_rows_of(store.recent, duck, files, _before(store.retained_from)).values())
 
 
 def _before(time: int) -> str:
@@ -134,11 +167,7 @@ def _erase(
     """
 
     def attempt() -> int:
-        files = [
-            f for f in table.files() if buckets is None or f.partition[names.BUCKET] in buckets
-        ]
-        store.pages.check(map(table.path, files), [names.USER_ID, names.EVENT_TS])
-        hit = _hit(table, duck, files, gone)
+        hit = _hit(store, table, duck, gone, buckets)
         new: list[File] = []
         with table.discarding(new):
             for file in hit:
@@ -159,9 +188,29 @@ def _erase(
 
 
 def _hit(
+    store: Store,
+    table: Table,
+    duck: duckdb.DuckDBPyConnection,
+    gone: str,
+    buckets: set[int] | None = None,
+) -> dict[File, int]:
+    """The files with rows to erase, and how many; of ``uih`` only those of some buckets.
+
+    A file of ``recent`` that has been sealed is about to be removed, and has its rows in ``uih``.
+    """
+    files = table.files()
+    if buckets is not None:
+        files = [f for f in files if f.partition[names.BUCKET] in buckets]
+    if table is store.recent:
+        files = [f for f in files if f.partition[names.LAKE_VERSION] > store.sealed]
+    store.pages.check(map(table.path, files), [names.USER_ID, names.EVENT_TS])
+    return _rows_of(table, duck, files, gone)
+
+
+def _rows_of(
     table: Table, duck: duckdb.DuckDBPyConnection, files: list[File], gone: str
 ) -> dict[File, int]:
-    """The files with rows to erase, and how many."""
+    """The files with rows that meet ``gone``, and how many."""
     if not files or names.USER_ID not in table.schema.names:
         return {}
     paths = list_literal(table.path(file) for file in files)
