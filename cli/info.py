@@ -56,4 +56,6 @@ def _overview(facts: Info) -> list[tuple[str, str]]:
     ]
     if facts.first_event and facts.last_event:
         rows.insert(5, ("event times", span(facts.first_event, facts.last_event)))
+    if facts.retained_from:
+        rows.insert(-2, ("retained from", f"{facts.retained_from:%Y-%m-%d %H:%M:%S} UTC"))
     return rows

@@ -82,6 +82,10 @@ def test_events_that_come_after_their_window_has_passed_are_told(lake: Path) -> 
     assert report["retained_from"] == "2024-10-09T00:00:00+00:00"
     assert "no reader sees 5 of 12 events" in result.stderr and "2024-10-09" in result.stderr
     assert done("sql", lake, "SELECT count(*) AS n FROM events") == f"n\n{12 + 7}\n"
+    facts = told("info", lake)
+    assert (facts["events"], facts["first_event"]) == (12 + 7, "2024-10-09T00:00:00+00:00")
+    assert facts["retained_from"] == report["retained_from"]
+    assert "retained from 2024-10-09 00:00:00 UTC" in " ".join(done("info", lake).split())
     done("append", lake, lake.parent / "two.parquet")
 
 

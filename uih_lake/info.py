@@ -49,9 +49,10 @@ class Info:
     """Facts about a lake at ``lake_version`` (-1 while it is empty).
 
     ``sealed_version`` is the lake version up to which events are in the immutable tier (-1: none),
-    ``generation`` the Delta version of that tier. Counts are of that lake version; tables and their
-    bytes are as they stand now. ``event_schema`` and ``example_schema`` map the columns of the
-    views ``events`` and ``examples`` to Arrow types.
+    ``generation`` the Delta version of that tier. Counts are of that lake version, as readers see
+    it: events before ``retained_from``, the start of the retention window (None while there is
+    none), are not among them. Tables and their bytes are as they stand now. ``event_schema`` and
+    ``example_schema`` map the columns of the views ``events`` and ``examples`` to Arrow types.
     """
 
     lake: str
@@ -66,6 +67,7 @@ class Info:
     examples: int
     first_event: datetime | None
     last_event: datetime | None
+    retained_from: datetime | None
     bytes: int
     tables: tuple[TableInfo, ...]
     event_schema: dict[str, str]
@@ -91,6 +93,7 @@ class Info:
             buckets=snapshot.buckets,
             **counts,
             examples=logged,
+            retained_from=_retained_from(store),
             bytes=sum(table.bytes for table in tables),
             tables=tables,
             event_schema=_types(schema.public_events(snapshot.stored)),
@@ -151,7 +154,7 @@ def _counts(duck: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> dict[str, An
     """Events per tier, users, first and last event."""
 
     def count(part: Snapshot) -> tuple[Any, ...]:
-        statement = sqlfile.fill("info/events", history=part.history())
+        statement = sqlfile.fill("info/events", events=part.events())
         row = fetch(duck, statement, {"newest": snapshot.lake_version})
         return tuple(column[0].as_py() for column in row.columns)
 

@@ -1,6 +1,6 @@
 -- Facts about the events of one tier.
 -- grain: one row in all
--- inputs: {history}, stored events with user_id, event_ts and lake_version
+-- inputs: {events}, events with user_id, event_ts and lake_version
 -- parameters: $newest, newest lake version to count
 -- output: events and users (int64), first_event and last_event (UTC, microseconds; null where
 --   there is no event)
@@ -10,5 +10,5 @@ SELECT
     count(DISTINCT user_id) AS users,
     min(event_ts) AS first_event,
     max(event_ts) AS last_event
-FROM ({history})
+FROM ({events})
 WHERE lake_version <= $newest;
