@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -45,60 +45,90 @@ class Part:
         copy(self.addresses, self.widths, self.moves, self.first, self.last, self.out)
 
 
+@dataclass(frozen=True)
 class Region:
-    """Columns of one kind of row inside a lease: bytes reserved first, placed later."""
+    """Where one kind of row lies in the memory of each batch of a block.
 
-    def __init__(self, widths: Int64, rows: int, begin: int) -> None:
-        sizes = -(-widths * rows // ALIGNMENT) * ALIGNMENT
-        self.rows = rows
-        self.offsets = begin + running(sizes)[:-1]
-        self.end = begin + int(sizes.sum())
+    Batch ``b`` copies ``rows[b]`` of them, and column ``c`` begins at byte ``offsets[b, c]``.
+    """
+
+    rows: list[int]
+    offsets: Int64
+
+    @classmethod
+    def behind(cls, ends: Int64, rows: Int64, widths: Int64) -> tuple[Region, Int64]:
+        """``rows`` per batch of columns so wide, behind what ends at ``ends``; where it ends."""
+        sizes = -(-widths * rows[:, None] // ALIGNMENT) * ALIGNMENT
+        stops = ends[:, None] + np.cumsum(sizes, axis=1)
+        return cls(rows.tolist(), stops - sizes), stops[:, -1]
 
 
+class Assembler:
+    """Makes the batches of a block; where their columns lie is worked out for all of them at once.
+
+    With ``alias`` a sequence of a batch that is one fragment is lent where it lies, and not copied.
+    """
+
+    def __init__(self, block: Block, ring: Ring, alias: bool) -> None:
+        self.block = block
+        self.ring = ring
+        self.lent: list[list[bool]] = []
+        self.regions: list[tuple[Region, list[Region]]] = []
+        ends = np.zeros(len(block.edges) - 1, np.int64)
+        for layout in block.layouts:
+            lent = np.diff(layout.cuts) == 1 if alias else np.zeros(len(ends), np.bool_)
+            rows = np.diff(layout.moves.places[layout.cuts])
+            region, ends = Region.behind(ends, np.where(lent, 0, rows), layout.widths)
+            inner = []
+            for elements in layout.elements:
+                rows = np.where(lent, 0, np.diff(elements.moves.places[layout.cuts]))
+                nested, ends = Region.behind(ends, rows, _width(elements))
+                inner.append(nested)
+            self.lent.append(lent.tolist())
+            self.regions.append((region, inner))
+        self.nbytes: list[int] = ends.tolist()
+
+    def begin(self, number: int) -> Assembly:
+        """Batch ``number``, its memory leased."""
+        size = self.nbytes[number]
+        return Assembly(self, number, self.ring.lease(size) if size else None)
+
+
+@dataclass(frozen=True)
 class Assembly:
     """Batch ``number`` of a block on its way to tensors."""
 
-    def __init__(self, block: Block, number: int, ring: Ring, alias: bool) -> None:
-        self._block = block
-        self._number = number
-        self._alias = [alias and _count(layout.cuts, number) == 1 for layout in block.layouts]
-        self._regions: list[tuple[Region, list[Region]]] = []
-        end = 0
-        for layout, lent in zip(block.layouts, self._alias, strict=True):
-            first, last = layout.cuts[number], layout.cuts[number + 1]
-            rows = 0 if lent else _rows(layout.moves, first, last)
-            region = Region(layout.widths, rows, end)
-            end = region.end
-            inner = []
-            for elements in layout.elements:
-                count = 0 if lent else _rows(elements.moves, first, last)
-                inner.append(Region(_width(elements), count, end))
-                end = inner[-1].end
-            self._regions.append((region, inner))
-        self.nbytes = end
-        self._lease: Lease | None = ring.lease(end) if end else None
+    assembler: Assembler
+    number: int
+    lease: Lease | None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory it takes."""
+        return self.assembler.nbytes[self.number]
 
     def parts(self) -> list[Part]:
         """What there is to copy."""
         found: list[Part] = []
-        if self._lease is None:
+        if self.lease is None:
             return found
-        base = self._lease.address
-        for layout, (region, inner) in zip(self._block.layouts, self._regions, strict=True):
-            first, last = int(layout.cuts[self._number]), int(layout.cuts[self._number + 1])
-            if region.rows:
-                where = base + region.offsets
+        base, number = self.lease.address, self.number
+        block = self.assembler.block
+        for layout, (region, inner) in zip(block.layouts, self.assembler.regions, strict=True):
+            first, last = int(layout.cuts[number]), int(layout.cuts[number + 1])
+            if region.rows[number]:
+                where = base + region.offsets[number]
                 found += _parts(layout.addresses, layout.widths, layout.moves, first, last, where)
             for elements, nested in zip(layout.elements, inner, strict=True):
-                if nested.rows:
-                    where = base + nested.offsets
+                if nested.rows[number]:
+                    where = base + nested.offsets[number]
                     width = _width(elements)
                     found += _parts(elements.addresses, width, elements.moves, first, last, where)
         return found
 
     def batches(self, plan: Plan) -> list[Batch]:
         """The batch of each tenant, once all parts have been copied."""
-        block, number = self._block, self._number
+        block, number = self.assembler.block, self.number
         start, stop = int(block.edges[number]), int(block.edges[number + 1])
         groups: list[dict[str, Jagged | Shared]] = [{} for _ in plan.tenants]
         for place, layout in enumerate(block.layouts):
@@ -138,7 +168,7 @@ class Assembly:
         masks: dict[str, Tensor] | None,
     ) -> Jagged | Shared:
         """The sequences of the examples ``start`` to ``stop`` of the block."""
-        number = self._number
+        number = self.number
         offsets = layout.offsets[start + number : stop + number + 1]
         longest, events = int(layout.longest[number]), int(offsets[-1])
         dictionaries = _dictionaries(layout.columns)
@@ -160,33 +190,36 @@ class Assembly:
         )
 
     def _values(self, place: int) -> tuple[dict[str, Values], dict[str, Tensor] | None]:
-        layout = self._block.layouts[place]
-        if self._alias[place]:
+        layout = self.assembler.block.layouts[place]
+        if self.assembler.lent[place][self.number]:
             return self._lent(layout)
-        region, inner = self._regions[place]
+        region, inner = self.assembler.regions[place]
         values: dict[str, Values] = {}
         masks: dict[str, Tensor] = {}
         nested = iter(inner)
-        for (column, role, dtype), offset in zip(layout.planes, region.offsets, strict=True):
-            held = _tensor(self._held(dtype, int(offset), region.rows))
+        held = self._held(region, [dtype for *_, dtype in layout.planes])
+        for (column, role, _), tensor in zip(layout.planes, held, strict=True):
             if role == "mask":
-                masks[column.name] = held
+                masks[column.name] = tensor
             elif role == "values":
-                values[column.name] = held
+                values[column.name] = tensor
             else:
-                elements = next(nested)
-                held_elements = self._held(column.dtype, int(elements.offsets[0]), elements.rows)
-                values[column.name] = Nested(_tensor(held_elements), _tensor(running(held.numpy())))
+                (elements,) = self._held(next(nested), [column.dtype])
+                values[column.name] = Nested(elements, _tensor(running(tensor.numpy())))
         return values, masks or None
 
-    def _held(self, dtype: np.dtype[Any], offset: int, count: int) -> Array:
-        if self._lease is None or not count:
-            return np.zeros(0, dtype)
-        return self._lease.array(dtype, offset, count)
+    def _held(self, region: Region, dtypes: Sequence[np.dtype[Any]]) -> list[Tensor]:
+        """The columns of a region, of these types."""
+        rows = region.rows[self.number]
+        if self.lease is None or not rows:
+            return [_tensor(np.zeros(0, dtype)) for dtype in dtypes]
+        offsets = region.offsets[self.number].tolist()
+        each = zip(dtypes, offsets, strict=True)
+        return [_tensor(self.lease.array(dtype, offset, rows)) for dtype, offset in each]
 
     def _lent(self, layout: Layout) -> tuple[dict[str, Values], dict[str, Tensor] | None]:
         """The one fragment of the batch where it lies, in the engine's own buffers."""
-        fragment = int(layout.cuts[self._number])
+        fragment = int(layout.cuts[self.number])
         run = int(layout.moves.runs[fragment])
         start, stop = int(layout.moves.starts[fragment]), int(layout.moves.stops[fragment])
         values: dict[str, Values] = {}
@@ -234,14 +267,6 @@ def _ids(ids: Int64 | pa.StringArray) -> Tensor | list[str]:
 
 def _tensor(values: Array) -> Tensor:
     return torch.from_numpy(values)
-
-
-def _count(cuts: Int64, number: int) -> int:
-    return int(cuts[number + 1] - cuts[number])
-
-
-def _rows(moves: Moves, first: int, last: int) -> int:
-    return int(moves.places[last] - moves.places[first])
 
 
 def _width(elements: Elements) -> Int64:

@@ -18,9 +18,8 @@ from functools import partial
 import duckdb
 
 from uih_lake.gather.ring import Ring
-from uih_lake.loader.assemble import Assembly, Part
+from uih_lake.loader.assemble import Assembler, Assembly, Part
 from uih_lake.loader.batch import Batch
-from uih_lake.loader.block import Block
 from uih_lake.loader.device import Arrival, Device
 from uih_lake.loader.order import Window
 from uih_lake.loader.planner import Planner
@@ -54,7 +53,7 @@ class Stage:
 class Job:
     """Batch ``place`` of a block, to be copied; the ``last`` of its window or not."""
 
-    block: Block
+    assembler: Assembler
     place: int
     last: bool
 
@@ -229,9 +228,10 @@ class Pipeline:
 
     def _start(self, job: Job, number: int, session: Session) -> None:
         """Lease memory for a batch, and begin to copy."""
-        assembly = Assembly(job.block, job.place, self._ring, self._device.on_cpu)
+        assembly = job.assembler.begin(job.place)
         parts = deque(assembly.parts())
-        filling = Filling(number, assembly, parts, len(parts), job.block.after[job.place])
+        after = job.assembler.block.after[job.place]
+        filling = Filling(number, assembly, parts, len(parts), after)
         nothing = not parts  # said now: once it is there, others take its parts
         with self._changed:
             self._typical = max(self._typical, assembly.nbytes)
@@ -291,7 +291,8 @@ class Pipeline:
             blocks = self._planner.rest()
         else:
             blocks = self._planner.lay(stage.window, stage.opened)
-        batches = [(block, place) for block in blocks for place in block.jobs]
+        assemblers = [Assembler(block, self._ring, self._device.on_cpu) for block in blocks]
+        batches = [(each, place) for each in assemblers for place in each.block.jobs]
         with self._changed:
             self._laying = False
             self._long -= 1
