@@ -2,8 +2,8 @@
 
 A window is contiguous unless an invisible event lies inside: one that arrived after the pointer's
 ``as_of_ts`` or under a later lake version. The largest arrival time and lake version of a user's
-events up to the end of a block of :data:`BLOCK` rows, and of the block alone, tell where there can
-be one; only such a block is looked at event by event.
+events up to the end of a block of :data:`BLOCK` rows, of the block alone and of its rows before the
+request tell where there is one; only such a block is looked at event by event.
 """
 
 from __future__ import annotations
@@ -160,10 +160,14 @@ def _walk(  # type: ignore[no-untyped-def]
             whole = place == (block + 1) * BLOCK  # then its maxima so far are of this user
             if whole and arrivals[1, block] <= as_of[i] and versions[1, block] <= pinned[i]:
                 take = min(place - low, left)
-            elif arrivals[0, block] <= as_of[i] and versions[0, block] <= pinned[i]:
-                take = min(place - edge, left)
             else:
-                take = 0
+                latest, highest = arrivals[0, block], versions[0, block]
+                if latest > as_of[i] or highest > pinned[i]:  # perhaps by rows behind the place
+                    latest, highest = _largest(
+                        times[edge:place], delays[edge:place], row_versions[edge:place]
+                    )
+                seen = latest <= as_of[i] and highest <= pinned[i]
+                take = min(place - edge, left) if seen else 0
             if take > 0:
                 if open_start != place:
                     stops[slot] = place
