@@ -27,7 +27,7 @@ from uih_lake.workload import Workload
 _MEAN_EVENTS = 2_514
 _REQUESTS_PER_USER = 20
 _APPENDS = 6
-_FORMAT = 10
+_FORMAT = 11
 
 Say = Callable[[str], None]
 

@@ -77,8 +77,11 @@ def sql(
     Exit codes: 0 done, 1 a statement that is refused or fails, 2 wrong usage.
     """
     form = _format(Format.json if as_json else format, out)
-    if query is None and not script and not (sys.stdin.isatty() and sys.stdout.isatty()):
+    shell = out is None and sys.stdin.isatty() and sys.stdout.isatty()
+    if query is None and not script and not shell:
         raise typer.BadParameter("give a statement, or - to read one", param_hint="SQL")
+    if script and (query is not None or out is not None):
+        raise typer.BadParameter("it goes to stdout, and takes no statement", param_hint="--script")
 
     from uih_lake import Lake, Tenant
 

@@ -4,10 +4,9 @@ The encodings are chosen by what a column is, measured against the writer's defa
 bytes per event, and twice the scan speed): byte streams for times, and for other numbers deltas,
 byte streams or a dictionary, whichever makes a sample smaller. Numbers are compressed with LZ4,
 which is read at 1.1 to 2.1 times the speed of zstd and, after these encodings, leaves hardly more
-bytes; strings, flags and what is zero nearly everywhere with zstd. A column without nulls is
-required in its file: a reader has no levels to look at then, and takes 0.8 of the time. Row groups
-are the unit DuckDB can skip, so they are kept near :data:`ROW_GROUP_ROWS` and, in the mutable tier,
-end at bucket boundaries.
+bytes; strings and flags with zstd. A column without nulls is required in its file: a reader has no
+levels to look at then, and takes 0.8 of the time. Row groups are the unit DuckDB can skip, so they
+are kept near :data:`ROW_GROUP_ROWS` and, in the mutable tier, end at bucket boundaries.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ ROW_GROUP_ROWS = 128 * 1024
 _BUCKET_ROWS = 16 * 1024  # below this, a row group spans several buckets
 _SAMPLE_ROWS = 16 * 1024
 _ORIGIN, _CONTENTS = 16, 24
-_ZERO_NEARLY_EVERYWHERE = (names.DELAY, names.TIE)  # plain: zstd folds the zeros
+_ZERO_NEARLY_EVERYWHERE = (names.DELAY, names.TIE)  # plain: LZ4 folds the zeros
 
 
 def write(
@@ -179,8 +178,10 @@ def _forms(table: pa.Table) -> dict[str, Any]:
         elif name in (names.USER_ID, names.LAKE_VERSION) or _is_text(kind):
             dictionary.append(name)
             codecs[name] = "lz4" if number else "zstd"
+        elif name in _ZERO_NEARLY_EVERYWHERE:
+            encodings[name], codecs[name] = "PLAIN", "lz4"
         elif number and name.startswith("_"):
-            encodings[name] = "PLAIN" if name in _ZERO_NEARLY_EVERYWHERE else "DELTA_BINARY_PACKED"
+            encodings[name] = "DELTA_BINARY_PACKED"
         elif number:
             codecs[name] = "lz4"
             packed = "BYTE_STREAM_SPLIT" if pa.types.is_floating(kind) else "DELTA_BINARY_PACKED"
