@@ -73,6 +73,14 @@ bench: venv ## Measure speed and bytes against fat rows.
 rivals: venv ## Install Lance, HF datasets and Ray, for `make bench` to measure.
 	@$(call install,bench)
 
+# torchrec asks for the fbgemm of a torch with CUDA. Beside a CPU's, both would go into one folder, so
+# that everything it needs is installed by name.
+.PHONY: torchrec
+torchrec: venv ## Install torchrec for a torch without CUDA, to be tested, too.
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --no-deps torchrec fbgemm-gpu-cpu \
+		cloudpickle iopath lightning-utilities orjson portalocker pyre-extensions pyvers tensordict \
+		torchmetrics tqdm typing-inspect
+
 $(VENV)/installed-docs: $(VENV)/installed
 	@$(call install,docs)
 	@touch $@

@@ -112,6 +112,17 @@ class TestShapes:
         assert keyed.lengths().tolist() == [3, 0, 1, 2] * 2
         assert keyed["y"].values().tolist() == [2, 4, 6, 8, 10, 12]
 
+    def test_embeddings_are_looked_up_by_keys(self) -> None:
+        torchrec = pytest.importorskip("torchrec", reason="torchrec is not installed")
+        table = torchrec.EmbeddingConfig(
+            name="of_items", embedding_dim=4, num_embeddings=13, feature_names=["clicks.x"]
+        )
+        embeddings = torchrec.EmbeddingCollection(tables=[table])
+        found = embeddings(jagged(self.LISTS).to_kjt(prefix="clicks."))["clicks.x"]
+        assert found.lengths().tolist() == [3, 0, 1, 2]
+        weights = embeddings.embeddings["of_items"].weight
+        assert torch.equal(found.values(), weights[[1, 2, 3, 4, 5, 6]])
+
     def test_keys_of_several_types_are_cast_where_told(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -323,6 +323,6 @@ def _keyed_jagged() -> Any:
     except (ImportError, OSError) as error:  # a library of fbgemm made for another torch: OSError
         raise UihError(
             f"a keyed jagged tensor needs torchrec: {on_one_line(str(error))}",
-            hint="install uih_lake[torchrec], with the torchrec and fbgemm made for this torch",
+            hint="install uih_lake[torchrec]; for a torch without CUDA, as `make torchrec` does",
         ) from error
     return KeyedJaggedTensor
