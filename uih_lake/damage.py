@@ -1,4 +1,4 @@
-"""What it means that a data file cannot be read: it is damaged, or the system does not give it.
+"""What it means that a file of a lake cannot be read: it is damaged, or the system gives it not.
 
 A copy mends the first alone, so the second is never told as the first.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from typing import Final
 
 from uih_lake.errors import CorruptionError, LakeError, UihError
@@ -14,8 +15,9 @@ from uih_lake.wording import on_one_line
 
 FROM_A_COPY: Final = "restore it from a copy"
 
-_OF_THE_FILE: Final = (None, errno.EINVAL, errno.EISDIR, errno.ENOTDIR)
+_OF_THE_FILE: Final = (None, errno.EINVAL, errno.EISDIR, errno.ENOENT, errno.ENOTDIR)
 """Error numbers of what is no whole file: Arrow has none, EINVAL is one too short to seek in."""
+_IN_DELTA: Final = re.compile(r"\(os error (\d+)\)")
 _FILES_HINT: Final = "close some, or raise the limit (ulimit -n)"
 _RIGHTS_HINT: Final = "run as a user who may read it, or change its permissions"
 _HINTS: Final = {
@@ -32,15 +34,29 @@ def told(path: str, error: Exception) -> UihError:
     """The error to raise for what went wrong with the data file at ``path``."""
     if isinstance(error, FileNotFoundError):
         return CorruptionError(f"the data file {path} is missing", hint=FROM_A_COPY)
-    number = _system_says(error) if isinstance(error, OSError) else None
-    if number is not None:
-        return LakeError(
-            f"the data file {path} cannot be read: {os.strerror(number)}",
-            hint=_HINTS.get(number, _ANY_HINT),
-        )
-    return CorruptionError(
+    refused = _refusal(f"the data file {path}", error)
+    return refused or CorruptionError(
         f"the data file {path} is no whole Parquet file: {on_one_line(error)}",
         hint=FROM_A_COPY,
+    )
+
+
+def told_of_log(table: str, error: Exception, says: str) -> UihError:
+    """The error to raise for what went wrong with the Delta log of a table, which ``says`` so."""
+    refused = _refusal(f"the Delta log of {table}", error)
+    return refused or CorruptionError(
+        f"the Delta log of {table} cannot be read: {says}",
+        hint="restore the missing or altered file of its _delta_log from a copy",
+    )
+
+
+def _refusal(what: str, error: Exception) -> LakeError | None:
+    """The error where the system is to blame; None where the file is."""
+    number = _system_says(error) if isinstance(error, OSError) else None
+    if number is None:
+        return None
+    return LakeError(
+        f"{what} cannot be read: {os.strerror(number)}", hint=_HINTS.get(number, _ANY_HINT)
     )
 
 
@@ -48,4 +64,6 @@ def _system_says(error: OSError) -> int | None:
     """The error number where the file is not to blame."""
     if os.strerror(errno.ENOMEM) in str(error):  # Arrow passes on no number where it cannot map
         return errno.ENOMEM
-    return None if error.errno in _OF_THE_FILE else error.errno
+    told = _IN_DELTA.search(str(error))  # nor does Delta
+    number = error.errno if told is None else int(told[1])
+    return None if number in _OF_THE_FILE else number

@@ -23,7 +23,8 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from uih_lake.errors import ConflictError, CorruptionError, LakeError
+from uih_lake import damage
+from uih_lake.errors import ConflictError, LakeError
 from uih_lake.lake import disk, heads
 from uih_lake.wording import on_one_line
 
@@ -72,16 +73,12 @@ class Table:
     @classmethod
     def open(cls, root: str) -> Table | None:
         """Open the newest version of the table at ``root``; None where there is no table."""
-        heads.check_checkpoint(root)
-        try:
-            return cls(DeltaTable(root), root)
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError, ValueError) as error:
-            raise CorruptionError(
-                f"the Delta log of {root} cannot be read: {_delta_says(error)}",
-                hint="restore the missing or altered file of its _delta_log from a copy",
-            ) from error
+        with _reading(root):
+            heads.check_checkpoint(root)
+            try:
+                return cls(DeltaTable(root), root)
+            except TableNotFoundError:
+                return None
 
     @classmethod
     def create(
@@ -155,12 +152,13 @@ class Table:
 
         Raises :class:`CorruptionError` where the log ends before a version it has reached before.
         """
-        least = heads.noted(self.root)
-        # Delta takes a millisecond to find that there is nothing new; a look for one file does not.
-        if least > self.version or heads.goes_on(self.root, self.version):
-            heads.check_checkpoint(self.root)
-            self._delta.update_incremental()
-            heads.check_reached(self.root, self.version, least)
+        with _reading(self.root):
+            least = heads.noted(self.root)
+            # Delta takes a millisecond to find nothing new; a look for one file does not.
+            if least > self.version or heads.goes_on(self.root, self.version):
+                heads.check_checkpoint(self.root)
+                self._delta.update_incremental()
+                heads.check_reached(self.root, self.version, least)
 
     def commit(
         self,
@@ -278,6 +276,18 @@ class Table:
     def path(self, file: File) -> str:
         """Absolute path of a data file."""
         return os.path.join(self.root, file.path)
+
+
+@contextmanager
+def _reading(root: str) -> Iterator[None]:
+    """Raise :class:`CorruptionError` where the Delta log of a table cannot be read.
+
+    Or :class:`LakeError`, where it is the system that does not give it.
+    """
+    try:
+        yield
+    except (DeltaError, OSError, ValueError) as error:
+        raise damage.told_of_log(root, error, _delta_says(error)) from error
 
 
 def optimistic(attempt: Callable[[], T], what: str) -> T:
