@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -16,8 +16,6 @@ from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
 from uih_lake.pointers.examples import Examples
 from uih_lake.session import cursor, fetch
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ def _plain(facts: Info | Appended) -> dict[str, Any]:
 
 def _retained_from(store: Store) -> datetime | None:
     start = store.retained_from
-    return None if start <= schema.MIN_TIME else _EPOCH + timedelta(microseconds=start)
+    return None if start <= schema.MIN_TIME else schema.EPOCH + timedelta(microseconds=start)
 
 
 def _counts(duck: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> dict[str, Any]:

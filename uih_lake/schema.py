@@ -6,6 +6,8 @@ understands the tables.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pyarrow as pa
 
 from uih_lake import names
@@ -13,6 +15,8 @@ from uih_lake import names
 TIME = pa.timestamp("us", tz="UTC")
 UNBOUNDED = 2**62
 """Microseconds and versions beyond every real one; its negative is before every real one."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""What stored times are counted from, in microseconds."""
 MIN_TIME = -62_135_596_800_000_000
 """Year 1, in microseconds since the epoch: the earliest event time."""
 MAX_TIME = 253_402_300_800_000_000

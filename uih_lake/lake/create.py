@@ -59,7 +59,12 @@ def _alone(path: str) -> Iterator[str]:
     Who waited for another one finds a lake: each has its own number of buckets and its own salt.
     """
     root = store.absolute(path)
-    _check_vacant(root, path)
+    if unquote(root) != root:
+        raise LakeError(
+            f"no lake can be created at {path}: Delta takes it for {unquote(root)}",
+            hint="choose another path, without a % and two digits",
+        )
+    _check_vacant(root, path)  # before anything is made
     try:
         os.makedirs(root, exist_ok=True)
     except OSError as error:
@@ -77,11 +82,6 @@ def _check_vacant(root: str, path: str) -> None:
 
     That leaves locks and tables, and in those nothing but a log.
     """
-    if unquote(root) != root:
-        raise LakeError(
-            f"no lake can be created at {path}: Delta takes it for {unquote(root)}",
-            hint="choose another path, without a % and two digits",
-        )
     if Table.open(store.child(root, names.UIH)) is not None:
         raise LakeError(f"{path} is a lake already", hint="open it, or choose another path")
     for found in sorted(Path(root).glob("*")):

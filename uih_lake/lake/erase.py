@@ -8,7 +8,7 @@ Old files stay on disk until :mod:`.vacuum` takes them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -26,9 +26,11 @@ from uih_lake.lake.seal import tidy
 from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import ERASED_ROWS, RETAINED, SALT, Store
 from uih_lake.lake.tables import File, Table, optimistic
+from uih_lake.schema import EPOCH
 from uih_lake.session import cursor, fetch
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_Take = Callable[[Store, Table, duckdb.DuckDBPyConnection, str, set[int] | None], int]
+"""What is done with the rows of a table that meet a condition, in some buckets; how many it was."""
 _YEAR_1 = datetime.min.replace(tzinfo=UTC)
 
 
@@ -42,39 +44,32 @@ def forget(store: Store, users: pa.Array) -> dict[str, int]:
     """Erase ``users`` from both tiers and the examples; returns the rows erased per table."""
     with lease.maintenance(store.root), cursor() as duck:
         store.refresh()
-        gone = _gone_users(store, duck, users)
+        _check_type(store, users)
         _remember(store, users)
         optimistic(lambda: tidy(store), "forget")
-        mine = _buckets(store, users)
-        return {
-            names.EXAMPLES: _erase(store, store.examples, duck, gone),
-            names.RECENT: _erase(store, store.recent, duck, gone),
-            names.UIH: _erase(store, store.uih, duck, gone, mine),
-        }
+        return _of_users(store, duck, users, _erase)
 
 
 def to_forget(store: Store, users: pa.Array) -> dict[str, int]:
     """The rows per table that :func:`forget` would erase; nothing is changed."""
     store.refresh()
-    with cursor() as duck:
-        gone = _gone_users(store, duck, users)
-        mine = _buckets(store, users)
-        return {
-            names.EXAMPLES: sum(_hit(store, store.examples, duck, gone).values()),
-            names.RECENT: sum(_hit(store, store.recent, duck, gone).values()),
-            names.UIH: sum(_hit(store, store.uih, duck, gone, mine).values()),
-        }
-
-
-def _gone_users(store: Store, duck: duckdb.DuckDBPyConnection, users: pa.Array) -> str:
-    """The condition of a row of ``users``, for the session; raises :class:`InputError`."""
     _check_type(store, users)
+    with cursor() as duck:
+        return _of_users(store, duck, users, _count)
+
+
+def _of_users(
+    store: Store, duck: duckdb.DuckDBPyConnection, users: pa.Array, take: _Take
+) -> dict[str, int]:
+    """What ``take`` says of the rows of ``users``, table by table."""
     duck.register("gone", pa.table({names.USER_ID: users}))
-    return sqlfile.statement("lake/gone_users")
-
-
-def _buckets(store: Store, users: pa.Array) -> set[int]:
-    return set(hashing.bucket_of(users, store.buckets).tolist())
+    gone = sqlfile.statement("lake/gone_users")
+    mine = set(hashing.bucket_of(users, store.buckets).tolist())
+    return {
+        names.EXAMPLES: take(store, store.examples, duck, gone, None),
+        names.RECENT: take(store, store.recent, duck, gone, None),
+        names.UIH: take(store, store.uih, duck, gone, mine),
+    }
 
 
 def window_start(now: datetime, days: int) -> int:
@@ -87,7 +82,7 @@ def window_start(now: datetime, days: int) -> int:
             f"now {now} has no time zone", hint="give it one, as datetime.now(UTC) has"
         )
     within(1, (now - _YEAR_1).days, days=days)
-    return (now - timedelta(days=days) - _EPOCH) // timedelta(microseconds=1)
+    return (now - timedelta(days=days) - EPOCH) // timedelta(microseconds=1)
 
 
 def retain(store: Store, cutoff: int) -> dict[str, int]:
@@ -101,22 +96,25 @@ def retain(store: Store, cutoff: int) -> dict[str, int]:
         if first > store.retained_from:
             optimistic(lambda: store.uih.commit(counters={RETAINED: first}), "retain")
         optimistic(lambda: tidy(store), "retain")
-        gone = _before(first)
-        return {
-            names.RECENT: _erase(store, store.recent, duck, gone),
-            names.UIH: _erase(store, store.uih, duck, gone),
-        }
+        return _of_times(store, duck, first, _erase)
 
 
 def to_drop(store: Store, cutoff: int) -> dict[str, int]:
     """The rows per table that :func:`retain` would drop; nothing is changed."""
     store.refresh()
-    gone = _before(max(cutoff, store.retained_from))
     with cursor() as duck:
-        return {
-            names.RECENT: sum(_hit(store, store.recent, duck, gone).values()),
-            names.UIH: sum(_hit(store, store.uih, duck, gone).values()),
-        }
+        return _of_times(store, duck, max(cutoff, store.retained_from), _count)
+
+
+def _of_times(
+    store: Store, duck: duckdb.DuckDBPyConnection, first: int, take: _Take
+) -> dict[str, int]:
+    """What ``take`` says of the events before ``first``, tier by tier."""
+    gone = _before(first)
+    return {
+        names.RECENT: take(store, store.recent, duck, gone, None),
+        names.UIH: take(store, store.uih, duck, gone, None),
+    }
 
 
 def expired(store: Store, files: list[File]) -> int:
@@ -155,7 +153,7 @@ def _erase(
     table: Table,
     duck: duckdb.DuckDBPyConnection,
     gone: str,
-    buckets: set[int] | None = None,
+    buckets: set[int] | None,
 ) -> int:
     """Rewrite the files that hold rows meeting ``gone`` without them; returns how many went.
 
@@ -187,12 +185,23 @@ def _erase(
     return optimistic(attempt, "erasing")
 
 
+def _count(
+    store: Store,
+    table: Table,
+    duck: duckdb.DuckDBPyConnection,
+    gone: str,
+    buckets: set[int] | None,
+) -> int:
+    """How many rows of a table :func:`_erase` would take."""
+    return sum(_hit(store, table, duck, gone, buckets).values())
+
+
 def _hit(
     store: Store,
     table: Table,
     duck: duckdb.DuckDBPyConnection,
     gone: str,
-    buckets: set[int] | None = None,
+    buckets: set[int] | None,
 ) -> dict[File, int]:
     """The files with rows to erase, and how many; of ``uih`` only those of some buckets.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from html import escape
 from typing import Any
 
@@ -14,6 +14,7 @@ from uih_lake.savings.figures import Figure
 from uih_lake.savings.report import Report, TenantFacts
 from uih_lake.savings.style import STYLE
 from uih_lake.savings.text import LAYOUTS, heading, overview, percent, verdicts
+from uih_lake.schema import EPOCH
 
 _LAKE, _SERIES = 0, {layout: place for place, layout in enumerate(LAYOUTS, 1)}
 _DECADES = {0.0001: "0.01%", 0.001: "0.1%", 0.01: "1%", 0.1: "10%", 1.0: "100%"} | {
@@ -21,7 +22,6 @@ _DECADES = {0.0001: "0.01%", 0.001: "0.1%", 0.01: "1%", 0.1: "10%", 1.0: "100%"}
 }
 _DATES = 6
 """Dates along an axis, at most: so many have room beside each other."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def page(report: Report) -> str:
@@ -321,4 +321,4 @@ def _short(share: float) -> str:
 
 
 def _date(day: float) -> str:
-    return f"{_EPOCH + timedelta(days=day):%Y-%m-%d}"
+    return f"{EPOCH + timedelta(days=day):%Y-%m-%d}"

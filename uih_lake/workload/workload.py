@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from uih_lake import names
 from uih_lake.errors import InputError
+from uih_lake.schema import EPOCH
 from uih_lake.workload import requests as asking
 from uih_lake.workload import traits
 from uih_lake.workload.catalogue import Catalogue, catalogue
@@ -23,7 +24,6 @@ from uih_lake.workload.tables import Array, Ints
 from uih_lake.workload.times import DAY, SECOND, Timeline, timeline
 
 TIMESTAMP = pa.timestamp("us", "UTC")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
