@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from uih_lake import Lake, names, sqlfile
+from uih_lake import Group, Lake, Tenant, TenantError, names, sqlfile
 from uih_lake.adhoc import MACROS
 from uih_lake.errors import SqlRefused
 
@@ -133,3 +134,12 @@ def test_a_column_may_be_called_like_any_word_of_a_macro(lake: Lake, tmp_path: P
     ):
         sql = f"SELECT {columns} FROM {call}"
         assert rows(other, sql) == rows(lake, sql) != []
+
+
+def test_tenants_that_are_none_or_have_one_name_are_refused(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    tenant = Tenant(name="a", groups={"g": Group(traits=["event_ts"])})
+    for tenants, said in ((["a.toml"], "'a.toml' is no tenant"), ([tenant, tenant], "same name")):
+        for ask in (lake.sql_session, lake.sql_script, partial(lake.sql, "FROM tenants")):
+            with pytest.raises(TenantError, match=said):
+                ask(tenants=tenants)

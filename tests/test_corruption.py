@@ -233,6 +233,16 @@ def test_a_sound_file_that_cannot_be_opened_is_not_called_damaged(sound: Path) -
         read([file])
 
 
+def test_memory_that_is_not_given_is_not_damage() -> None:
+    """As Arrow says it where it cannot allocate what a page comes to."""
+    error = pa.ArrowMemoryError("malloc of size 4294967296 failed")
+    for told in (damage.told("a.parquet", error), damage.told_of_pages("a.parquet", "x", error)):
+        assert type(told) is LakeError
+        assert told.message == "the data file a.parquet cannot be read: Cannot allocate memory"
+    bad = pa.ArrowInvalid("a page is too short")
+    assert type(damage.told_of_pages("a.parquet", "x", bad)) is CorruptionError
+
+
 def test_a_scan_in_sql_does_not_call_a_sound_file_damaged(sound: Path) -> None:
     file = str(data_files(sound, "uih")[0])
     scan = sqlfile.fill("lake/readable", file=sqlfile.literal(file))

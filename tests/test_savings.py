@@ -267,6 +267,17 @@ def test_the_union_serves_every_tenant_with_the_least(exact: Report) -> None:
     assert set(merged.traits) == {"item_id", "dwell", "event_ts"}
 
 
+def test_the_union_is_named_as_no_tenant_is(lake: Lake, tmp_path: Path) -> None:
+    """Its fat rows would else be kept in the files of the tenant's."""
+    groups = {"g": Group(traits=["item_id"], max_len=4)}
+    named = [Tenant(name=name, groups=groups) for name in ("union", "union_", "a")]
+    assert union(named).name == "union__"
+    assert union(named[1:]).name == "union"
+    savings(lake.path, named[::2], keep=tmp_path / "kept")
+    kept = {path.name.rsplit("-", 1)[0] for path in (tmp_path / "kept").iterdir()}
+    assert kept == {"union", "union_", "a"}
+
+
 def test_the_look_up_counts_the_columns_that_are_read(lake: Lake) -> None:
     narrow = Tenant(name="a", groups={"g": Group(traits=["item_id"])})
     wide = Tenant(name="b", groups={"g": Group(traits=["item_id", "dwell"])})

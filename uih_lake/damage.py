@@ -41,6 +41,14 @@ def told(path: str, error: Exception) -> UihError:
     )
 
 
+def told_of_pages(path: str, where: str, error: Exception) -> UihError:
+    """The error to raise for what went wrong with the pages ``where`` of a data file."""
+    refused = _refusal(f"the data file {path}", error)
+    return refused or CorruptionError(
+        f"the data file {path} is altered: {where}: {on_one_line(error)}", hint=FROM_A_COPY
+    )
+
+
 def told_of_log(table: str, error: Exception, says: str) -> UihError:
     """The error to raise for what went wrong with the Delta log of a table, which ``says`` so."""
     refused = _refusal(f"the Delta log of {table}", error)
@@ -52,7 +60,7 @@ def told_of_log(table: str, error: Exception, says: str) -> UihError:
 
 def _refusal(what: str, error: Exception) -> LakeError | None:
     """The error where the system is to blame; None where the file is."""
-    number = _system_says(error) if isinstance(error, OSError) else None
+    number = _system_says(error)
     if number is None:
         return None
     return LakeError(
@@ -60,10 +68,13 @@ def _refusal(what: str, error: Exception) -> LakeError | None:
     )
 
 
-def _system_says(error: OSError) -> int | None:
+def _system_says(error: Exception) -> int | None:
     """The error number where the file is not to blame."""
-    if os.strerror(errno.ENOMEM) in str(error):  # Arrow passes on no number where it cannot map
+    # Arrow passes on no number where it cannot allocate or map.
+    if isinstance(error, MemoryError) or os.strerror(errno.ENOMEM) in str(error):
         return errno.ENOMEM
+    if not isinstance(error, OSError):
+        return None
     told = _IN_DELTA.search(str(error))  # nor does Delta
     number = error.errno if told is None else int(told[1])
     return None if number in _OF_THE_FILE else number

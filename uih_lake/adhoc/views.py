@@ -21,7 +21,7 @@ from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
 from uih_lake.pointers.examples import Examples
 from uih_lake.session import blaming_files, connect
-from uih_lake.tenant import Tenant
+from uih_lake.tenant import Tenant, check_tenants
 
 EVENTS = "events"
 """The view of events of both tiers; ``uih`` shows the immutable tier alone."""
@@ -48,8 +48,10 @@ class Surface:
     ) -> Surface:
         """The state of the opened tables, up to lake version ``version`` (default: the newest).
 
-        Raises :class:`TenantError` where a tenant asks for what is not there.
+        Raises :class:`TenantError` where a tenant asks for what is not there, or two have one name.
         """
+        if tenants:
+            check_tenants(tenants)
         snapshot, examples = Snapshot.of(store, version), Examples.of(store)
         for tenant in tenants:
             tenant.check(schema.public_events(snapshot.stored), examples.public)

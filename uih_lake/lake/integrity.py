@@ -22,7 +22,6 @@ import xxhash
 from uih_lake import damage
 from uih_lake.errors import CorruptionError
 from uih_lake.schema import nullable
-from uih_lake.wording import on_one_line
 
 _TAIL = 8  # bytes: the length of the footer, and the magic number
 
@@ -167,8 +166,5 @@ def _decode_chunk(file: pq.ParquetFile, group: int, column: str, path: str) -> N
     try:
         file.read_row_group(group, columns=[column])
     except (OSError, pa.ArrowException) as error:
-        raise CorruptionError(
-            f"the data file {path} is altered: column {column!r}, row group {group}: "
-            f"{on_one_line(error)}",
-            hint=damage.FROM_A_COPY,
-        ) from error
+        where = f"column {column!r}, row group {group}"
+        raise damage.told_of_pages(path, where, error) from error

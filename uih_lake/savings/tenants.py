@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
 from uih_lake import names
 from uih_lake.schema import UNBOUNDED
@@ -16,8 +17,11 @@ def union(tenants: Sequence[Tenant]) -> Tenant:
     """The smallest tenant whose fat rows serve all ``tenants``.
 
     Groups with the same condition and lag become one, with the traits of all, the longest length
-    and the widest window: what each of them wants is the newest part of it.
+    and the widest window: what each of them wants is the newest part of it. Its name is none of
+    theirs.
     """
+    taken = {tenant.name for tenant in tenants}
+    name = next(name for name in (UNION + "_" * more for more in count()) if name not in taken)
     groups: dict[tuple[str | None, int], Group] = {}
     for tenant in tenants:
         for group in tenant.groups.values():
@@ -26,7 +30,7 @@ def union(tenants: Sequence[Tenant]) -> Tenant:
             groups[reach] = group if known is None else _widened(known, group)
     named = {f"group_{place}": group for place, group in enumerate(groups.values())}
     context = tuple(dict.fromkeys(column for tenant in tenants for column in tenant.context))
-    return Tenant(name=UNION, groups=named, context=context)
+    return Tenant(name=name, groups=named, context=context)
 
 
 def columns(tenant: Tenant) -> list[str]:
