@@ -18,11 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ingested import TIME, read
 
 from uih_lake import names
-from uih_lake.ingest import EventColumns, open_events
 
-TIME = pa.timestamp("us", tz="UTC")
 ODD_NAMES = [
     'a "quoted" name',
     "it's",
@@ -119,11 +118,6 @@ WRITERS: dict[str, tuple[str, Callable[[pa.Table, Path], None]]] = {
 }
 
 
-def read(source: Any, expected: pa.Schema | None = None) -> pa.Table:
-    batches = open_events(source, EventColumns(), expected)
-    return pa.Table.from_batches(list(batches), batches.schema)
-
-
 def same(found: pa.Table, table: pa.Table) -> None:
     """Equal names, types and values, in order."""
     assert found.column_names == table.column_names
@@ -139,7 +133,7 @@ def test_every_format_gives_the_rows_back(form: str, data: st.DataObject) -> Non
     name, write = WRITERS[form]
     with tempfile.TemporaryDirectory() as folder:
         write(table, Path(folder) / name)
-        same(read(Path(folder) / name, table.schema), table)
+        same(read(Path(folder) / name, expected=table.schema), table)
 
 
 @given(table=tables(lists=True))

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from ingested import read
 
 from uih_lake.errors import InputError
 from uih_lake.ingest import EventColumns, open_events
@@ -20,11 +21,6 @@ pytestmark = pytest.mark.skipif(
     not (MOVIES.exists() and RETAIL.exists()),
     reason="the logs movietweetings_100k and online_retail are not beside the repository",
 )
-
-
-def read(source: Path, columns: EventColumns) -> pa.Table:
-    batches = open_events(source, columns)
-    return pa.Table.from_batches(list(batches), batches.schema)
 
 
 def test_movies_in_order_and_whole() -> None:

@@ -1,0 +1,98 @@
+"""A full disk is told and changes nothing; what is committed by then stands."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from small_lakes import events, refusal, requests, state
+
+from uih_lake import Lake, OutputError, names
+from uih_lake.lake import heads
+from uih_lake.lake.store import Store
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake.create(tmp_path / "lake", buckets=3)
+
+
+@contextmanager
+def room(length: int) -> Iterator[None]:
+    """No file becomes longer than so many bytes: writing ends as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (length, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("call", "table"),
+    [
+        (lambda lake: lake.append(events([1], [2])), names.RECENT),
+        (lambda lake: lake.log(requests([1], [2])), names.EXAMPLES),
+        (lambda lake: lake.label(pa.table({"example_id": [0], "bought": [1]})), names.EXAMPLES),
+        (lambda lake: lake.forget([1]), names.FORGOTTEN),
+        (lambda lake: lake.retain(days=1), names.UIH),
+        (lambda lake: lake.vacuum(retain_hours=0), names.RECENT),
+    ],
+    ids=["append", "log", "label", "forget", "retain", "vacuum"],
+)
+def test_a_full_disk_is_told_and_changes_nothing(
+    lake: Lake, call: Callable[[Lake], object], table: str
+) -> None:
+    lake.append(events([1, 2], [1, 2]))
+    lake.seal()
+    lake.log(requests([1], [3]))
+    before = state(lake)
+    with room(0):
+        said = refusal(OutputError, lambda: call(lake))
+    assert said.startswith(f"{Path(lake.path, table)} cannot be written: ")
+    assert "File too large" in said and "\x1b" not in said
+    assert state(lake) == before
+    call(lake)
+
+
+def test_a_commit_stands_though_its_checkpoint_finds_no_room(lake: Lake) -> None:
+    """Or the events would be there, and be appended again by whoever was told they are not."""
+    for version in range(8):
+        assert lake.append(events([1], [version])) == version
+    with room(8 * 1024):
+        assert lake.append(events([1], [8])) == 8
+    log = Path(lake.path, names.RECENT, "_delta_log")
+    assert (log / f"{9:020}.json").exists() and not list(log.glob("*.checkpoint.parquet"))
+    for version in range(9, 20):
+        assert lake.append(events([1], [version])) == version
+    assert list(log.glob("*.checkpoint.parquet")), "the control: it is there where there is room"
+    assert lake.sql("SELECT count(*) FROM events").fetchall() == [(20,)]
+    assert lake.verify().passed
+
+
+def test_a_note_that_finds_no_room_is_not_made(lake: Lake) -> None:
+    """What it is about is committed by then."""
+    table = str(Path(lake.path, names.RECENT))
+    lake.append(events([1], [1]))
+    noted = heads.noted(table)
+    heads.drop(table)
+    before = state(lake)
+    with room(0):
+        heads.note(table, noted)
+    assert heads.noted(table) == -1
+    assert state(lake) == before
+    heads.note(table, noted)
+    assert heads.noted(table) == noted
+
+
+def test_committed_files_survive_being_discarded(lake: Lake) -> None:
+    """An interrupt between a commit and its return cleans up behind it; not what is committed."""
+    lake.append(events([1], [1], item=[1]))
+    store = Store.open(lake.path)
+    before = state(lake)
+    store.recent.discard(store.recent.files())
+    assert state(lake) == before
