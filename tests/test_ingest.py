@@ -269,8 +269,7 @@ def test_pandas_frames_leave_their_index_out() -> None:
     assert read(frame.dropna().set_index("user_id"))["user_id"].to_pylist() == [1]
 
 
-@pytest.mark.parametrize("text", ["csv", "jsonl"])
-def test_no_rows_give_no_batches(tmp_path: Path, text: str) -> None:
+def test_no_rows_give_no_batches(tmp_path: Path) -> None:
     assert read(events(0, x=pa.array([], pa.uint8()))).schema.names[3:] == ["x"]
     pq.write_table(events(0), tmp_path / "none.parquet")
     assert list(open_events(tmp_path / "none.parquet", EventColumns())) == []
