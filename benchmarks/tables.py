@@ -171,10 +171,8 @@ def against_mapped(result: Result) -> dict[str, list[float | None]]:
         slices = min((seconds[name] for name in SLICES if name in seconds), default=None)
         kernel = seconds.get(KERNEL)
         arrays = [min(row["rounds"]) for row in rows.values() if row["family"] == "mmap"]
-        at_best = None
-        if arrays and DECODING in rows:  # the best round of each: a bound knows no bad luck
-            copying = min(min(row["rounds"]) for name, row in rows.items() if _copies(name, row))
-            at_best = min(arrays) / (copying + min(rows[DECODING]["rounds"]))
+        least = least_seconds(measured)
+        at_best = min(arrays) / least if arrays and least is not None else None
         mine, share = seconds["uih loader"], seconds["uih share loader"]
         others = (slices, seconds.get(COMPILED), kernel, seconds.get(SHUFFLED))
         found[length] = [
@@ -183,6 +181,18 @@ def against_mapped(result: Result) -> dict[str, list[float | None]]:
             at_best,
         ]
     return found
+
+
+def least_seconds(found: Result) -> float | None:
+    """An epoch of one length that does nothing but decode what is read, and copy what comes out.
+
+    The best round of each: a bound knows no bad luck.
+    """
+    rows = found["contestants"]
+    copying = [min(row["rounds"]) for name, row in rows.items() if _copies(name, row)]
+    if not copying or DECODING not in rows:
+        return None
+    return float(min(copying) + min(rows[DECODING]["rounds"]))
 
 
 def _copies(name: str, row: Result) -> bool:

@@ -7,7 +7,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.batch import TRAITS, Batch, tally
@@ -128,11 +127,9 @@ def needed(bench: Bench, length: int) -> dict[Path, list[int]]:
     with cursor() as duck:
         for bucket, asked in selection.by_bucket(duck):
             ranges = placed(plan, asked, standing(snapshot, asked, bucket))
-            edges = Bucket(snapshot, bucket).row_groups(list(TRAITS))
-            assert edges is not None
             (path,) = snapshot.runs[bucket]
-            stops = np.array([stop for stop, _ in edges])
-            found[Path(path)] = touched(ranges.values(), stops).tolist()
+            edges = Bucket(snapshot, bucket).edges
+            found[Path(path)] = touched(ranges.values(), edges).tolist()
     return found
 
 

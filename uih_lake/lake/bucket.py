@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uih_lake import names
+from uih_lake.arrays import Int64
 from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Chunk, Snapshot, identity
 from uih_lake.lake.stored import between, conformed, holding
@@ -58,24 +59,24 @@ class Bucket:
             begin += footer.num_rows
         return max(found, key=lambda each: each[1].newest, default=None)
 
-    def row_groups(self, columns: Sequence[str]) -> list[tuple[int, int]] | None:
-        """The row after each row group, and the stored bytes of ``columns`` in it.
+    @property
+    def edges(self) -> Int64:
+        """The row after each row group. Raises :class:`CorruptionError`."""
+        footers = (self.snapshot.pages.footer(path) for path in self.runs)
+        counts = [f.row_group(group).num_rows for f in footers for group in range(f.num_row_groups)]
+        counts += [self._between(chunk, ()).num_rows for chunk in self.snapshot.recent]
+        return np.cumsum(np.array(counts, np.int64))
 
-        None where one of the columns is stored nowhere, but follows from others.
-        """
-        if not set(columns) <= set(self.snapshot.stored.names):
-            return None
-        counts, sizes = [], []
-        for path in self.runs:
-            footer = self.snapshot.pages.footer(path)
-            groups = range(footer.num_row_groups)
-            counts += [footer.row_group(number).num_rows for number in groups]
-            sizes += _sizes(footer, columns, groups)
-        for chunk in self.snapshot.recent:
-            counts.append(self._between(chunk, ()).num_rows)
+    def stored_bytes(self, columns: Sequence[str], groups: Sequence[int]) -> int:
+        """What ``columns`` take in some row groups, as stored. Raises :class:`CorruptionError`."""
+        found = 0
+        runs, chunks = self._split(groups)
+        for path, mine in runs:
+            found += _stored_bytes(self.snapshot.pages.footer(path), columns, mine)
+        for chunk in chunks:
             footer = self.snapshot.pages.footer(chunk.path)
-            sizes.append(sum(_sizes(footer, columns, holding(footer, self.number, self.number))))
-        return list(zip(accumulate(counts), sizes, strict=True))
+            found += _stored_bytes(footer, columns, holding(footer, self.number, self.number))
+        return found
 
     def rows(self, columns: Sequence[str], groups: Sequence[int] | None = None) -> pa.Table:
         """Stored columns of all row groups, or of those that are named; every page is checked.
@@ -83,28 +84,37 @@ class Bucket:
         Null where a file does not have a column. Raises :class:`CorruptionError`.
         """
         schema = pa.schema([self.snapshot.stored.field(name) for name in columns])
-        parts, first = [], 0
+        runs: Iterable[tuple[str, list[int] | None]] = ((path, None) for path in self.runs)
+        chunks: Iterable[Chunk] = self.snapshot.recent
+        if groups is not None:
+            runs, chunks = self._split(groups)
+        parts = []
+        for path, mine in runs:
+            part = self.snapshot.pages.read(path, list(columns), mine)
+            whole = part.column_names == list(columns)
+            parts.append(part if whole else conformed(part, schema, {}))
+        for chunk in chunks:
+            constants = {names.LAKE_VERSION: chunk.lake_version}
+            parts.append(conformed(self._between(chunk, columns), schema, constants))
+        return parts[0] if len(parts) == 1 else pa.concat_tables([schema.empty_table(), *parts])
+
+    def _split(self, groups: Sequence[int]) -> tuple[list[tuple[str, list[int]]], list[Chunk]]:
+        """The files that have some row groups: runs, with which of their own, and chunks."""
+        runs, first = [], 0
         for path in self.runs:
             behind = first + self.snapshot.pages.footer(path).num_row_groups
-            mine = None if groups is None else [g - first for g in groups if first <= g < behind]
+            if mine := [group - first for group in groups if first <= group < behind]:
+                runs.append((path, mine))
             first = behind
-            if mine is None or mine:
-                part = self.snapshot.pages.read(path, list(columns), mine)
-                whole = part.column_names == list(columns)
-                parts.append(part if whole else conformed(part, schema, {}))
-        for place, chunk in enumerate(self.snapshot.recent, first):
-            if groups is None or place in groups:
-                constants = {names.LAKE_VERSION: chunk.lake_version}
-                parts.append(conformed(self._between(chunk, columns), schema, constants))
-        return parts[0] if len(parts) == 1 else pa.concat_tables([schema.empty_table(), *parts])
+        return runs, [chunk for n, chunk in enumerate(self.snapshot.recent, first) if n in groups]
 
     def _between(self, chunk: Chunk, columns: Sequence[str]) -> pa.Table:
         return between(self.snapshot.pages, chunk.path, columns, self.number, self.number)
 
 
-def _sizes(footer: pq.FileMetaData, columns: Sequence[str], groups: Sequence[int]) -> list[int]:
-    """Stored bytes of some columns in some row groups."""
+def _stored_bytes(footer: pq.FileMetaData, columns: Sequence[str], groups: Sequence[int]) -> int:
+    """What some columns take in some row groups of a file."""
     leaves = (footer.schema.column(number).path for number in range(footer.num_columns))
     places = [n for n, leaf in enumerate(leaves) if leaf.partition(".")[0] in columns]
-    found = [footer.row_group(number) for number in groups]
-    return [sum(group.column(n).total_compressed_size for n in places) for group in found]
+    found = map(footer.row_group, groups)
+    return sum(group.column(n).total_compressed_size for group in found for n in places)

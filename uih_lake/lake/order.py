@@ -135,15 +135,27 @@ def unordered(columns: Iterable[pa.Array], ties: bool = False) -> int:
     after: npt.NDArray[np.bool_] = np.zeros(1, bool)
     tied: npt.NDArray[np.bool_] = np.ones(1, bool)
     for column in columns:
-        this, last = column[1:], column[:-1]
-        after = after | (tied & _bools(pc.greater(this, last)))
-        tied = tied & _bools(pc.equal(this, last))
+        greater, equal = _against_last(column)
+        after = after | (tied & greater)
+        tied = tied & equal
     return int(np.count_nonzero(~(after | tied if ties else after)))
 
 
 def falls(column: pa.Array) -> int:
     """Rows that come before the row before them."""
-    return int(np.count_nonzero(_bools(pc.less(column[1:], column[:-1]))))
+    greater, equal = _against_last(column)
+    return int(np.count_nonzero(~(greater | equal)))
+
+
+def _against_last(column: pa.Array) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Whether each row but the first is greater than the row before it, and whether it is equal."""
+    if pa.types.is_timestamp(column.type):
+        column = column.view(pa.int64())
+    if pa.types.is_integer(column.type) and not column.null_count:  # a third of Arrow's time
+        values = column.to_numpy()
+        return values[1:] > values[:-1], values[1:] == values[:-1]
+    this, last = column[1:], column[:-1]
+    return _bools(pc.greater(this, last)), _bools(pc.equal(this, last))
 
 
 def _bools(values: pa.Array) -> npt.NDArray[np.bool_]:

@@ -87,6 +87,7 @@ class Assembler:
             self.lent.append(lent.tolist())
             self.regions.append((region, inner))
         self.nbytes: list[int] = ends.tolist()
+        """Bytes of memory each batch takes."""
 
     def begin(self, number: int) -> Assembly:
         """Batch ``number``, its memory leased."""
@@ -101,11 +102,6 @@ class Assembly:
     assembler: Assembler
     number: int
     lease: Lease | None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory it takes."""
-        return self.assembler.nbytes[self.number]
 
     def parts(self) -> list[Part]:
         """What there is to copy."""

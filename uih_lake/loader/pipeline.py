@@ -18,7 +18,7 @@ from functools import partial
 import duckdb
 
 from uih_lake.gather.ring import Ring
-from uih_lake.loader.assemble import Assembler, Assembly, Part
+from uih_lake.loader.assemble import PART_BYTES, Assembler, Assembly, Part
 from uih_lake.loader.batch import Batch
 from uih_lake.loader.device import Arrival, Device
 from uih_lake.loader.order import Window
@@ -57,16 +57,26 @@ class Job:
     place: int
     last: bool
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory the batch takes."""
+        return self.assembler.nbytes[self.place]
+
+    @property
+    def after(self) -> int:
+        """The position in the epoch behind the batch."""
+        return self.assembler.block.after[self.place]
+
 
 @dataclass
 class Filling:
-    """A batch being copied: parts nobody has taken yet, and how many are not done."""
+    """Batches ``number`` and on being copied: parts nobody has taken yet, how many are not done."""
 
     number: int
-    assembly: Assembly
+    jobs: list[Job]
+    assemblies: list[Assembly]
     parts: deque[Part]
     undone: int
-    after: int
 
 
 @dataclass(frozen=True)
@@ -217,27 +227,43 @@ class Pipeline:
         for filling in self._filling.values():
             if filling.parts:
                 return partial(self._copy, filling)
-        waiting = len(self._filling) + self._starting + len(self._ready)
-        room = waiting == 0 or (waiting + 1) * self._typical <= AHEAD_BYTES
-        if self._jobs and waiting < self._prefetch and room:
-            job, number = self._jobs.popleft(), self._started
-            self._started += 1
-            self._starting += 1
-            return partial(self._start, job, number)
-        return None
+        jobs = self._startable()
+        if not jobs:
+            return None
+        number = self._started
+        self._started += len(jobs)
+        self._starting += 1
+        return partial(self._start, jobs, number)
 
-    def _start(self, job: Job, number: int, session: Session) -> None:
-        """Lease memory for a batch, and begin to copy."""
-        assembly = job.assembler.begin(job.place)
-        parts = deque(assembly.parts())
-        after = job.assembler.block.after[job.place]
-        filling = Filling(number, assembly, parts, len(parts), after)
+    def _startable(self) -> list[Job]:
+        """The batches to begin with now: of small ones several.
+
+        After so much has been copied what Python works with is in no cache any more, so it does for
+        several batches at once what it does for each.
+        """
+        jobs: list[Job] = []
+        nbytes = 0
+        while self._jobs:
+            nbytes += self._jobs[0].nbytes
+            waiting = self._started + len(jobs) - self._taken
+            typical = max(self._typical, self._jobs[0].nbytes)
+            room = waiting == 0 or (waiting + 1) * typical <= AHEAD_BYTES
+            if waiting >= self._prefetch or not room or (jobs and nbytes > PART_BYTES):
+                break
+            self._typical = typical
+            jobs.append(self._jobs.popleft())
+        return jobs
+
+    def _start(self, jobs: list[Job], number: int, session: Session) -> None:
+        """Lease memory for batches, and begin to copy."""
+        assemblies = [job.assembler.begin(job.place) for job in jobs]
+        parts = deque(part for assembly in assemblies for part in assembly.parts())
+        filling = Filling(number, jobs, assemblies, parts, len(parts))
         nothing = not parts  # said now: once it is there, others take its parts
         with self._changed:
-            self._typical = max(self._typical, assembly.nbytes)
             self._starting -= 1
             self._filling[number] = filling
-            self._open -= job.last
+            self._open -= sum(job.last for job in jobs)
             if len(parts) > 1:
                 self._changed.notify_all()
         if nothing:
@@ -246,7 +272,7 @@ class Pipeline:
             self._copy(filling, session)
 
     def _copy(self, filling: Filling, session: Session) -> None:
-        """Copy parts until there are none left; whoever does the last one finishes the batch."""
+        """Copy parts until there are none left; who does the last one finishes the batches."""
         while True:
             with self._changed:
                 if not filling.parts:
@@ -261,14 +287,17 @@ class Pipeline:
                 return
 
     def _finish(self, filling: Filling) -> None:
-        batches: list[Batch] = filling.assembly.batches(self._planner.plan)
-        arrivals = [self._device.send(batch) for batch in batches]
-        events = sum(batch.events for batch in batches)
-        made = Made(arrivals, filling.after, len(batches[0]), events, filling.assembly.nbytes)
+        made = [self._made(*each) for each in zip(filling.jobs, filling.assemblies, strict=True)]
         with self._changed:
             del self._filling[filling.number]
-            self._ready[filling.number] = made
+            self._ready.update(enumerate(made, filling.number))
             self._changed.notify_all()
+
+    def _made(self, job: Job, assembly: Assembly) -> Made:
+        batches: list[Batch] = assembly.batches(self._planner.plan)
+        arrivals = [self._device.send(batch) for batch in batches]
+        events = sum(batch.events for batch in batches)
+        return Made(arrivals, job.after, len(batches[0]), events, job.nbytes)
 
     def _laying_out(self) -> Task | None:
         if self._laying or self._open >= WINDOWS_OPEN:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -44,14 +45,13 @@ class Resolved:
     """The examples of one bucket, by user, request time and id, and what their sequences are.
 
     ``passed`` is False for an example the policy drops, ``visible`` the number of events visible to
-    each, ``user`` a number per user, ``ranges`` per sequence the rows of the scan it is cut from,
-    ``reads`` per scan what those rows are read by.
+    each, ``ranges`` per sequence the rows of the scan it is cut from, ``reads`` per scan what those
+    rows are read by.
     """
 
     bucket: int
     example_id: pa.Array
     user_id: pa.Array
-    user: Int64
     request_ts: Int64
     log_version: Int64
     visible: Int64
@@ -62,6 +62,12 @@ class Resolved:
 
     def __len__(self) -> int:
         return len(self.request_ts)
+
+    @cached_property
+    def user(self) -> Int64:
+        """A number per user."""
+        mine = Stretches.of(self.user_id)
+        return np.repeat(np.arange(len(mine)), mine.stops - mine.starts)
 
     @property
     def nbytes(self) -> int:
@@ -128,12 +134,10 @@ class Source:
         ranges, proof, reads = self._found(duck, asked, bucket)
         with self._lock:
             passed = self.selection.judge.passed(asked, proof)
-        user_id = whole(asked.column(names.USER_ID))
         return Resolved(
             bucket,
             example_id=whole(asked.column(names.EXAMPLE_ID)),
-            user_id=user_id,
-            user=_ordinals(user_id),
+            user_id=whole(asked.column(names.USER_ID)),
             request_ts=ints(asked, names.REQUEST_TS),
             log_version=ints(asked, names.LOG_VERSION),
             visible=ints(asked, names.LENGTH),
@@ -199,9 +203,3 @@ class Source:
             valid = whole(rows.column(f"m{number}")) if column.masked else None
             stored.append(column.scanned(whole(rows.column(f"v{number}")), valid))
         return tuple(stored)
-
-
-def _ordinals(users: pa.Array) -> Int64:
-    """A number per user, for users in order."""
-    mine = Stretches.of(users)
-    return np.repeat(np.arange(len(mine)), mine.stops - mine.starts)

@@ -133,14 +133,13 @@ def needed(
     """The row groups of a bucket with rows of a scan's ranges, and the ranges in their rows."""
     files = Bucket(snapshot, bucket)
     mine = {name: ranges[name] for name, _ in scan.groups}
-    found = files.row_groups(scan.traits)
-    if found is None:
+    if not set(scan.traits) <= set(snapshot.stored.names):
         return Groups(files, None, 0), mine
-    edges = np.array([stop for stop, _ in found])
+    edges = files.edges
     groups = touched(mine.values(), edges)
-    nbytes = sum(found[number][1] for number in groups)
     packs = {name: packed(one, edges, groups) for name, one in mine.items()}
-    return Groups(files, groups.tolist(), nbytes), packs
+    numbers = groups.tolist()
+    return Groups(files, numbers, files.stored_bytes(scan.traits, numbers)), packs
 
 
 def rows_of(duck: duckdb.DuckDBPyConnection, scan: Scan, groups: Groups) -> pa.Table:

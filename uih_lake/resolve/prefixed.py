@@ -92,7 +92,7 @@ def _outside(
     By user and time, which what is left of a single run is as it comes. Of many rows for each of
     the ``pointers``, those of their users.
     """
-    stops = [stop for stop, _ in files.row_groups(PROVEN) or ()]
+    stops = files.edges.tolist()
     starts = [0, *stops[:-1]]
     groups = [g for g in range(len(stops)) if starts[g] < begin or stops[g] > stop]
     events = files.rows(PROVEN, groups)
