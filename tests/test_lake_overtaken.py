@@ -234,8 +234,11 @@ def test_a_forget_at_any_moment_of_a_log_is_not_overlooked(
     looks = (number == look for number in count(1))
     commits = iter([look is None])
 
+    with lake._stores.taken() as store:  # the call below will have it
+        forgotten = store.forgotten
+
     def looked(table: Table) -> None:
-        if table is lake._store.forgotten and next(looks):
+        if table is forgotten and next(looks):
             Lake.open(lake.path).forget([1])
         refresh(table)
 

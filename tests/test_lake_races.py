@@ -1,11 +1,16 @@
-"""Writers that race from real processes: distinct versions and ids, nothing lost, nothing twice."""
+"""Writers that race: distinct versions and ids, nothing lost, nothing twice.
+
+From real processes, and from threads that share a lake.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import shutil
+import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import chain
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -160,6 +165,40 @@ def test_racing_appends_and_seals_lose_nothing(lake: Lake) -> None:
     everything = list(range((WRITERS - 1) * EACH + 1))
     # The rows at 4 come first, by version; then the two ties at 5 of each version.
     assert found["lake_version"] == everything + [v for v in everything for _ in range(2)]
+
+
+def test_threads_share_a_lake(lake: Lake) -> None:
+    """What one of them is at must not move under another one's eyes, or commit."""
+    lake.append(_rows(9, 9))
+    tenant, noon = Tenant("t", {"g": Group(["event_ts"])}), datetime.fromtimestamp(9, UTC)
+    done = threading.Event()
+
+    def serve() -> int:
+        looks = 0
+        while not done.is_set() or not looks:
+            (pointer,) = lake.snapshot([1], noon, tenant).pointers.to_pylist()
+            assert pointer["length"] == 3 * (pointer["lake_version"] + 1)
+            looks += 1
+        return looks
+
+    def write(me: int) -> list[int]:
+        return [lake.append(_rows(me, number)) for number in range(EACH)]
+
+    def keep_house() -> None:
+        for _ in range(EACH):
+            lake.seal()
+            lake.compact()
+
+    with ThreadPoolExecutor() as pool:
+        served = [pool.submit(serve) for _ in range(2)]
+        house, written = pool.submit(keep_house), [pool.submit(write, me) for me in range(WRITERS)]
+        versions = [each.result(timeout=120) for each in written]
+        house.result(timeout=120)
+        done.set()
+        assert all(each.result(timeout=120) for each in served)
+    assert sorted(chain(*versions)) == list(range(1, WRITERS * EACH + 1))
+    assert [row[3] for row in stored(lake)] == [3] * (1 + WRITERS * EACH)
+    assert lake.verify().passed
 
 
 def test_racing_logs_get_distinct_ids(lake: Lake) -> None:

@@ -16,6 +16,7 @@ from loader_lakes import NUMBERS, TENANT, build, frozen, ids, requests, rows_of
 from torch.utils.data import DataLoader
 
 from uih_lake import Lake, UihError
+from uih_lake.lake.store import Store
 from uih_lake.loader import Batch, Loader
 from uih_lake.pointers.examples import Examples
 
@@ -140,10 +141,10 @@ def test_a_compaction_leaves_a_state_good_also_of_labels(tmp_path: Path, where: 
     lake.label(pa.table({"example_id": [0, 60], "label": pa.array([1, 0], pa.float32())}))
     rest = [ids(batch) for batch in Loader(lake, NUMBERS, 16, where=where)][2:]
     _, state = take(Loader(lake, NUMBERS, 16, where=where), 2)
-    before = {path for path, _ in Examples.of(lake._store).files}
+    before = {path for path, _ in Examples.of(Store.open(lake.path)).files}
     lake.seal()
     lake.compact()
-    assert before.isdisjoint(path for path, _ in Examples.of(lake._store).files)
+    assert before.isdisjoint(path for path, _ in Examples.of(Store.open(lake.path)).files)
     assert rest_of(lake, where, state) == rest
 
 

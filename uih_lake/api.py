@@ -23,7 +23,7 @@ from uih_lake.lake import append, erase, seal
 from uih_lake.lake import vacuum as vacuuming
 from uih_lake.lake.create import create
 from uih_lake.lake.snapshot import Snapshot
-from uih_lake.lake.store import Store
+from uih_lake.lake.store import Store, Stores
 from uih_lake.log import log
 from uih_lake.materialize import Rebuild, Selection
 from uih_lake.pointers.examples import Examples
@@ -60,11 +60,11 @@ class Lake:
     """User interaction histories kept once, and the examples that point into them.
 
     Open one with :meth:`create` or :meth:`open`. Every read sees the newest committed state, or the
-    lake version it was opened at; a lake opened at a version is read only.
+    lake version it was opened at; a lake opened at a version is read only. Threads may share it.
     """
 
     def __init__(self, store: Store, version: int | None = None) -> None:
-        self._store = store
+        self._stores = Stores(store)
         self._version = version
 
     @classmethod
@@ -94,18 +94,20 @@ class Lake:
 
     def __repr__(self) -> str:
         at = "" if self._version is None else f", version={self._version}"
-        return f"Lake({self._store.given!r}{at})"
+        return f"Lake({self._stores.given!r}{at})"
 
     @property
     def path(self) -> str:
         """Absolute path of the directory of the lake."""
-        return self._store.root
+        return self._stores.root
 
     @property
     def version(self) -> int:
         """The newest lake version, or the one this lake was opened at; -1 while it is empty."""
-        self._store.refresh()
-        return self._store.lake_version if self._version is None else self._version
+        if self._version is not None:
+            return self._version
+        with self._stores.newest() as store:
+            return store.lake_version
 
     @property
     def event_schema(self) -> pa.Schema:
@@ -134,34 +136,36 @@ class Lake:
         read. Raises :class:`InputError`; then nothing is written.
         """
         self._writable("append to")
-        self._store.refresh()
         columns = EventColumns(user_id, event_ts, arrival_ts, ts_unit, on_null_user)
-        known = append.known(self._store, key)
-        if known is not None:
-            return known
-        expected = schema.normalised_events(self._store.recent.schema)
-        batches = ingest.open_events(events, columns, expected)
+        with self._stores.newest() as store:
+            known = append.known(store, key)
+            if known is not None:
+                return known
+            expected = schema.normalised_events(store.recent.schema)
+            batches = ingest.open_events(events, columns, expected)
 
-        def fit(lake: pa.Schema | None) -> pa.Schema:
-            if lake is None:
-                return batches.schema
-            return ingest.check_schema(
-                batches.schema, lake, add_columns=add_columns, where=batches.where
-            )
+            def fit(lake: pa.Schema | None) -> pa.Schema:
+                if lake is None:
+                    return batches.schema
+                return ingest.check_schema(
+                    batches.schema, lake, add_columns=add_columns, where=batches.where
+                )
 
-        version = append.append(self._store, _counted(batches, progress), key, fit)
+            version = append.append(store, _counted(batches, progress), key, fit)
         _tell_skipped(batches)
         return version
 
     def seal(self, *, progress: Progress = quiet) -> int:
         """Move all appended events into the immutable tier; returns the generation."""
         self._writable("seal")
-        return seal.seal(self._store, progress)
+        with self._stores.taken() as store:
+            return seal.seal(store, progress)
 
     def compact(self, *, progress: Progress = quiet) -> int:
         """Merge each bucket's runs into one and place pointers in it; returns the generation."""
         self._writable("compact")
-        return compact(self._store, progress)
+        with self._stores.taken() as store:
+            return compact(store, progress)
 
     def vacuum(self, *, retain_hours: int = 168) -> list[str]:
         """Delete files that no version of the last ``retain_hours`` needs; their paths in the lake.
@@ -169,7 +173,8 @@ class Lake:
         Pointers are never affected. A reader at work on an older version is, once its files go.
         """
         self._writable("vacuum")
-        return vacuuming.vacuum(self._store, retain_hours)
+        with self._stores.taken() as store:
+            return vacuuming.vacuum(store, retain_hours)
 
     def forget(self, users: Iterable[int | str], *, dry_run: bool = False) -> dict[str, int]:
         """Erase users from both tiers and the examples; returns rows erased per table.
@@ -180,7 +185,8 @@ class Lake:
         """
         self._writable("forget users of")
         forget = erase.to_forget if dry_run else erase.forget
-        return forget(self._store, users_of(users, "forget"))
+        with self._stores.taken() as store:
+            return forget(store, users_of(users, "forget"))
 
     def retain(
         self, *, days: int, now: datetime | None = None, dry_run: bool = False
@@ -192,7 +198,8 @@ class Lake:
         """
         self._writable("drop events of")
         retain = erase.to_drop if dry_run else erase.retain
-        return retain(self._store, erase.window_start(now or datetime.now(UTC), days))
+        with self._stores.taken() as store:
+            return retain(store, erase.window_start(now or datetime.now(UTC), days))
 
     def log(
         self,
@@ -216,9 +223,9 @@ class Lake:
         """
         self._writable("log to")
         columns = RequestColumns(user_id, request_ts, as_of_ts, ts_unit, on_null_user)
-        self._store.refresh()
-        batches = ingest.open_requests(requests, columns, self._logged())
-        logged = log(self._store, batches, live, pointers, progress)
+        with self._stores.newest() as store:
+            batches = ingest.open_requests(requests, columns, Examples.known(store))
+            logged = log(store, batches, live, pointers, progress)
         _tell_skipped(batches)
         return logged
 
@@ -229,15 +236,18 @@ class Lake:
         stay as they are. Raises :class:`InputError`.
         """
         self._writable("label examples of")
-        return label(self._store, self.read_labels(labels))
+        read = self.read_labels(labels)
+        with self._stores.taken() as store:
+            return label(store, read)
 
     def read_labels(self, labels: Any) -> pa.Table:
         """What :meth:`label` makes of ``labels``: a table with the types of the examples logged.
 
         Sets nothing. Raises :class:`InputError`.
         """
-        self._store.refresh()
-        opened = ingest.open_labels(labels, self._logged())
+        with self._stores.newest() as store:
+            logged = Examples.known(store)
+        opened = ingest.open_labels(labels, logged)
         return pa.Table.from_batches(opened, opened.schema)
 
     def snapshot(
@@ -272,8 +282,8 @@ class Lake:
         more, looking every ``poll_s`` seconds, until ``stop`` is set.
         """
         while stop is None or not stop.is_set():
-            self._store.refresh()
-            newest = self._store.log_version
+            with self._stores.newest() as store:
+                newest = store.log_version
             for version in range(after + 1, newest + 1):
                 rebuild = self._rebuild(tenant, None, on_mismatch, None, (version - 1, version))
                 batches = rebuild.batches(quiet)
@@ -287,8 +297,9 @@ class Lake:
         self, *, sample: int | None = None, seed: int = 0, progress: Progress = quiet
     ) -> Report:
         """Audit the files and resolve all pointers, or about ``sample``, against their digests."""
-        selection = Selection.of(self._store, self._snapshot(), policy="keep")
-        return verify(self._store, selection, sample, seed, progress)
+        with self._stores.newest() as store:
+            selection = Selection.of(store, Snapshot.of(store, self._version), policy="keep")
+            return verify(store, selection, sample, seed, progress)
 
     def materialize(
         self,
@@ -313,8 +324,8 @@ class Lake:
 
     def info(self) -> Info:
         """Facts about the lake: versions, counts per tier, bytes per column, schema."""
-        self._store.refresh()
-        return Info.of(self._store, self._version)
+        with self._stores.newest() as store:
+            return Info.of(store, self._version)
 
     def sql(self, query: str, *, tenants: Sequence[Tenant] = ()) -> duckdb.DuckDBPyRelation:
         """Run one read-only query over what the lake holds, and how.
@@ -337,8 +348,8 @@ class Lake:
         return self._surface(tenants).script()
 
     def _surface(self, tenants: Sequence[Tenant]) -> adhoc.Surface:
-        self._store.refresh()
-        return adhoc.Surface.of(self._store, self._version, tenants)
+        with self._stores.newest() as store:
+            return adhoc.Surface.of(store, self._version, tenants)
 
     def _rebuild(
         self,
@@ -350,29 +361,27 @@ class Lake:
     ) -> Rebuild:
         """What to rebuild of the examples with ``after < log_version <= through``."""
         check_tenants([tenant])
-        snapshot, examples = self._snapshot(), Examples.of(self._store, *log_versions)
-        tenant.check(schema.public_events(snapshot.stored), examples.public)
-        condition = "true" if where is None else check_condition(where, examples.public)
-        selection = Selection.of(
-            self._store,
-            snapshot,
-            examples,
-            policy=on_mismatch,
-            counts=counts,
-            context=tenant.context,
-            where=condition,
-        )
+        with self._stores.newest() as store:
+            snapshot, examples = (
+                Snapshot.of(store, self._version),
+                Examples.of(store, *log_versions),
+            )
+            tenant.check(schema.public_events(snapshot.stored), examples.public)
+            condition = "true" if where is None else check_condition(where, examples.public)
+            selection = Selection.of(
+                store,
+                snapshot,
+                examples,
+                policy=on_mismatch,
+                counts=counts,
+                context=tenant.context,
+                where=condition,
+            )
         return Rebuild(selection, tenant)
 
-    def _logged(self) -> pa.Schema | None:
-        """Columns of the examples logged so far; None before the first."""
-        if names.EXAMPLE_ID not in self._store.examples.schema.names:
-            return None
-        return Examples.of(self._store).public
-
     def _snapshot(self) -> Snapshot:
-        self._store.refresh()
-        return Snapshot.of(self._store, self._version)
+        with self._stores.newest() as store:
+            return Snapshot.of(store, self._version)
 
     def _writable(self, verb: str) -> None:
         if self._version is not None:

@@ -9,8 +9,10 @@ The lake version and the sealed lake version are counters committed with the dat
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -193,6 +195,49 @@ class Store:
         """Examples ever logged: those in the files, and those erased from them."""
         held = sum(f.rows for f in self.examples.files())
         return held + (self.examples.counter(ERASED_ROWS) or 0)
+
+
+class Stores:
+    """The tables of one lake, opened as often as calls are under way at once.
+
+    What one call lists, or is about to commit, a refresh by another would move under it: two
+    appends on the same tables would both become the lake version after the one they saw, and Delta,
+    which decides between tables, would see no race. So each call has tables to itself.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._first = store
+        self._idle = [store]
+
+    @property
+    def root(self) -> str:
+        """The directory of the lake, by its absolute path."""
+        return self._first.root
+
+    @property
+    def given(self) -> str:
+        """The path by which it was asked for."""
+        return self._first.given
+
+    @contextmanager
+    def taken(self) -> Iterator[Store]:
+        """Tables that nobody else has meanwhile, as they were when they were last looked at."""
+        try:
+            store = self._idle.pop()
+        except IndexError:
+            opened = Store.open(self.root)
+            store = replace(opened, given=self.given, pages=self._first.pages)
+        try:
+            yield store
+        finally:
+            self._idle.append(store)
+
+    @contextmanager
+    def newest(self) -> Iterator[Store]:
+        """As :meth:`taken`, as they are now. Raises :class:`CorruptionError`."""
+        with self.taken() as store:
+            store.refresh()
+            yield store
 
 
 def _opened(root: str, name: str) -> Table | None:

@@ -53,6 +53,12 @@ class Examples:
             sum(f.rows for f in files),
         )
 
+    @classmethod
+    def known(cls, store: Store) -> pa.Schema | None:
+        """Columns of the view ``examples``; None before the first log."""
+        logged = names.EXAMPLE_ID in store.examples.schema.names
+        return cls.of(store).public if logged else None
+
     @property
     def paths(self) -> list[str]:
         """The files."""
