@@ -525,3 +525,22 @@ def test_the_command_line_names_the_file_and_exits_with_1(lake: Path, tmp_path: 
         refused = run(verb, lake)
         assert (refused.exit_code, refused.stdout) == (1, "")
         assert refused.stderr.startswith("error: ") and "_delta_log" in refused.stderr
+
+
+def test_an_older_copy_of_the_events_is_found(tmp_path: Path) -> None:
+    """The logs of all tables are whole, but pointers pin lake versions that are not there."""
+    lake = Lake.create(tmp_path / "lake", buckets=2)
+    recent, copy = Path(lake.path, "recent"), tmp_path / "copy"
+    asked = pa.table({"user_id": [1, 2], "request_ts": pa.array([900, 901], TIME)})
+    lake.log(asked)
+    lake.append(events(20, random.Random(0)))
+    lake.log(asked)
+    shutil.copytree(recent, copy)
+    lake.append(events(20, random.Random(1)))
+    lake.log(asked)
+    assert lake.verify().passed
+    assert Lake.open(lake.path, version=0).verify().passed
+    shutil.rmtree(recent)
+    copy.rename(recent)
+    with pytest.raises(CorruptionError, match="pin lake version 1, and events up to 0"):
+        Lake.open(lake.path)

@@ -81,6 +81,7 @@ def test_verify_finds_what_somebody_else_wrote(
         (changed("_end", 1000), {"places"}),
         (changed("length", 1000), {"places", "pointers"}),
         (changed("_bucket", -1), {"buckets", "order"}),
+        (changed("lake_version", 1), {"future"}),
         (lambda examples: examples.take([0, 1, 2, 3, 4, 5, 7, 6]), {"order"}),
     ],
 )

@@ -35,6 +35,8 @@ LOGGED = "uih_lake.log_version"
 """Counter of ``examples``: the newest log version."""
 LOGGED_ROWS = "uih_lake.logged_rows"
 """Counter of ``examples``: examples ever logged."""
+PINNED = "uih_lake.pinned_version"
+"""Counter of ``examples``: the newest lake version that an example has pinned."""
 RETAINED = "uih_lake.retained_from"
 """Counter of ``uih``: events before this time, in microseconds since the epoch, are gone."""
 APPENDED_ROWS = "uih_lake.appended_rows"
@@ -47,7 +49,7 @@ SALT = "uih_lake.salt"
 _ASKED = {
     names.RECENT: (APPENDED, APPENDED_ROWS, ERASED_ROWS),
     names.UIH: (SEALED, ERASED_ROWS, RETAINED),
-    names.EXAMPLES: (LOGGED_ROWS, ERASED_ROWS),
+    names.EXAMPLES: (LOGGED_ROWS, ERASED_ROWS, PINNED),
     names.FORGOTTEN: (),
 }
 """The tables of a lake, and the counters that are looked at whenever it is opened."""
@@ -172,6 +174,13 @@ class Store:
                     f"{'many' if difference > 0 else 'few'} for what its Delta logs say was {came}",
                     hint="a commit is missing from a _delta_log; restore it from a copy",
                 )
+        pinned = self.examples.counter(PINNED)
+        if pinned is not None and pinned > self.lake_version:
+            raise CorruptionError(
+                f"the lake at {self.given} has examples that pin lake version {pinned}, "
+                f"and events up to {self.lake_version}",
+                hint="its tables are of different times; restore all of them from one copy",
+            )
 
     def _refreshed_difference(self) -> int:
         """Refresh every table; events in the files less events in the ledger."""

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import InputError
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.sqltypes import anchor, list_literal
-from uih_lake.lake.store import LOGGED, LOGGED_ROWS, Store
+from uih_lake.lake.store import LOGGED, LOGGED_ROWS, PINNED, Store
 from uih_lake.lake.stored import between, conformed
 from uih_lake.lake.tables import File, optimistic
 from uih_lake.schema import UNBOUNDED
@@ -169,7 +170,16 @@ def _commit(
     placed = [File(f.path, f.size, f.rows, {names.LOG_VERSION: version}) for f in files]
     rows = store.examples_logged + sum(f.rows for f in files)
     counters = {LOGGED: version, LOGGED_ROWS: rows} | _next_id(store, tables, first, numbered)
+    counters |= _newest_pinned(store, tables)
     store.examples.commit(placed, counters=counters, schema=_widened(store, tables[0].schema))
+
+
+def _newest_pinned(store: Store, tables: Sequence[pa.Table]) -> dict[str, int]:
+    """The counter of the newest lake version pinned after this log; none before any event."""
+    pinned = [pc.max(table.column(names.LAKE_VERSION)).as_py() for table in tables]
+    known = store.examples.counter(PINNED)
+    newest = max((each for each in [*pinned, known] if each is not None), default=-1)
+    return {PINNED: newest} if newest >= 0 else {}
 
 
 def _next_id(
