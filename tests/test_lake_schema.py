@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from small_lakes import TIME, events, refusal, requests, sequences, state
 
-from uih_lake import Group, Lake, SchemaError, Tenant
+from uih_lake import Group, Lake, Loader, SchemaError, Tenant, names
 
 
 @pytest.fixture
@@ -42,6 +42,46 @@ def test_columns_can_be_added_and_are_null_before(lake: Lake) -> None:
     lake.seal()
     lake.compact()
     assert sequences(lake, "tag") == [[None], [None, ["x"]]]
+
+
+OF_EXAMPLES = sorted({*names.EXAMPLE_COLUMNS} - {*names.EVENT_COLUMNS})
+
+
+@pytest.mark.parametrize("name", OF_EXAMPLES)
+def test_a_trait_called_like_a_column_of_examples_is_new_or_missing(lake: Lake, name: str) -> None:
+    lake.append(events([1], [1], item=[1]))
+    before = state(lake)
+    message = refusal(SchemaError, lambda: lake.append(events([1], [2], item=[2], **{name: [7]})))
+    assert f"column '{name}' is new to the lake" in message
+    assert state(lake) == before
+    lake.append(events([1], [2], item=[2], **{name: [7]}), add_columns=True)
+    message = refusal(SchemaError, lambda: lake.append(events([1], [3], item=[3])))
+    assert f"no column '{name}', which the lake has" in message
+    lake.seal()
+    lake.log(requests([1], [9]))
+    assert sequences(lake, name) == [[None, 7]]
+    assert lake.verify().passed
+
+
+@pytest.mark.parametrize("name", OF_EXAMPLES)
+def test_a_trait_called_like_a_column_of_examples_comes_back(lake: Lake, name: str) -> None:
+    lake.append(events([1, 2, 1], [1, 2, 3], **{name: [7, 8, 9]}))
+    lake.seal()
+    lake.append(events([1], [4], **{name: [10]}))
+    lake.log(requests([1, 2], [9, 9], example_id=[5, 6]))
+    lake.label(pa.table({"example_id": [5, 6], "label": [1, 0]}))
+    assert sequences(lake, name) == [[7, 9, 10], [8]]
+    tenant = Tenant("t", {"g": Group([name, "event_ts"], where=f"{name} > 7")}, ["label"])
+    (batch,) = Loader(lake, tenant, batch_size=2, order="time")
+    found = dict(zip(batch.example_id.tolist(), batch["g"].values[name].split([2, 1]), strict=True))
+    assert {example: values.tolist() for example, values in found.items()} == {5: [9, 10], 6: [8]}
+    assert lake.sql(f"SELECT {name} FROM events ORDER BY ALL").fetchall() == [
+        (7,),
+        (8,),
+        (9,),
+        (10,),
+    ]
+    assert lake.verify().passed
 
 
 def test_a_schema_given_at_creation_binds_the_first_append(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from uih_lake import names
+from uih_lake import schema
 from uih_lake.errors import SchemaError
 from uih_lake.ingest.columns import Column, Role
 from uih_lake.ingest.source import Source
@@ -15,8 +15,6 @@ from uih_lake.wording import guess, quoted
 
 Part = tuple[Source, Sequence[Column]]
 """One source and the columns of the output it gives."""
-
-_KEYS = frozenset((*names.EVENT_COLUMNS, *names.EXAMPLE_COLUMNS))
 
 
 def check_schema(
@@ -30,7 +28,7 @@ def check_schema(
     from somebody else.
     """
     _check_spelling(found.names, expected, where)
-    own = [field for field in expected if field.name not in _KEYS]
+    own = schema.traits_of(expected)
     missing = [field.name for field in own if field.name not in found.names]
     if missing:
         near = guess(missing[0], [name for name in found.names if name not in expected.names])
@@ -40,7 +38,7 @@ def check_schema(
             f"columns are {quoted(found.names)}",
         )
     check_types(found, expected, where=where)
-    new = [f for f in found if f.name not in expected.names and f.name not in _KEYS]
+    new = [f for f in schema.traits_of(found) if f.name not in expected.names]
     if new and not add_columns:
         raise SchemaError(
             f"{where}: column {quoted(f.name for f in new)} is new to the lake",
