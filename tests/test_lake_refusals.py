@@ -237,11 +237,14 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
     ("name", lambda lake: lake.snapshot(["a"], NOW, TAIL), "give ids as the lake has them, int64"),
     ("one", lambda lake: lake.snapshot(1, NOW, TAIL), "users to serve: 'int' object is not iter"),
     ("big", lambda lake: lake.snapshot([2**64], NOW, TAIL), "users to serve: Python int too large"),
+    ("bytes", lambda lake: lake.snapshot(b"\1", NOW, TAIL), "users to serve: b'\\x01' is one id"),
     ("times", lambda lake: lake.snapshot([1, 2], [NOW], TAIL), "1 times for 2 users; give one"),
     ("no time", lambda lake: lake.snapshot([1], [None], TAIL), "0 times for 1 users; give one"),
     ("text", lambda lake: lake.snapshot([1], "2026", TAIL), "times to serve at:"),
     ("mixed", lambda lake: lake.forget([1, "a"]), "users to forget:"),
     ("huge", lambda lake: lake.forget([2**64]), "users to forget:"),
+    ("raw", lambda lake: lake.forget(b"\1", dry_run=True), "b'\\x01' is one id; give a list: [b'"),
+    ("loose", lambda lake: lake.forget(bytearray(b"\1")), "is one id; give a list: [bytearray("),
 ]
 
 
@@ -254,6 +257,21 @@ def test_refused_arguments_change_nothing(
     before = state(kept)
     assert says in refusal(InputError, lambda: call(kept))
     assert state(kept) == before
+
+
+def test_one_text_is_no_list_of_users(lake: Lake) -> None:
+    """It would be taken for the users that its letters are."""
+    lake.append(events(["ann", "a", "n"], [1, 2, 3]))
+    before = state(lake)
+    for call, what in (
+        (lambda: lake.forget("ann"), "forget"),
+        (lambda: lake.forget("ann", dry_run=True), "forget"),
+        (lambda: lake.snapshot("ann", NOW, TAIL), "serve"),
+    ):
+        said = refusal(InputError, call)
+        assert said == f"users to {what}: 'ann' is one id; give a list: ['ann']"
+    assert state(lake) == before
+    assert sum(lake.forget(["ann"]).values()) == 1
 
 
 def test_a_window_may_begin_with_the_first_year(kept: Lake) -> None:

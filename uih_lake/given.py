@@ -32,8 +32,12 @@ def within(least: int, most: float = math.inf, /, **numbers: Any) -> None:
 def users_of(values: Any, what: str, kind: pa.DataType | None = None) -> pa.Array:
     """User ids as an int64 or string array, of the type ``kind`` where there is one.
 
-    Raises :class:`InputError`, which says for what the users were given.
+    Raises :class:`InputError`, which says for what the users were given: also for one text, which
+    would be taken for users of one letter each.
     """
+    if isinstance(values, str | bytes | bytearray):
+        shown = on_one_line(repr(values), 80)
+        raise InputError(f"users to {what}: {shown} is one id", hint=f"give a list: [{shown}]")
     hint = "give all of them as integers, or all as strings"
     if kind is not None:
         hint = f"give ids as the lake has them, {kind}"
