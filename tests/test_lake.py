@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -82,16 +83,24 @@ def test_an_interrupted_create_can_be_completed(lake: Lake, left: tuple[str, ...
     assert sequences(Lake.open(lake.path), "event_ts") == [[at(1)]]
 
 
-@pytest.mark.parametrize("buckets", [0, -1, 4097])
-def test_the_number_of_buckets_has_limits(tmp_path: Path, buckets: int) -> None:
+@pytest.mark.parametrize("buckets", [0, -1, 4097, 2.5, 2.0, True, None, "2"])
+def test_the_number_of_buckets_has_limits(tmp_path: Path, buckets: Any) -> None:
     message = refusal(LakeError, lambda: Lake.create(tmp_path / "lake", buckets=buckets))
-    assert "4096" in message
+    assert message == f"{buckets!r} buckets; a lake has 1 to 4096 of them"
     assert not (tmp_path / "lake").exists()
 
 
 def test_what_is_no_lake_is_not_opened(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing", tmp_path):
         assert "uihlake create" in refusal(LakeError, lambda path=path: Lake.open(path))
+
+
+@pytest.mark.parametrize("version", [0.5, 1.0, True, "0", -1, 2])
+def test_no_lake_is_opened_at_what_is_no_lake_version(lake: Lake, version: Any) -> None:
+    for time in (1, 2):
+        lake.append(events([1], [time]))
+    message = refusal(LakeError, lambda: Lake.open(lake.path, version=version))
+    assert message.endswith(f"no lake version {version!r}; its lake versions are 0 to 1")
 
 
 def test_settings_live_in_the_tables(lake: Lake, tmp_path: Path) -> None:

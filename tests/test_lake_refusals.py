@@ -228,6 +228,7 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
     ("years", lambda lake: lake.retain(days=800_000), "days 800000; it is an integer from 1 to"),
     ("ages", lambda lake: lake.retain(days=10**10), "days 10000000000; it is an integer from 1 to"),
     ("half", lambda lake: lake.retain(days=0.5), "days 0.5; it is an integer from 1 to"),
+    ("truth", lambda lake: lake.retain(days=True), "days True; it is an integer from 1 to"),
     ("now", lambda lake: lake.retain(days=1, now=datetime(2026, 1, 1)), "has no time zone; give"),
     ("hours", lambda lake: lake.vacuum(retain_hours=-1), "retain_hours -1; it is an integer"),
     ("eons", lambda lake: lake.vacuum(retain_hours=10**15), "it is an integer from 0 to 1000000"),

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from uih_lake import names, schema
 from uih_lake.errors import LakeError
+from uih_lake.given import whole
 from uih_lake.lake import heads, lease, store
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
@@ -36,10 +37,11 @@ _TABLES = {
 def create(path: str, buckets: int) -> Store:
     """Create an empty lake, or complete one whose creation was interrupted.
 
-    Raises :class:`LakeError` where there is a lake already, or anything else.
+    Raises :class:`LakeError` where there is a lake already, or anything else, and for a number of
+    buckets that no lake has.
     """
-    if not 1 <= buckets <= MAX_BUCKETS:
-        raise LakeError(f"{buckets} buckets", hint=f"a lake has 1 to {MAX_BUCKETS} of them")
+    if not whole(buckets, 1, MAX_BUCKETS):
+        raise LakeError(f"{buckets!r} buckets", hint=f"a lake has 1 to {MAX_BUCKETS} of them")
     with _alone(path) as root:
         settings = {
             store.BUCKETS: str(buckets),

@@ -20,6 +20,7 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_
 
 from uih_lake import names, schema
 from uih_lake.errors import CorruptionError, LakeError
+from uih_lake.given import whole
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.tables import Table
 
@@ -113,11 +114,11 @@ class Store:
 
     def require(self, lake_version: int | None) -> None:
         """Raise :class:`LakeError` where there is no such lake version; None is the newest."""
-        if lake_version is None or 0 <= lake_version <= self.lake_version:
+        if lake_version is None or whole(lake_version, 0, self.lake_version):
             return
         known = f"its lake versions are 0 to {self.lake_version}"
         raise LakeError(
-            f"the lake at {self.given} has no lake version {lake_version}",
+            f"the lake at {self.given} has no lake version {lake_version!r}",
             hint=known if self.lake_version >= 0 else "nothing has been appended to it yet",
         )
 
