@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, Final
 
 import typer
 
 from uih_lake.cli import options
 from uih_lake.cli.terminal import Terminal, amount
 from uih_lake.errors import InputError
+
+_INTEGER: Final = re.compile("-?[0-9]+")
+"""An integer id, in ASCII: int() takes 4_711, blanks around it and digits of any script, too."""
 
 
 def forget(
@@ -22,7 +26,9 @@ def forget(
     ] = None,
     users_from: Annotated[
         str | None,
-        typer.Option("--users-from", metavar="FILE", help="A text file with one user a line."),
+        typer.Option(
+            "--users-from", metavar="FILE", help="A UTF-8 text file with one user a line."
+        ),
     ] = None,
     dry_run: options.DryRun = False,
     as_json: options.Json = False,
@@ -64,18 +70,24 @@ def forget(
 
 
 def _whole_number(where: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise InputError(
-            f"{where}: {text!r} is no user: users of this lake are integers",
-            hint="give ids as the lake has them",
-        ) from None
+    """The id that ``text`` spells; raises :class:`InputError` where it spells none."""
+    if _INTEGER.fullmatch(text):
+        with suppress(ValueError):  # more digits than Python reads
+            return int(text)
+    raise InputError(
+        f"{where}: {text!r} is no user: users of this lake are integers",
+        hint="give ids as the lake has them",
+    )
 
 
 def _lines(path: str) -> Iterator[tuple[str, str]]:
-    """The users that a file names, each with its place."""
-    text = Path(path).read_text(encoding="utf-8")
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            yield f"{path}, line {number}", line.strip()
+    """The users that a file names, each with its place.
+
+    An id is a line as it stands, blanks and all. Only a line feed ends one, for an id may hold any
+    other separator that Python knows; a carriage return before it and a byte order mark at the
+    start are how some systems write text, and no part of an id.
+    """
+    with open(path, encoding="utf-8-sig", newline="\n") as file:
+        for number, line in enumerate(file, 1):
+            if user := line.removesuffix("\n").removesuffix("\r"):
+                yield f"{path}, line {number}", user

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import done, make_lake, run, tables, told
+from commands import START, TIME, done, make_lake, run, tables, told
 
 
 @pytest.fixture
@@ -45,6 +45,34 @@ def test_forgotten_users_are_gone_from_every_view(lake: Path, tmp_path: Path) ->
     assert vacuumed["deleted"] == len(gone)
     assert set(vacuumed["files"]) == gone
     assert told("verify", lake)["passed"] is True
+
+
+# Ids that look alike to str.strip, str.splitlines and the eye, yet are users of their own.
+ALIKE = ("alice", "\ufeffalice", " bob", "bob", "car\x85ol", "ol", "da\u2028ve", "car", "ve", "  ")
+
+
+def test_exactly_the_users_that_a_file_names_are_forgotten(tmp_path: Path) -> None:
+    lake, users = tmp_path / "lake", tmp_path / "users.txt"
+    times = pa.array([START] * len(ALIKE), TIME)
+    pq.write_table(pa.table({"user_id": ALIKE, "event_ts": times}), tmp_path / "one.parquet")
+    done("create", lake, "--buckets", "2")
+    done("append", lake, tmp_path / "one.parquet")
+    users.write_bytes("\ufeffalice\r\n\r\n bob\ncar\x85ol\n\nda\u2028ve\n  ".encode())
+    assert told("forget", lake, "--users-from", users)["users"] == 5
+    left = {row["user_id"] for row in told("sql", lake, "SELECT user_id FROM events")}
+    assert left == {"\ufeffalice", "bob", "ol", "car", "ve"}
+
+
+@pytest.mark.parametrize("text", ["0_1", "١", "１", "²", " 1", "1 ", "+1", "1.0", "", "9" * 5000])  # noqa: RUF001
+def test_an_integer_user_is_spelled_in_one_way(lake: Path, text: str) -> None:
+    before = tables(lake)
+    result = run("forget", lake, "--user", text)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"--user: {text!r} is no user: users of this lake are integers" in result.stderr
+    assert tables(lake) == before
+    (lake.parent / "users.txt").write_bytes("\ufeff-1\r\n0001".encode())
+    report = told("forget", lake, "--users-from", lake.parent / "users.txt", "--dry-run")
+    assert (report["users"], sum(report["erased"].values())) == (2, 8)
 
 
 @pytest.mark.parametrize(
