@@ -75,7 +75,10 @@ def _columns_that_fit(headers: list[str], rows: list[list[str]], width: int) -> 
 
 
 def write_csv(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
-    """CSV with a header; null is empty, times are ISO 8601, nested values JSON."""
+    """CSV with a header; null is empty, times are ISO 8601, nested values JSON.
+
+    Times beyond what Python holds are told as DuckDB tells them, here and in the other texts.
+    """
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(reader.schema.names)
@@ -124,8 +127,10 @@ ENDINGS = {f".{format}": format for format in WRITERS} | {".pq": Format.parquet}
 
 
 def _rows(reader: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:
+    from uih_lake.cli.values import values
+
     for batch in reader:
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        yield from zip(*map(values, batch.columns), strict=True)
 
 
 def _text(value: Any) -> str:

@@ -207,6 +207,59 @@ def test_an_interval_is_told_as_duckdb_tells_it(place: Place, sql: str) -> None:
     assert f"  {expected}  " in done("sql", place.path, f"SELECT {sql} AS i", "--format", "table")
 
 
+TIMES = (
+    "TIMESTAMP '20000-01-01'",
+    "TIMESTAMP '294247-01-10 04:00:54.775806'",
+    "TIMESTAMP '0001-02-29 (BC) 10:00:00.000001'",
+    "TIMESTAMP '290309-12-22 (BC) 00:00:00'",
+    "TIMESTAMP 'infinity'",
+    "TIMESTAMP_S '20000-02-29 23:59:59'",
+    "TIMESTAMP_MS '0044-03-15 (BC) 10:00:00.5'",
+    "TIMESTAMP_MS '-infinity'",
+    "TIMESTAMP_NS '2200-01-01 00:00:00.000000001'",
+    "TIMESTAMP_NS '1960-01-01 00:00:00.12345678'",
+    "TIMESTAMP_NS 'infinity'",
+    "TIMESTAMPTZ 'infinity'",
+    "TIMESTAMPTZ '-infinity'",
+    "TIMESTAMPTZ '20000-01-01 00:00:00.25+00'",
+    "TIMESTAMPTZ '0001-01-01 (BC) 00:00:00+00'",
+    "DATE '20000-01-01'",
+    "DATE '5881580-07-10'",
+    "DATE '5877642-06-25 (BC)'",
+    "DATE '0000-12-31'",
+    "DATE 'infinity'",
+    "DATE '-infinity'",
+    "TIME '24:00:00'",
+    "TIME_NS '12:00:00.123456789'",
+)
+
+
+@pytest.mark.parametrize("sql", TIMES)
+def test_a_time_that_python_has_not_is_told_as_duckdb_tells_it(place: Place, sql: str) -> None:
+    said = duckdb.sql(f"SET TimeZone = 'UTC'; SELECT CAST({sql} AS VARCHAR)").fetchall()[0][0]
+    query = f"""SELECT t, union_value(u := t) AS u, [t, NULL] AS l, array_value(t) AS a,
+        {{'a': t}} AS s, MAP {{1: t}} AS m FROM (SELECT {sql} AS t)"""
+    nested = {"l": [said, None], "a": [said], "s": {"a": said}, "m": [[1, said]]}
+    assert told("sql", place.path, query) == [{"t": said, "u": said, **nested}]
+    (row,) = csv.DictReader(io.StringIO(done("sql", place.path, query)))
+    assert row["t"] == row["u"] == said
+    assert {name: json.loads(row[name]) for name in nested} == nested
+    assert f"  {said}  " in done("sql", place.path, f"SELECT {sql} AS t", "--format", "table")
+
+
+def test_a_time_that_python_has_is_told_the_same_beside_one_that_it_has_not(place: Place) -> None:
+    for kind in ("TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMP_NS", "TIMESTAMP_S", "DATE"):
+        times = f"{kind} '2026-01-02 03:04:05.000001', {kind} '1960-01-02 03:04:05.5', NULL"
+        alone = f"SELECT unnest([{times}]) AS t"
+        rows = told("sql", place.path, alone)
+        assert "T" in rows[0]["t"] or kind == "DATE"
+        beside = f"{alone} UNION ALL SELECT {kind} 'infinity'"
+        assert told("sql", place.path, beside) == [*rows, {"t": "infinity"}]
+    clock = "SELECT unnest([TIME '10:00', TIME '23:59:59.5', TIME '24:00']) AS t"
+    said = ["10:00:00", "23:59:59.500000", "24:00:00"]
+    assert [row["t"] for row in told("sql", place.path, clock)] == said
+
+
 @pytest.mark.parametrize("kind", ["INTERVAL 1 DAY", "[INTERVAL 1 DAY]", "{'a': INTERVAL 1 DAY}"])
 def test_parquet_has_no_interval(place: Place, tmp_path: Path, kind: str) -> None:
     out = ("--format", "parquet", "-o", tmp_path / "rows.parquet")
