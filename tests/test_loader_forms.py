@@ -21,6 +21,7 @@ from torch.utils.data import default_convert
 from uih_lake import Group, Lake, Tenant, UihError
 from uih_lake.gather.moves import Moves
 from uih_lake.gather.pieces import Pieces, newest, pick
+from uih_lake.gather.returns import Returns
 from uih_lake.gather.ring import Ring
 from uih_lake.gather.shared import merge
 from uih_lake.loader import Batch, Jagged, Loader, Nested, Shared
@@ -340,6 +341,28 @@ class TestRing:
             ring.lease(size)
         assert ring.allocations == 3
         assert ring.held_bytes < 3 * 10**6
+
+
+def test_what_comes_back_runs_no_python() -> None:
+    """An interrupt of the user's that came in there would be lost, and with it the buffer."""
+
+    class Holder:
+        pass
+
+    returns: Returns[str] = Returns()
+    holders = [Holder(), Holder(), Holder()]
+    for value, holder in zip("abc", holders, strict=True):
+        returns.lend(value, holder)
+    assert list(returns.collect()) == []
+    entered: list[str] = []
+    sys.setprofile(lambda frame, event, _: entered.append(f"{event} {frame.f_code.co_name}"))
+    del holders[1]
+    sys.setprofile(None)
+    assert [each for each in entered if each.startswith("call")] == []
+    assert list(returns.collect()) == ["b"]
+    holders.clear()
+    del holder
+    assert sorted(returns.collect()) == ["a", "c"]
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ long as it likes.
 from __future__ import annotations
 
 import ctypes
-import queue
 import threading
-import weakref
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from uih_lake.gather.returns import Returns
 
 ALIGNMENT = 64
 _PAGE = 1 << 16
@@ -34,7 +34,6 @@ class Lease:
     """The right to one buffer until every array made of it is gone."""
 
     def __init__(self, buffer: Bytes) -> None:
-        self.capacity = len(buffer)
         self.address = int(buffer.__array_interface__["data"][0])
         # ctypes memory can be watched by a weak reference and keeps the buffer alive.
         self._memory = (ctypes.c_char * len(buffer)).from_buffer(buffer.data)
@@ -44,9 +43,9 @@ class Lease:
         values: npt.NDArray[Any] = np.frombuffer(memoryview(self._memory), dtype, count, offset)
         return values
 
-    def on_return(self, call: Callable[..., Any], *args: Any) -> None:
-        """Call when the lease and all arrays made of it are gone."""
-        weakref.finalize(self._memory, call, *args).atexit = False
+    def lend(self, buffer: Bytes, returns: Returns[Bytes]) -> None:
+        """Let ``buffer`` come back when the lease and all arrays made of it are gone."""
+        returns.lend(buffer, self._memory)
 
 
 class Ring:
@@ -59,8 +58,7 @@ class Ring:
         self._allocate = allocate
         self._spare = spare
         self._free: list[Bytes] = []
-        # A finalizer runs wherever the last reference goes, even inside our own locks.
-        self._returned: queue.SimpleQueue[Bytes] = queue.SimpleQueue()
+        self._returns: Returns[Bytes] = Returns()
         self._lock = threading.Lock()
         self.allocations = 0
         self.held_bytes = 0
@@ -81,15 +79,11 @@ class Ring:
 
     def _out(self, buffer: Bytes) -> Lease:
         lease = Lease(buffer)
-        lease.on_return(self._returned.put, buffer)
+        lease.lend(buffer, self._returns)
         return lease
 
     def _collect(self) -> None:
-        while True:
-            try:
-                self._free.append(self._returned.get_nowait())
-            except queue.Empty:
-                break
+        self._free += self._returns.collect()
         self._let_go(len(self._free) - self._spare)
 
     def _let_go(self, count: int) -> None:

@@ -7,11 +7,10 @@ the second time on it stays as long as there is room.
 
 from __future__ import annotations
 
-import queue
 import threading
-import weakref
 from collections import OrderedDict
 
+from uih_lake.gather.returns import Returns
 from uih_lake.gather.ring import Ring
 from uih_lake.loader.source import Opened
 
@@ -28,8 +27,7 @@ class Shelf:
         self._seen: set[int] = set()
         self._reading = 0
         self._held = 0
-        # A bucket's memory is gone when its last user is, wherever that is.
-        self._gone: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._returns: Returns[int] = Returns()
 
     def get(self, bucket: int) -> Opened | None:
         """A bucket that is still there."""
@@ -60,7 +58,7 @@ class Shelf:
     def put(self, opened: Opened) -> None:
         """Count a bucket that was read, and shelve it if that was not the first time."""
         size, bucket = opened.nbytes, opened.resolved.bucket
-        weakref.finalize(opened, self._gone.put, size).atexit = False
+        self._returns.lend(size, opened)
         with self._lock:
             self._typical = max(self._typical, size)
             self._held += size
@@ -80,9 +78,5 @@ class Shelf:
             return list(self._shelf.values())
 
     def _used(self) -> int:
-        while True:
-            try:
-                self._held -= self._gone.get_nowait()
-            except queue.Empty:
-                break
+        self._held -= sum(self._returns.collect())
         return self._held + self._reading + self._ring.held_bytes
