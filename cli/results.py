@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _READABLE = 24
 _PADDING = 3
+_QUOTED = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Format(StrEnum):
@@ -89,12 +90,21 @@ def write_csv(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
 
 
 def write_json(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
-    """A JSON array with an object a line; NaN and infinities, which JSON has not, are null."""
+    """A JSON array with an object a line; NaN and infinities, which JSON has not, are null.
+
+    Decimals have all their digits. Raises :class:`UihError` where two columns have one name, for an
+    object would hold the last of them only.
+    """
     names = reader.schema.names
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise UihError(
+            f"JSON cannot hold two columns of one name: {', '.join(map(repr, twice))}",
+            hint="name them apart with AS; csv takes them as they are",
+        )
     opening = "[\n"
     for row in _rows(reader):
-        values = dict(zip(names, map(_plain, row), strict=True))
-        line = json.dumps(values, ensure_ascii=False, allow_nan=False)
+        line = _json(dict(zip(names, row, strict=True)))
         file.write(f"{opening}{line}".encode())
         opening = ",\n"
     file.write(b"[]\n" if opening == "[\n" else b"\n]\n")
@@ -135,10 +145,10 @@ def _rows(reader: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:
 
 def _text(value: Any) -> str:
     """A value that is not null as text: numbers as Python has them, nested values as JSON."""
-    if isinstance(value, float | Decimal):
+    if isinstance(value, float):
         return str(value)
-    plain = _plain(value)
-    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+    told = _told(value)
+    return _json(value) if told is None else told
 
 
 def _cell(value: Any) -> str:
@@ -152,27 +162,44 @@ def _cell(value: Any) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
+def _json(value: Any) -> str:
+    """A value as JSON text; a decimal is a number of all its digits, which :mod:`json` has not."""
+    told = _told(value)
+    if told is not None:
+        return _QUOTED(told)
     match value:
-        case None | bool() | int() | str():
-            return value
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
         case float():
-            return value if math.isfinite(value) else None
+            return repr(value) if math.isfinite(value) else "null"
+        case Decimal():
+            return f"{value:f}"
+        case timedelta():
+            return repr(value.total_seconds())
+        case dict():
+            pairs = [f"{_QUOTED(str(name))}: {_json(item)}" for name, item in value.items()]
+            return f"{{{', '.join(pairs)}}}"
+        case list() | tuple():
+            return f"[{', '.join(map(_json, value))}]"
+        case _:
+            return str(value)
+
+
+def _told(value: Any) -> str | None:
+    """A value that JSON has as a string, as its text; None of any other."""
+    match value:
+        case str():
+            return value
         case datetime() | date() | time():
             return value.isoformat()
-        case Decimal():
-            return int(value) if value == int(value) else float(value)
-        case timedelta():
-            return value.total_seconds()
         case tuple() if hasattr(value, "nanoseconds"):  # pyarrow.MonthDayNano
             return _interval(*value)
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
         case bytes():
             return value.hex()
+        case None | int() | float() | Decimal() | timedelta() | dict() | list() | tuple():
+            return None
         case _:
             return str(value)
 

@@ -272,6 +272,32 @@ def test_json_has_no_numbers_that_json_has_not(shared: Path) -> None:
     assert done("sql", shared, "SELECT 'nan'::DOUBLE AS a, NULL AS b") == "a,b\nnan,\n"
 
 
+def test_a_decimal_keeps_its_digits_in_every_format(shared: Path) -> None:
+    exact = ("-12345678901234567.890123456789012345678", "0.000000000000000000001")
+    cells = ", ".join(f"'{one}'::DECIMAL(38,21)" for one in exact)
+    query = f"SELECT d, [d, NULL] AS l, {{'a': d}} AS s FROM (SELECT unnest([{cells}]) AS d)"
+    lines = [f'{{"d": {one}, "l": [{one}, null], "s": {{"a": {one}}}}}' for one in exact]
+    assert done("sql", shared, query, "--json") == "[\n" + ",\n".join(lines) + "\n]\n"
+    rows = csv.DictReader(io.StringIO(done("sql", shared, query)))
+    expected = [{"d": one, "l": f"[{one}, null]", "s": f'{{"a": {one}}}'} for one in exact]
+    assert list(rows) == expected
+    table = done("sql", shared, f"SELECT '{exact[1]}'::DECIMAL(38,21) AS d", "--format", "table")
+    assert exact[1] in table
+    whole = "SELECT 2::DECIMAL(4,0) AS a, 2::DECIMAL(4,2) AS b, sum(2) AS c, 0::DECIMAL(38,19) AS d"
+    assert done("sql", shared, whole) == f"a,b,c,d\n2,2.00,2,0.{'0' * 19}\n"
+
+
+def test_json_has_no_two_columns_of_one_name(shared: Path, tmp_path: Path) -> None:
+    query = "SELECT 1 AS a, 2 AS b, 3 AS a, 4 AS A"
+    for out in ((), ("-o", tmp_path / "rows.json")):
+        result = run("sql", shared, query, "--json", *out)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith("error: JSON cannot hold two columns of one name: 'a'; ")
+    assert list(tmp_path.iterdir()) == []
+    assert done("sql", shared, query) == "a,b,a,A\n1,2,3,4\n"
+    assert told("sql", shared, "SELECT 1 AS a, 2 AS A") == [{"a": 1, "A": 2}]
+
+
 def test_a_table_fits_the_screen_and_says_what_it_leaves_out(shared: Path) -> None:
     wide = run("sql", shared, "SELECT * FROM examples", "--format", "table")
     assert max(map(len, wide.stdout.splitlines())) <= 80
