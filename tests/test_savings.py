@@ -349,8 +349,16 @@ def test_what_cannot_be_measured_is_refused(lake: Lake, tmp_path: Path) -> None:
     empty = Lake.create(tmp_path / "empty", buckets=2)
     events = {"user_id": [1], "event_ts": pa.array([1], pa.timestamp("us", "UTC")), "item_id": [1]}
     empty.append(pa.table(events))
-    with pytest.raises(InputError, match="no examples"):
-        savings(empty.path, [Tenant(name="x", groups={"g": Group(traits=["item_id"])})])
+    newest = Tenant(name="x", groups={"g": Group(traits=["item_id"])})
+    with pytest.raises(InputError, match="has no examples; log requests first"):
+        savings(empty.path, [newest])
+    empty.append(pa.table(events))
+    empty.log(pa.table({"user_id": [1], "request_ts": pa.array([3], events["event_ts"].type)}))
+    for exact in (True, False):
+        with pytest.raises(InputError, match="has no examples up to lake version 0; choose a la"):
+            savings(empty.path, [newest], version=0, exact=exact, keep=tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+    assert float(savings(empty.path, [newest], version=1).rows) == 1
 
 
 def test_sequences_without_events_are_measured_too(tmp_path: Path) -> None:

@@ -72,23 +72,33 @@ def savings(
     store = Store.open(str(lake))
     store.require(version)
     surface = adhoc.Surface.of(store, version, tenants)
-    if surface.examples.rows == 0:
-        raise InputError(f"the lake at {lake} has no examples", hint="log requests first")
     if keep is not None:
         _check_free(Path(keep), tenants, overwrite, lake)
-    with surface.session() as views, connect() as plain, _place(keep) as place:
-        measured = Measurement(
-            store,
-            surface,
-            Asker(views, LAKE),
-            Asker(plain, FILES),
-            place,
-            seed,
-            exact,
-            row_group_bytes,
-            progress,
-        )
-        return measured.report(tenants, plan)
+    with surface.session() as views, connect() as plain:
+        asker = Asker(views, LAKE)
+        _check_examples(asker, lake, version)
+        with _place(keep) as place:
+            measured = Measurement(
+                store,
+                surface,
+                asker,
+                Asker(plain, FILES),
+                place,
+                seed,
+                exact,
+                row_group_bytes,
+                progress,
+            )
+            return measured.report(tenants, plan)
+
+
+def _check_examples(asker: Asker, lake: str | Path, version: int | None) -> None:
+    """Raise :class:`InputError` where no example pins lake version ``version`` or an older one."""
+    if asker.figure("savings/examples", "examples").value == 0:
+        until, remedy = "", "log requests first"
+        if version is not None:
+            until, remedy = f" up to lake version {version}", "choose a later one or log requests"
+        raise InputError(f"the lake at {lake} has no examples{until}", hint=remedy)
 
 
 def _check_free(keep: Path, tenants: Sequence[Tenant], overwrite: bool, lake: str | Path) -> None:
