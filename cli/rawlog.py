@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +28,7 @@ class RawLog:
     def fill(self, place: str, progress: Progress) -> None:
         """Make a lake at ``place``: everything sealed, every request logged.
 
-        Raises :class:`InputError` where there is no request.
+        Raises :class:`InputError` where there is no request, and for files that are refused.
         """
         from uih_lake import Lake
         from uih_lake.errors import InputError
@@ -59,6 +57,8 @@ class RawLog:
         progress(3, 3)
 
     def _buckets(self) -> int:
-        paths = [path for each in self.events for path in (glob.glob(each) or [each])]
-        size = sum(os.path.getsize(path) for path in paths if os.path.exists(path))
+        """As many as the files that will be appended ask for."""
+        from uih_lake.ingest.files import find_files
+
+        size = sum(path.stat().st_size for path in find_files(list(self.events)))
         return max(1, min(MOST_BUCKETS, size // BUCKET_BYTES))

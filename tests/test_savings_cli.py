@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ import pytest
 from commands import TENANT, done, run, told
 from matplotlib import image
 
+from uih_lake import Lake
+from uih_lake.cli import rawlog
+from uih_lake.progress import quiet
 from uih_lake.workload import Workload
 
 SHORT = """\
@@ -111,6 +115,28 @@ def test_a_raw_log_may_be_of_any_form_and_names(place: Path, tmp_path: Path) -> 
     for one, other in zip(mine, theirs, strict=True):
         assert one["referenced"]["value"] == other["referenced"]["value"] > 0
         assert one["distinct"]["value"] == other["distinct"]["value"]
+
+
+@pytest.mark.parametrize("given", ["~/log/*.parquet", "~/**/*.parquet", "~/log/events-0.parquet"])
+def test_a_raw_log_has_buckets_for_all_files_it_names(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    (tmp_path / "log").mkdir()
+    copy = shutil.copy(place / "events-0.parquet", tmp_path / "log")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(rawlog, "BUCKET_BYTES", Path(copy).stat().st_size // 3)
+    log = rawlog.RawLog(
+        events=[given],
+        requests=["requests.parquet"],
+        user_id="user_id",
+        event_ts="event_ts",
+        arrival_ts=None,
+        request_ts="request_ts",
+        ts_unit=None,
+        on_null_user="raise",
+    )
+    log.fill(str(tmp_path / "lake"), quiet)
+    assert Lake.open(tmp_path / "lake").info().buckets == 3
 
 
 def test_a_raw_log_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
