@@ -26,7 +26,7 @@ def log(
         typer.Option(
             metavar="COL",
             help="Column of the time up to which arrivals count; by default as_of_ts where "
-            "there is one, else the time of the request.",
+            "there is one, else the time of the request. Not with --live.",
         ),
     ] = None,
     ts_unit: options.Unit = None,

@@ -117,7 +117,7 @@ def request_table(log: Log, user_type: pa.DataType, first: int) -> pa.Table:
         "label": pa.array(range(first, first + len(users)), pa.int32()),
         "user_id": pa.array(users, user_type),
     }
-    if any(each is not None for each in as_of):
+    if any(each is not None for each in as_of) and not log.live:
         columns["as_of_ts"] = pa.array(as_of, time)
     return pa.table(columns)
 

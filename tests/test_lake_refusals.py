@@ -200,6 +200,7 @@ def bad_pointers(served: pa.Table) -> dict[str, tuple[Any, str]]:
             "column 'user_id' of the pointers is string, where int64 is wanted",
         ),
         "more": (pa.concat_tables([served, served]), "2 pointers for 1 requests"),
+        "none": (served.slice(0, 0), "0 pointers for 1 requests"),
     } | {
         f"null {name}": (
             served.set_column(place(name), name, none),
@@ -219,6 +220,28 @@ def test_refused_pointers_change_nothing(kept: Lake) -> None:
         message = refusal(InputError, lambda given=pointers: kept.log(asked, pointers=given))
         assert says in message and "give the pointers of Lake.snapshot" in message, name
         assert state(kept) == before, name
+
+
+@pytest.mark.parametrize("which", [slice(0, 2), slice(1, 3), slice(0, 4)])
+def test_pointers_are_counted_before_they_are_compared(kept: Lake, which: slice) -> None:
+    nine = datetime(1970, 1, 1, 0, 0, 9, tzinfo=UTC)
+    served = kept.snapshot([1, 2, 3, 4], nine, Tenant("t", {"g": Group(["event_ts"])}))
+    asked = served.rows.select(["user_id", "request_ts"]).slice(0, 3)
+    before, pointers = state(kept), served.pointers[which.start : which.stop]
+    message = refusal(InputError, lambda: kept.log(asked, pointers=pointers))
+    assert message.startswith(f"{pointers.num_rows} pointers for 3 requests; give")
+    assert state(kept) == before
+
+
+@pytest.mark.parametrize("name", ["as_of_ts", "known_by"])
+def test_a_live_request_has_no_time_up_to_which_arrivals_count(kept: Lake, name: str) -> None:
+    """It would be ignored: what is logged live is unbounded by arrival."""
+    asked = requests([1], [2], label=[0]).append_column(name, pa.array([1], TIME))
+    given = None if name == "as_of_ts" else name
+    before = state(kept)
+    message = refusal(InputError, lambda: kept.log(asked, live=True, as_of_ts=given))
+    assert "live requests see whatever has arrived, these have an as_of_ts; log them" in message
+    assert state(kept) == before
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -142,6 +142,8 @@ class Life(RuleBasedStateMachine):
             for u, t, off, a in requests
         ]
         table = self.requests(asked, self.model.next_id)
+        if live:
+            table = table.drop_columns("as_of_ts")
         found = self.lakes[hand].log(table, live=live)
         assert proofs(found) == self.model.log(asked, live)
         assert set(found["lake_version"].to_pylist()) == {self.model.version}

@@ -41,7 +41,12 @@ def log(
     ``as_of_ts``, or else by its ``request_ts``. Both pin the newest lake version. Where ``served``
     brings the pointers that serving cut, one per request, those are kept instead. Returns the
     columns of :func:`uih_lake.schema.pointers`, in the order of the requests.
+
+    Raises :class:`InputError` where live requests have an ``as_of_ts``, which they could not keep,
+    and where the pointers ``served`` are not those of the requests.
     """
+    if live:
+        _check_unbounded(requests)
     # First: of whoever is forgotten while the events are looked at, some may be among them.
     store.forgotten.refresh()
     fit = partial(_check, store, requests.schema, store.forgotten.version)
@@ -53,7 +58,7 @@ def log(
     numbered = names.EXAMPLE_ID not in requests.schema.names
     tables: list[pa.Table] = []
     done = 0
-    for batch in requests:
+    for batch in requests if served is None else _as_many(requests, served):
         if served is None:
             bounds = _bounds(batch, live, snapshot)
         else:
@@ -61,8 +66,6 @@ def log(
         table = _with(batch, {**bounds, **_places(batch, snapshot, done)})
         tables.append(_point(snapshot, table, done, progress))
         done += batch.num_rows
-    if served is not None and served.num_rows != done:
-        raise InputError(f"{served.num_rows} pointers for {done} requests", hint=_AS_SERVED)
     if not tables:
         return _nothing(requests.schema)
     stored = [table.drop_columns([_ROW]) for table in tables]
@@ -108,6 +111,26 @@ def _bounds(batch: pa.RecordBatch, live: bool, snapshot: Snapshot) -> dict[str, 
         names.LAKE_VERSION: pa.array(np.full(rows, snapshot.lake_version)),
         names.GENERATION: pa.array(np.full(rows, snapshot.generation)),
     }
+
+
+def _check_unbounded(requests: Batches) -> None:
+    if names.AS_OF_TS in requests.schema.names:
+        raise InputError(
+            f"{requests.where}: live requests see whatever has arrived, these have an as_of_ts",
+            hint="log them without live (--live), or leave that column out",
+        )
+
+
+def _as_many(requests: Batches, served: pa.Table) -> list[pa.RecordBatch]:
+    """All requests, before any is compared with its pointer: one too few would shift the rest.
+
+    Raises :class:`InputError` where they are not as many as the pointers.
+    """
+    batches = list(requests)
+    rows = sum(batch.num_rows for batch in batches)
+    if rows != served.num_rows:
+        raise InputError(f"{served.num_rows} pointers for {rows} requests", hint=_AS_SERVED)
+    return batches
 
 
 def _check_served(served: pa.Table, users: pa.DataType) -> None:
