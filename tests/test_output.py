@@ -210,6 +210,44 @@ def test_overwriting_replaces_all_files(tmp_path: Path) -> None:
     assert read(written.files[0]).column("example_id").to_pylist() == [7, 8]
 
 
+@pytest.mark.parametrize("old", ["output", "nothing", "a file"])
+def test_what_comes_into_the_place_meanwhile_is_not_overwritten(tmp_path: Path, old: str) -> None:
+    out = tmp_path / "out"
+    if old == "output":
+        output.write(reader(), out)
+
+    def meanwhile() -> Iterator[pa.RecordBatch]:
+        yield batch(0)
+        if old == "a file":
+            out.write_text("mine")
+        else:
+            out.mkdir(exist_ok=True)
+            (out / "notes.txt").write_text("mine")
+        before.update(tree(tmp_path))
+        yield batch(10)
+
+    before: dict[str, bytes] = {}
+    said = "out is a file; name" if old == "a file" else "out holds 'notes.txt', which is no output"
+    with pytest.raises(OutputError, match=said):
+        output.write(reader(meanwhile()), out, overwrite=True)
+    mine = {name: content for name, content in before.items() if ".partial" not in name}
+    assert b"mine" in mine.values()
+    assert tree(tmp_path) == mine
+
+
+def test_what_is_not_ours_in_a_leftover_is_not_deleted(tmp_path: Path) -> None:
+    leftover = tmp_path / ".out.0123456789ab.replaced"
+    for folder in (tmp_path / "out", leftover):
+        output.write(reader(), folder)
+    (leftover / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=f"{leftover.name}: Directory not empty"):
+        output.write(reader(), tmp_path / "out", overwrite=True)
+    assert (leftover / "notes.txt").read_text() == "mine"
+    (leftover / "notes.txt").unlink()
+    output.write(reader(), tmp_path / "out", overwrite=True)
+    assert os.listdir(tmp_path) == ["out"]
+
+
 STOPPING = """
 import sys
 sys.path.insert(0, {tests!r})

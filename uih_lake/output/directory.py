@@ -4,7 +4,8 @@ Files are written into a hidden directory beside the wanted one, ``.OUT.<random>
 rename makes it ``OUT``. A run that is killed leaves only the hidden directory, which the next run
 for the same OUT removes. To replace, the old directory is renamed to ``.OUT.<random>.replaced``
 first and deleted last; a run killed between the renames leaves both, and the next one puts the old
-directory back before it does anything else.
+directory back before it does anything else. Only files of ours are deleted: what else came into the
+old directory while a run was at work is found before the new one takes its place.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,19 +51,24 @@ def check(out: str | Path, *, overwrite: bool = False, lake: str | Path | None =
     check_below_directories(place)
     if not os.path.lexists(place):
         return place
-    if not place.is_dir():
-        raise OutputError(f"{out} is a file", hint="name a directory to be made")
-    if not overwrite:
+    if place.is_dir() and not overwrite:
         raise OutputError(
             f"{out} exists", hint="choose another directory, or replace it with --overwrite"
         )
+    _check_ours(place, out)
+    return place
+
+
+def _check_ours(place: Path, out: str | Path) -> None:
+    """Raise :class:`OutputError` where what is, or was, at ``out`` is not all of our making."""
+    if not place.is_dir():
+        raise OutputError(f"{out} is a file", hint="name a directory to be made")
     foreign = sorted(name for name in os.listdir(place) if not _OURS.fullmatch(name))
     if foreign:
         raise OutputError(
             f"{out} holds {foreign[0]!r}, which is no output of this command",
             hint="it is not overwritten; choose another directory or empty it yourself",
         )
-    return place
 
 
 def write(
@@ -94,7 +100,7 @@ def write(
                 for batch in reader:
                     parts.write(batch)
             _sync(partial)
-            _move_in(partial, place, overwrite)
+            _move_in(partial, place, out, overwrite)
     except OSError as error:
         raise OutputError(
             f"{error.filename or out}: {error.strerror or error}", hint=f"{out} was not written"
@@ -117,25 +123,39 @@ def _partial(place: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def _move_in(partial: Path, place: Path, overwrite: bool) -> None:
+def _move_in(partial: Path, place: Path, out: str | Path, overwrite: bool) -> None:
+    """Put what was written in its place; the old directory goes, unless it got files of others.
+
+    Raises :class:`OutputError` then, with the old directory where it was.
+    """
     old = _beside(place, "replaced")
     if overwrite and place.exists():
         place.rename(old)
     try:
+        if old.exists():
+            _check_ours(old, out)
         partial.rename(place)
-    except OSError:
+    except (OSError, OutputError):
         if old.exists():
             old.rename(place)
         raise
     _sync(place.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):
+        _discard(old)
+
+
+def _discard(old: Path) -> None:
+    """Remove an old output; raises :class:`OSError` where it holds anything else, which stays."""
+    for name in filter(_OURS.fullmatch, os.listdir(old)):
+        (old / name).unlink()
+    old.rmdir()
 
 
 def _recover(place: Path) -> None:
     """Put right what killed runs for the same place have left behind."""
     for old in _siblings(place, "replaced"):
         if place.exists():
-            shutil.rmtree(old)
+            _discard(old)
         else:
             old.rename(place)
     for partial in _siblings(place, "partial"):
