@@ -159,9 +159,10 @@ def _check_names(found: Sequence[str], where: str) -> None:
     twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:
         raise SchemaError(f"{where}: column {twice[0]!r} is there twice", hint="rename one of them")
+    # As Delta compares names: letters of any script, where DuckDB looks at those of ASCII alone.
     folded: dict[str, str] = {}
     for name in found:
-        other = folded.setdefault(name.casefold(), name)
+        other = folded.setdefault(name.lower(), name)
         if other != name:
             raise SchemaError(
                 f"{where}: columns {other!r} and {name!r} differ only in case",
@@ -182,7 +183,7 @@ def _check_present(key: Column, found: Sequence[str], where: str) -> None:
 def _check_free(
     name: str, kind: str, reserved: Sequence[str], keys: Sequence[Column], where: str
 ) -> None:
-    folded = name.casefold()
+    folded = name.lower()
     for key in keys:
         if folded == key.name and key.source != key.name:
             raise SchemaError(

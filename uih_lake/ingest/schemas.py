@@ -58,10 +58,10 @@ def check_types(found: pa.Schema, expected: pa.Schema, *, where: str) -> None:
 
 
 def _check_spelling(found: Sequence[str], expected: pa.Schema, where: str) -> None:
-    """SQL tells no columns apart that differ only in case."""
-    folded = {name.casefold(): name for name in expected.names}
+    """Neither Delta nor SQL tells columns apart that differ only in case."""
+    folded = {name.lower(): name for name in expected.names}
     for name in found:
-        known = folded.get(name.casefold(), name)
+        known = folded.get(name.lower(), name)
         if known != name:
             raise SchemaError(
                 f"{where}: column {name!r} and the lake's {known!r} differ only in case",
