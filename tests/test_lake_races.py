@@ -19,12 +19,15 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pytest
 
-from uih_lake import Group, InputError, Lake, LakeError, Tenant
+from uih_lake import Group, InputError, Lake, LakeError, SchemaError, Tenant
 
 T = TypeVar("T")
 WRITERS = 3
 EACH = 4
+LAKES = 10
 TIME = pa.timestamp("us", "UTC")
+
+DECLARED = pa.schema([(name, pa.int64()) for name in ("user_id", "writer", "number", "declared")])
 
 _start: Barrier
 
@@ -89,6 +92,31 @@ def _create(path: str, me: int) -> int:
         return 0
 
 
+def _create_or_append(path: str, me: int) -> list[list[str] | int]:
+    """Columns of lakes that declare some, or versions of the appends as soon as they are lakes.
+
+    The rows lack a column that is declared: -1 is an append that was refused.
+    """
+    try:
+        return [_create_or_append_to(f"{path}{number}", me) for number in range(LAKES)]
+    except BaseException:
+        _start.abort()  # nobody waits for who has failed
+        raise
+
+
+def _create_or_append_to(path: str, me: int) -> list[str] | int:
+    _start.wait()
+    if me == 0:
+        return Lake.create(path, buckets=2, schema=DECLARED).event_schema.names
+    while True:
+        try:
+            return Lake.open(path).append(_rows(me, 0))
+        except SchemaError:
+            return -1
+        except LakeError as error:
+            assert "no lake at" in str(error)
+
+
 def _rows(me: int, number: int) -> pa.Table:
     times = pa.array([5, 5, 4], TIME)
     return pa.table(
@@ -133,6 +161,12 @@ def test_one_of_racing_creators_makes_the_lake(tmp_path: Path, left: bool) -> No
     assert lake.info().buckets == buckets
     lake.append(_rows(0, 0))
     assert lake.seal() and lake.verify().passed
+
+
+def test_no_append_comes_before_the_columns_that_create_declares(tmp_path: Path) -> None:
+    made, *appended = race(_create_or_append, str(tmp_path / "lake"))
+    assert [names[5:] for names in made] == [["writer", "number", "declared"]] * LAKES
+    assert appended == [[-1] * LAKES] * (WRITERS - 1)
 
 
 def test_racing_appends_get_distinct_versions(lake: Lake) -> None:

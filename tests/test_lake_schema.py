@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from small_lakes import TIME, events, refusal, requests, sequences, state
 
 from uih_lake import Group, Lake, Loader, SchemaError, Tenant, names
+from uih_lake.lake.tables import Table
 
 
 @pytest.fixture
@@ -102,6 +104,23 @@ def test_a_schema_given_at_creation_binds_the_first_append(tmp_path: Path) -> No
     score = pa.array([0.5], pa.float32())
     assert lake.append(events(["a"], [1], item=pa.array([1], pa.int8()), score=score)) == 0
     assert lake.event_schema.field("item").type == pa.int64()
+
+
+@pytest.mark.parametrize("declared", [None, pa.schema({"user_id": pa.string(), "b": pa.bool_()})])
+def test_columns_are_declared_before_there_is_a_lake(
+    tmp_path: Path, declared: pa.Schema | None
+) -> None:
+    """An interrupted create had declared other ones."""
+    lake = Lake.create(tmp_path / "lake", schema=pa.schema({"user_id": pa.int64(), "a": TIME}))
+    assert lake.event_schema.names[5:] == ["a"]
+    assert Table.open(f"{lake.path}/recent").version == 0, "nobody could come before them"
+    shutil.rmtree(f"{lake.path}/uih")
+    lake = Lake.create(lake.path, schema=declared)
+    assert lake.event_schema.names[5:] == ([] if declared is None else ["b"])
+    lake.append(events(["u"], [1], b=[True]))
+    lake.seal()
+    assert lake.event_schema.names[5:] == ["b"]
+    assert lake.verify().passed
 
 
 KINDS: dict[pa.DataType, tuple[pa.DataType, list[Any]]] = {

@@ -77,10 +77,7 @@ class Lake:
         append. Raises :class:`LakeError` where the directory is there and not empty.
         """
         declared = None if schema is None else _declared(schema)
-        store = create(str(path), buckets)
-        if declared is not None:
-            append.declare(store, declared)
-        return cls(store)
+        return cls(create(str(path), buckets, declared))
 
     @classmethod
     def open(cls, path: str | Path, *, version: int | None = None) -> Lake:

@@ -50,11 +50,6 @@ def append(
         return optimistic(lambda: _commit(store, files, key, fit), "append")
 
 
-def declare(store: Store, normalised: pa.Schema) -> None:
-    """Fix the event columns of a lake that has no event yet."""
-    store.recent.commit(schema=_in_recent(schema.stored_events(normalised)))
-
-
 def known(store: Store, key: str | None) -> int | None:
     """The lake version an append with this idempotency key brought; None where there was none.
 
@@ -101,7 +96,7 @@ def _commit(
     store.recent.commit(
         placed,
         counters=counters,
-        schema=_in_recent(stored),
+        schema=recent_columns(stored),
     )
     return version
 
@@ -120,7 +115,7 @@ def _fitted(store: Store, fit: Callable[[pa.Schema | None], pa.Schema]) -> pa.Sc
     return normalised
 
 
-def _in_recent(stored: pa.Schema) -> pa.Schema:
+def recent_columns(stored: pa.Schema) -> pa.Schema:
     """Columns of the files of ``recent``: the lake version is their partition value."""
     fields = [f for f in stored if f.name != names.LAKE_VERSION]
     return pa.schema([pa.field(names.BUCKET, pa.int32()), *fields])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,6 +15,7 @@ from uih_lake import names, schema
 from uih_lake.errors import LakeError
 from uih_lake.given import whole
 from uih_lake.lake import heads, lease, store
+from uih_lake.lake.append import recent_columns
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
 
@@ -34,8 +35,10 @@ _TABLES = {
 """Columns and partition of each table, in the order in which they are made."""
 
 
-def create(path: str, buckets: int) -> Store:
+def create(path: str, buckets: int, events: pa.Schema | None = None) -> Store:
     """Create an empty lake, or complete one whose creation was interrupted.
+
+    ``events`` are the normalised event columns that it is to have, where they are known by now.
 
     Raises :class:`LakeError` where there is a lake already, or anything else, and for a number of
     buckets that no lake has.
@@ -49,9 +52,22 @@ def create(path: str, buckets: int) -> Store:
             store.SALT: secrets.token_hex(16),
         }
         for name, (columns, partition) in _TABLES.items():
-            heads.drop(store.child(root, name))
-            Table.create(store.child(root, name), columns, partition, settings)
+            if name == names.RECENT and events is not None:
+                columns = recent_columns(schema.stored_events(events))
+            _make(store.child(root, name), columns, partition, settings)
     return Store.open(path)
+
+
+def _make(root: str, columns: pa.Schema, partition: str, settings: Mapping[str, str]) -> None:
+    """Make a table; one that an interrupted create has left gets the columns that are wanted now.
+
+    Nobody else has it: the directory is no lake yet.
+    """
+    heads.drop(root)
+    Table.create(root, columns, partition, settings)
+    table = Table.open(root)
+    if table is not None and table.schema != columns:
+        table.commit(schema=columns)
 
 
 @contextmanager
