@@ -318,6 +318,36 @@ class TestFollow:
         again = [ids(batch) for batch in loader]
         assert again == [ids(batch) for batch in Loader(lake, SHORT, 16, order="log")]
 
+    def test_pointers_are_counted_from_the_beginning_on(self, lake: Lake) -> None:
+        lake.retain(days=1)
+        loader = Loader(lake, SHORT, 140, follow=True, poll_s=0.01, on_mismatch="keep")
+        first = loader.pointers
+        for number, _ in enumerate(loader):
+            assert loader.pointers.examples == 140 * (number + 1)
+            if number == 0:
+                lake.log(requests(random.Random(5), list(range(24)), 140, 500), live=True)
+            else:
+                loader.stop()
+        assert first.examples == 280
+        assert first.expired > 0
+        whole = Loader(lake, SHORT, order="log", on_mismatch="keep")
+        list(whole)
+        list(whole)
+        assert loader.pointers == whole.pointers, "a second epoch counts no pointer again"
+
+    def test_a_state_that_is_loaded_starts_the_counts_over(self, lake: Lake) -> None:
+        loader = Loader(lake, SHORT, 16, order="log")
+        state = loader.state_dict()
+        for _ in range(2):
+            list(loader)
+            assert loader.pointers.examples == 140
+            loader.load_state_dict(state)
+            assert loader.pointers.examples == 0
+        with pytest.raises(UihError):
+            loader.load_state_dict(state | {"seed": 9})
+        list(loader)
+        assert loader.pointers.examples == 140
+
     def test_ranks_that_follow_get_what_ranks_that_replay_get(self, lake: Lake) -> None:
         rng = random.Random(4)
         followers = [

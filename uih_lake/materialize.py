@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain, pairwise
 
@@ -77,6 +77,10 @@ class Selection:
         tombstones = Tombstones.of(store)
         judge = Judge(tombstones, snapshot.retained_from, policy, counts or Counts())
         return cls(snapshot, examples, judge, tuple(context), where)
+
+    def counted_by(self, counts: Counts) -> Selection:
+        """The same, with what the judge finds added to ``counts``."""
+        return replace(self, judge=replace(self.judge, counts=counts))
 
     @property
     def columns(self) -> list[str]:

@@ -148,8 +148,7 @@ class Loader(IterableDataset[Any]):
         self.meters = Meters()
         words = self._options.words
         self._known: Mapping[str, Mapping[str, Sequence[str]]] = {"events": words, "context": words}
-        self._passed = Passed()
-        self._select(wanted.select())
+        self._begin(wanted.select())
         self._epoch = self._position = 0
         self._worker: tuple[int, int, int] | None = None
         self._resuming = False
@@ -190,8 +189,11 @@ class Loader(IterableDataset[Any]):
 
     @property
     def pointers(self) -> PointerCounts:
-        """How many pointers were checked, and how many of them had what trouble."""
-        return self._selection.judge.counts
+        """How many pointers were checked, and how many of them had what trouble.
+
+        Since the loader was made, a state was loaded or a loader that follows began anew.
+        """
+        return self._checked
 
     @property
     def epoch(self) -> int:
@@ -232,18 +234,23 @@ class Loader(IterableDataset[Any]):
         self._known = saved.words
         if self._follower is None:
             selection = replace(selection, examples=kept)
-        self._passed = Passed()
-        self._select(selection)
+        self._begin(selection)
         self._epoch, self._position = saved.epoch, saved.position
         self._worker = None if saved.worker is None else tuple(saved.worker)  # type: ignore[assignment]
         self._resuming = True
 
     # Inside
 
+    def _begin(self, selection: Selection) -> None:
+        """Go through this selection with none behind it."""
+        self._passed = Passed()
+        self._checked = PointerCounts()
+        self._select(selection)
+
     def _select(self, selection: Selection) -> None:
         options = self._options
         stored, examples = selection.snapshot.stored, selection.examples
-        self._selection = selection
+        self._selection = selection.counted_by(self._checked)
         self._counts = self._counts_of(selection)
         self._words = words_of(selection, options.tenants, options.fill, self._known, options.words)
         self._plan = Plan.of(
@@ -297,8 +304,7 @@ class Loader(IterableDataset[Any]):
     def _following(self, start: int, worker: Worker) -> Iterator[Any]:
         assert self._follower is not None
         if self._passed.count:  # once more from the beginning
-            self._passed = Passed()
-            self._select(self._follower.everything())
+            self._begin(self._follower.everything())
         planner = Planner(self._options.recipe(self._plan), self._epoch, start, worker)
         while True:
             left = [w for w in self._windows(self._passed.count) if w.first + w.count > start]
