@@ -6,7 +6,9 @@ text and as little-endian numbers, in the raw bytes of every file and in every d
 
 from __future__ import annotations
 
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,8 @@ import xxhash
 from deltalake import DeltaTable
 
 from uih_lake import Counts, Group, Lake, PointerError, Tenant
+from uih_lake.lake.erase import Tombstones, user_hash
+from uih_lake.pointers.policy import Judge, Policy
 
 TIME = pa.timestamp("us", "UTC")
 DAY = 86_400_000_000
@@ -215,6 +219,77 @@ def test_a_forgotten_user_may_come_back(tmp_path: Path, kind: str) -> None:
     lake.forget([GONE[kind]])
     lake.vacuum(retain_hours=0)
     assert found(Path(lake.path), needles(kind, "gone")[:3]) == set()
+
+
+def at_fault(kind: str, rows: int) -> tuple[pa.Table, pa.Table]:
+    """Pointers of ten users from all lake versions and times, and their proofs; all differ."""
+    places = range(rows)
+    users = [number if kind == "int64" else f"u{number}" for number in (n % 10 for n in places)]
+    starts = [None if n % 11 == 10 else n % 11 for n in places]
+    logged = {
+        "example_id": pa.array([f"e{n}" for n in places]),
+        "user_id": pa.array(users, pa.type_for_alias(kind)),
+        "lake_version": pa.array([n % 7 - 1 for n in places], pa.int64()),
+        "start_ts": pa.array(starts, TIME),
+        "length": pa.array([2] * rows),
+        "digest": pa.array(list(places), pa.int64()),
+    }
+    proof = {"length": pa.array([1] * rows), "digest": pa.array(list(places), pa.int64())}
+    return pa.table(logged), pa.table(proof)
+
+
+def judging(kind: str, policy: Policy, *, retained_from: int = 5) -> Judge:
+    """Users 0 to 2 were forgotten at lake versions 0 to 2, and what is before time 5 is gone."""
+    users = [0, 1, 2] if kind == "int64" else ["u0", "u1", "u2"]
+    gone = {user_hash("ab", user): version for version, user in enumerate(users)}
+    return Judge(Tombstones("ab", gone), retained_from, policy, Counts())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_fault_has_the_first_name_that_fits(kind: str) -> None:
+    logged, proof = at_fault(kind, 770)
+    wanted = Counts(examples=770)
+    for row in logged.to_pylist():
+        user, start = int(str(row["user_id"]).removeprefix("u")), row["start_ts"]
+        if user <= 2 and user >= row["lake_version"]:
+            wanted.forgotten += 1
+        elif start is not None and start < datetime.fromtimestamp(0, UTC) + timedelta(
+            microseconds=5
+        ):
+            wanted.expired += 1
+        else:
+            wanted.mismatch += 1
+    for policy in ("keep", "drop"):
+        judge = judging(kind, policy)
+        assert judge.passed(logged, proof).tolist() == [policy == "keep"] * 770
+        assert judge.counts == wanted
+    for place, fault in ((0, "forgotten"), (3, "expired"), (5, "mismatch")):
+        judge = judging(kind, "raise")
+        with pytest.raises(PointerError) as raised:
+            judge.passed(logged.slice(place), proof.slice(place))
+        said = f"example 'e{place}': {fault}: .*; logged with 2 events, rebuilt with 1; choose"
+        assert re.match(said, str(raised.value))
+        assert getattr(judge.counts, fault) == 1, "what comes behind it is not looked at"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_faults_cost_in_python_does_not_grow_with_their_number(kind: str) -> None:
+    def calls(rows: int) -> int:
+        logged, proof = at_fault(kind, rows)
+        judge, made = judging(kind, "keep"), 0
+
+        def count(*_: Any) -> None:
+            nonlocal made
+            made += 1
+
+        sys.setprofile(count)
+        judge.passed(logged, proof)
+        sys.setprofile(None)
+        assert judge.counts.examples == rows
+        return made
+
+    calls(770)  # what is imported and made once
+    assert calls(7700) == calls(770)
 
 
 @pytest.mark.parametrize("stage", ["appended", "sealed", "compacted"])

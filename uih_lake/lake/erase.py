@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uih_lake import hashing, names, sqlfile
+from uih_lake.arrays import Int64
 from uih_lake.errors import InputError
 from uih_lake.given import within
 from uih_lake.lake import lease, parquet
@@ -32,6 +35,8 @@ from uih_lake.session import cursor, fetch
 _Take = Callable[[Store, Table, duckdb.DuckDBPyConnection, str, set[int] | None], int]
 """What is done with the rows of a table that meet a condition, in some buckets; how many it was."""
 _YEAR_1 = datetime.min.replace(tzinfo=UTC)
+_NEVER = -2
+"""A lake version before that of any pointer, which is -1 where nothing had been appended."""
 
 
 def user_hash(salt: str, user: int | str) -> str:
@@ -250,8 +255,13 @@ class Tombstones:
                 versions[gone.as_py()] = max(version, versions.get(gone.as_py(), -1))
         return cls(store.uih.setting(SALT) or "", versions)
 
-    def covers(self, user: int | str, lake_version: int) -> bool:
-        """Whether ``user`` was forgotten at or after ``lake_version``."""
+    def cover(self, users: pa.Array, lake_versions: Int64) -> npt.NDArray[np.bool_]:
+        """Which of ``users`` were forgotten at or after their lake version, one bool each."""
         if not self.versions:
-            return False
-        return self.versions.get(user_hash(self.salt, user), -2) >= lake_version
+            return np.zeros(len(users), np.bool_)
+        each = users.dictionary_encode()  # a hash takes its time: once per user
+        hashes = [user_hash(self.salt, user) for user in each.dictionary.to_pylist()]
+        known = [self.versions.get(hashed, _NEVER) for hashed in hashes]
+        newest = np.array(known, np.int64)[each.indices.to_numpy()]
+        covered: npt.NDArray[np.bool_] = newest >= lake_versions
+        return covered

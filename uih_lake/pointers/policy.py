@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from uih_lake import names, schema
+from uih_lake.arrays import Int64, whole
 from uih_lake.errors import PointerError, UihError
 from uih_lake.lake.erase import Tombstones
 
@@ -23,6 +23,14 @@ Policy = Literal["raise", "drop", "keep"]
 POLICIES: Final = ("raise", "drop", "keep")
 PROOF: Final = (names.START_TS, names.LENGTH, names.DIGEST)
 """Columns of a pointer that a rebuild is checked against."""
+_TELLING: Final = (names.USER_ID, names.LAKE_VERSION, names.START_TS)
+"""Columns of a pointer that tell why it finds another history."""
+_FAULTS: Final = {
+    "forgotten": "its user was erased",
+    "expired": "the retention window has passed over part of its history",
+    "mismatch": "the history is not the one that was logged",
+}
+"""What a pointer can be at fault for, and what it means; the first that fits is what is told."""
 
 
 @dataclass
@@ -63,28 +71,38 @@ class Judge:
         wrong = differs(logged, proof)
         self.counts.examples += logged.num_rows
         self.counts.unknown_user += int(np.count_nonzero(_ints(logged, names.LENGTH) == 0))
-        places = np.flatnonzero(wrong)
-        for place in places.tolist():
-            self._judge(logged.slice(place, 1).to_pylist()[0], proof.slice(place, 1).to_pylist()[0])
+        if wrong.any():
+            self._judge(logged, proof, np.flatnonzero(wrong))
         return np.ones(logged.num_rows, bool) if self.policy == "keep" else ~wrong
 
-    def _judge(self, logged: dict[str, Any], found: dict[str, Any]) -> None:
-        fault, why = self._fault(logged)
-        setattr(self.counts, fault, getattr(self.counts, fault) + 1)
+    def _judge(self, logged: pa.Table, proof: pa.Table, places: Int64) -> None:
+        """Count the faults of the pointers at ``places``; or that of the first, which is raised."""
         if self.policy == "raise":
+            places = places[:1]
+        faults = self._faults(logged.select(_TELLING).take(pa.array(places)))
+        for fault, count in zip(_FAULTS, np.bincount(faults, minlength=len(_FAULTS)), strict=True):
+            setattr(self.counts, fault, getattr(self.counts, fault) + int(count))
+        if self.policy == "raise":
+            fault, why = list(_FAULTS.items())[faults[0]]
+            before, now = (_row(table, int(places[0])) for table in (logged, proof))
             raise PointerError(
-                f"example {logged[names.EXAMPLE_ID]!r}: {fault}: {why}; logged with "
-                f"{logged[names.LENGTH]} events, rebuilt with {found[names.LENGTH]}",
+                f"example {before[names.EXAMPLE_ID]!r}: {fault}: {why}; logged with "
+                f"{before[names.LENGTH]} events, rebuilt with {now[names.LENGTH]}",
                 hint="choose the policy drop or keep to go on without or with such examples",
             )
 
-    def _fault(self, logged: dict[str, Any]) -> tuple[str, str]:
-        if self.tombstones.covers(logged[names.USER_ID], logged[names.LAKE_VERSION]):
-            return "forgotten", "its user was erased"
-        start = logged[names.START_TS]
-        if start is not None and _micros(start) < self.retained_from:
-            return "expired", "the retention window has passed over part of its history"
-        return "mismatch", "the history is not the one that was logged"
+    def _faults(self, logged: pa.Table) -> Int64:
+        """Per pointer that finds another history, which of :data:`_FAULTS` is the first to fit."""
+        users, pinned = whole(logged.column(names.USER_ID)), _ints(logged, names.LAKE_VERSION)
+        forgotten = self.tombstones.cover(users, pinned)
+        starts = logged.column(names.START_TS).cast(pa.int64()).fill_null(schema.MAX_TIME)
+        expired = starts.to_numpy() < self.retained_from
+        faults: Int64 = np.select([forgotten, expired], [0, 1], 2)
+        return faults
+
+
+def _row(table: pa.Table, place: int) -> dict[str, Any]:
+    return table.slice(place, 1).to_pylist()[0]  # type: ignore[no-any-return]
 
 
 def _ints(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
@@ -96,7 +114,3 @@ def differs(logged: pa.Table, proof: pa.Table) -> npt.NDArray[np.bool_]:
     found = [_ints(logged, name) != _ints(proof, name) for name in (names.LENGTH, names.DIGEST)]
     different: npt.NDArray[np.bool_] = found[0] | found[1]
     return different
-
-
-def _micros(time: Any) -> int:
-    return int(pc.cast(pa.scalar(time, schema.TIME), pa.int64()).as_py())
