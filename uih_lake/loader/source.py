@@ -7,7 +7,6 @@ stay valid because a loader sees one snapshot. Reading the columns is all that a
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,6 +21,7 @@ from uih_lake.arrays import Int64, ints, whole
 from uih_lake.lake.stretches import Stretches
 from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.meters import Meters
+from uih_lake.loader.neighbours import Neighbours
 from uih_lake.loader.plan import Plan, statement
 from uih_lake.materialize import Selection
 from uih_lake.resolve.placed import Groups, needed, rows_of
@@ -100,8 +100,7 @@ class Source:
         self.plan = plan
         self.meters = meters
         self._lock = threading.Lock()
-        self._reading: defaultdict[range, threading.Lock] = defaultdict(threading.Lock)
-        self._asked: dict[int, pa.Table] = {}
+        self.neighbours = Neighbours(self.selection)
         self._kept: dict[int, Resolved] = {}
         self._kept_bytes = 0
 
@@ -122,15 +121,8 @@ class Source:
                 self._kept_bytes += resolved.nbytes
                 self._kept[resolved.bucket] = resolved
 
-    def _examples(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
-        """The examples of a bucket, read together with those of its neighbours."""
-        with self._reading[self.selection.neighbourhood(bucket)]:
-            if bucket not in self._asked:
-                self._asked |= self.selection.asked_beside(duck, bucket)
-            return self._asked.pop(bucket)
-
     def _resolve(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> Resolved:
-        asked = self._examples(duck, bucket)
+        asked = self.neighbours.examples(duck, bucket, self._kept)
         ranges, proof, reads = self._found(duck, asked, bucket)
         with self._lock:
             passed = self.selection.judge.passed(asked, proof)
