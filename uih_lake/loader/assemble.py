@@ -180,7 +180,6 @@ class Assembly:
             offsets=_tensor(views - first),
             longest=longest,
             events=events,
-            one_view=bool(np.diff(views).max(initial=0) <= 1),
             masks=masks,
             dictionaries=dictionaries,
         )

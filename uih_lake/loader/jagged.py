@@ -190,8 +190,7 @@ class Shared(Tensors):
     ``values``, ``masks`` and ``dictionaries`` are as in :class:`Jagged`, over shared rows. Example
     ``i`` is the views ``offsets[i]`` to ``offsets[i+1]``, and view ``v`` the ``lengths[v]`` rows
     from ``starts[v]`` on (all int64). An example has a view for each band of its file that it
-    reaches into, and more where an event inside its history was not visible to it (``one_view``:
-    no example of the batch has more than one).
+    reaches into, and more where an event inside its history was not visible to it.
     ``longest`` and ``events`` are as in :class:`Jagged`.
     """
 
@@ -201,7 +200,6 @@ class Shared(Tensors):
     offsets: Tensor
     longest: int
     events: int
-    one_view: bool
     masks: dict[str, Tensor] | None = None
     dictionaries: Mapping[str, Dictionary] = field(default_factory=dict)
 

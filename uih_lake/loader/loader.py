@@ -161,7 +161,7 @@ class Loader(IterableDataset[Any]):
         if self._is_over() and not self._resuming:
             self._epoch, self._position = self._epoch + 1, 0
         start = self._position if self._resuming else 0
-        worker = self._working(start)
+        worker = self._working()
         self._resuming = False
         batches = self._following if self._follower is not None else self._epoch_of
         return batches(start, worker)
@@ -332,7 +332,7 @@ class Loader(IterableDataset[Any]):
             batches: list[Batch] = [arrival.received() for arrival in made.arrivals]
             yield dict(zip(names, batches, strict=True)) if self._several else batches[0]
 
-    def _working(self, start: int) -> Worker:
+    def _working(self) -> Worker:
         """Which steps of the rank are this process's."""
         number, workers = ranks.worker()
         if workers == 1 and self._worker is None:
