@@ -183,7 +183,8 @@ class _Audit:
     def examples_files(self) -> None:
         """Check each file of examples, and go on with those that are in sound files."""
         examples, sound = self._selection.examples, []
-        for path, version in examples.files:
+        for file in examples.files:
+            path = file.path
             self.checks["pages"].looked_at += 1
             try:
                 self._selection.snapshot.pages.check([path])
@@ -191,7 +192,7 @@ class _Audit:
             except CorruptionError as error:
                 self.checks["pages"].found(1, str(error))
                 continue
-            sound.append((path, version))
+            sound.append(file)
             columns = [*_EXAMPLES_ORDER, names.LAKE_VERSION]
             rows = self._selection.snapshot.pages.read(path, columns)
             self._pinned(path, rows)

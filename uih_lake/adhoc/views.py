@@ -102,7 +102,8 @@ class Surface:
             yield from ((names.UIH, bucket, path) for path in paths)
         recent = self.snapshot.recent
         yield from ((names.RECENT, chunk.lake_version, chunk.path) for chunk in recent)
-        yield from ((names.EXAMPLES, version, path) for path, version in self.examples.files)
+        logged = self.examples.files
+        yield from ((names.EXAMPLES, file.log_version, file.path) for file in logged)
 
 
 def query(surface: Surface, sql: str) -> duckdb.DuckDBPyRelation:

@@ -43,12 +43,12 @@ def _slot(order: Order) -> str:
 
 def log_version(examples: Examples) -> int:
     """The newest log version of these examples; -1 where there are none."""
-    return max((version for _, version in examples.files), default=-1)
+    return max((file.log_version for file in examples.files), default=-1)
 
 
 def up_to(examples: Examples, version: int) -> Examples:
     """The examples logged up to a log version."""
-    files = tuple((path, v) for path, v in examples.files if v <= version)
+    files = tuple(file for file in examples.files if file.log_version <= version)
     return replace(examples, files=files)
 
 
@@ -59,5 +59,5 @@ def identity(files: Files, selection: Selection) -> str:
     """
     context = (field.name for field in schema.context_of(selection.examples.stored))
     told = contents if spoken_of(selection.where, context) else origin
-    listed = sorted(f"{version}/{told(path)}" for path, version in files)
+    listed = sorted(f"{file.log_version}/{told(file.path)}" for file in files)
     return xxhash.xxh64("\n".join(listed).encode()).hexdigest()

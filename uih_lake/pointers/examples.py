@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,8 +30,15 @@ _LAST = 2**63 - 1
 """What the counter ends at; an example may have this id, but nothing can be numbered on from it."""
 
 
-Files = tuple[tuple[str, int], ...]
-"""Paths of files, each with the log version of its examples."""
+class Logged(NamedTuple):
+    """A file of examples, which are part of one log."""
+
+    path: str
+    log_version: int
+    rows: int
+
+
+Files = tuple[Logged, ...]
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,6 @@ class Examples:
 
     files: Files
     stored: pa.Schema
-    rows: int
 
     @classmethod
     def of(cls, store: Store, after: int = -1, through: int = UNBOUNDED) -> Examples:
@@ -49,9 +56,11 @@ class Examples:
         ]
         files.sort(key=lambda f: (f.partition[names.LOG_VERSION], f.path))
         return cls(
-            tuple((store.examples.path(f), f.partition[names.LOG_VERSION]) for f in files),
+            tuple(
+                Logged(store.examples.path(f), f.partition[names.LOG_VERSION], f.rows)
+                for f in files
+            ),
             _stored(store),
-            sum(f.rows for f in files),
         )
 
     @classmethod
@@ -63,7 +72,12 @@ class Examples:
     @property
     def paths(self) -> list[str]:
         """The files."""
-        return [path for path, _ in self.files]
+        return [file.path for file in self.files]
+
+    @property
+    def rows(self) -> int:
+        """Examples in the files."""
+        return sum(file.rows for file in self.files)
 
     @property
     def public(self) -> pa.Schema:
@@ -79,9 +93,9 @@ class Examples:
         known = self.stored.append(pa.field(names.LOG_VERSION, pa.int64()))
         wanted = pa.schema([known.field(name) for name in columns])
         parts = []
-        for path, version in self.files:
-            part = between(pages, path, columns, first, last)
-            parts.append(conformed(part, wanted, {names.LOG_VERSION: version}))
+        for file in self.files:
+            part = between(pages, file.path, columns, first, last)
+            parts.append(conformed(part, wanted, {names.LOG_VERSION: file.log_version}))
         return pa.concat_tables(parts or [wanted.empty_table()]).combine_chunks()
 
     @property
@@ -92,8 +106,8 @@ class Examples:
             return first
         stored = sqlfile.fill(
             "pointers/examples",
-            files=list_literal(path for path, _ in self.files),
-            versions=list_literal(version for _, version in self.files),
+            files=list_literal(self.paths),
+            versions=list_literal(file.log_version for file in self.files),
         )
         return f"{first}\nUNION ALL BY NAME\n{stored}"
 
