@@ -10,7 +10,7 @@ import torch
 from loader_lakes import NUMBERS, SHORT, TENANT, build, filled, ids, reference, rows
 from torch.utils.data import DataLoader
 
-from uih_lake import Lake, PointerError, TenantError, UihError
+from uih_lake import InputError, Lake, PointerError, TenantError, UihError
 from uih_lake.loader import Loader
 
 
@@ -175,6 +175,8 @@ def test_stochastic_length_keeps_the_newest_events(lake: Lake) -> None:
         assert len(kept) in (len(items), 2)
     assert 0 < shortened < len(whole)
     assert rows(Loader(lake, tenant, 16, masks=True, stochastic_length=2.0)) == whole
+    with pytest.raises(InputError, match=r"stochastic_length 2\.5; it is above 1 and at most 2"):
+        Loader(lake, tenant, stochastic_length=2.5)
 
 
 def test_what_is_sealed_or_appended_later_changes_nothing(tmp_path: Path) -> None:
@@ -225,6 +227,10 @@ def test_an_empty_lake_has_no_batches(tmp_path: Path) -> None:
         ({"fill": {"item": 0.5}}, "fill 0.5 of column 'item'"),
         ({"stochastic_length": 1.5}, "has no max_len"),
         ({"time_window": "soon"}, "time_window"),
+        ({"words": {"nobody": ["x"]}}, "'nobody' is neither"),
+        ({"words": {"item": ["x"]}}, "'item' holds no strings"),
+        ({"words": {"action": "click"}}, "those of 'action' are no list of strings"),
+        ({"words": {"action": ["a", "a"]}}, "one of 'action' is there twice"),
         ({"on_mismatch": "ignore"}, "no policy 'ignore'"),
     ],
     ids=str,
@@ -232,7 +238,7 @@ def test_an_empty_lake_has_no_batches(tmp_path: Path) -> None:
 def test_arguments_that_make_no_sense_are_refused(
     lake: Lake, options: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(UihError, match=says):
+    with pytest.raises(InputError, match=says):
         Loader(lake, TENANT, **options)
 
 
@@ -257,7 +263,7 @@ def test_what_is_no_tenant_is_refused(lake: Lake, given: Any) -> None:
 
 @pytest.mark.parametrize("given", ["lake", Path("lake"), None], ids=repr)
 def test_what_is_no_lake_is_refused(given: Any) -> None:
-    with pytest.raises(UihError, match=r"is no lake; open it first: Lake\.open"):
+    with pytest.raises(InputError, match=r"is no lake; open it first: Lake\.open"):
         Loader(given, TENANT)
 
 
@@ -274,7 +280,7 @@ def test_a_data_loader_that_would_batch_batches_is_refused(
 def test_what_is_no_device_is_refused(lake: Lake, named: Any) -> None:
     batch = next(iter(Loader(lake, TENANT, 16)))
     for tensors in (batch, batch["clicks"]):
-        with pytest.raises(UihError, match=f"{named!r} is no device; .* autocast"):
+        with pytest.raises(InputError, match=f"{named!r} is no device; .* autocast"):
             tensors.to(named)
 
 

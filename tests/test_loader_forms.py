@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from loader_lakes import NUMBERS, TIME, build, events, frozen, ids, requests
 from torch.utils.data import default_convert
 
-from uih_lake import Group, Lake, Tenant, UihError
+from uih_lake import Group, InputError, Lake, Tenant, UihError
 from uih_lake.gather.moves import Moves
 from uih_lake.gather.pieces import Pieces, newest, pick
 from uih_lake.gather.returns import Returns
@@ -89,18 +89,18 @@ class TestShapes:
 
     @pytest.mark.parametrize("length", [-3, 1.5, "4"])
     def test_a_length_that_is_none_is_refused(self, length: Any) -> None:
-        with pytest.raises(UihError, match=f"length {length!r} to pad to"):
+        with pytest.raises(InputError, match=f"length {length!r} to pad to"):
             jagged(self.LISTS).to_padded(length)
-        with pytest.raises(UihError, match=f"length {length!r} to pad to"):
+        with pytest.raises(InputError, match=f"length {length!r} to pad to"):
             jagged(self.LISTS).padding_mask(length)
 
     def test_a_side_that_is_none_is_refused(self) -> None:
-        with pytest.raises(UihError, match="no side 'top'"):
+        with pytest.raises(InputError, match="no side 'top'"):
             jagged(self.LISTS).padding_mask(side="top")
 
     def test_one_text_is_no_list_of_traits(self) -> None:
         for shape in (jagged(self.LISTS).to_nested, jagged(self.LISTS).to_kjt):
-            with pytest.raises(UihError, match=r"traits 'xy' is one text; give a list: \['xy'\]"):
+            with pytest.raises(InputError, match=r"traits 'xy' is one text; give a list: \['xy'\]"):
                 shape("xy")
 
     def test_nested_shares_the_memory(self) -> None:
@@ -136,7 +136,7 @@ class TestShapes:
         monkeypatch.setattr("uih_lake.loader.jagged._keyed_jagged", lambda: keyed)
         sequences = jagged(self.LISTS)
         sequences.values["y"] = sequences.values["y"].to(torch.int32)  # type: ignore[operator]
-        with pytest.raises(UihError, match=r"of 2 types.*cast all with dtype=torch\.int64"):
+        with pytest.raises(InputError, match=r"of 2 types.*cast all with dtype=torch\.int64"):
             sequences.to_kjt()
         keys, values, lengths = sequences.to_kjt(dtype=torch.int64, prefix="clicks.")
         assert keys == ["clicks.x", "clicks.y"]
@@ -159,9 +159,9 @@ class TestShapes:
         sequences = jagged(self.LISTS)
         sequences.values["z"] = Nested(torch.zeros(0), torch.zeros(7, dtype=torch.int64))
         assert list(sequences.to_padded()) == ["x", "y"]
-        with pytest.raises(UihError, match="'z' is list-valued"):
+        with pytest.raises(InputError, match="'z' is list-valued"):
             sequences.to_padded(traits=["z"])
-        with pytest.raises(UihError, match="'w' is not in the group"):
+        with pytest.raises(InputError, match="'w' is not in the group"):
             sequences.to_nested(["w"])
 
     def test_lists_are_taken_with_their_rows(self) -> None:
@@ -733,7 +733,7 @@ class TestWords:
         resumed = Loader(lake, self.TENANT, 1, words={"item": ["c"]})
         resumed.load_state_dict(state)
         assert resumed.dictionaries == loader.dictionaries
-        with pytest.raises(UihError, match="saved with other codes: words of 'item'"):
+        with pytest.raises(InputError, match="saved with other codes: words of 'item'"):
             Loader(lake, self.TENANT, 1, words={"item": ["b"]}).load_state_dict(state)
 
     @pytest.mark.parametrize(
@@ -747,5 +747,5 @@ class TestWords:
         ],
     )
     def test_words_that_make_no_sense_are_refused(self, lake: Lake, words: Any, says: str) -> None:
-        with pytest.raises(UihError, match=says):
+        with pytest.raises(InputError, match=says):
             Loader(lake, self.TENANT, words=words)

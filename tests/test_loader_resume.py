@@ -15,7 +15,7 @@ import pytest
 from loader_lakes import NUMBERS, TENANT, build, frozen, ids, requests, rows_of
 from torch.utils.data import DataLoader
 
-from uih_lake import Lake, UihError
+from uih_lake import InputError, Lake
 from uih_lake.lake.store import Store
 from uih_lake.loader import Batch, Loader
 from uih_lake.pointers.examples import Examples
@@ -132,7 +132,7 @@ def test_labels_set_meanwhile_matter_only_where_the_condition_speaks_of_them(
     assert lake.label(pa.table({"example_id": [0, 1, 60], **labels})) == 3
     for where in WHERE[:2]:
         assert rest_of(lake, where, states[where]) == rest[where]
-    with pytest.raises(UihError, match="or other labels that where speaks of"):
+    with pytest.raises(InputError, match="or other labels that where speaks of"):
         rest_of(lake, WHERE[2], states[WHERE[2]])
 
 
@@ -163,20 +163,20 @@ def test_a_compaction_leaves_a_state_good_also_of_labels(tmp_path: Path, where: 
 def test_a_state_of_something_else_is_refused(lake: Lake, options: Any, says: str) -> None:
     _, state = take(Loader(lake, NUMBERS, 16), 1)
     tenant = options.pop("tenant", NUMBERS)
-    with pytest.raises(UihError, match=says):
+    with pytest.raises(InputError, match=says):
         Loader(lake, tenant, 16, **options).load_state_dict(state)
 
 
 def test_a_state_of_another_lake_is_refused(lake: Lake, tmp_path: Path) -> None:
     _, state = take(Loader(lake, NUMBERS, 16), 1)
     other = build(tmp_path / "other")
-    with pytest.raises(UihError, match="another lake"):
+    with pytest.raises(InputError, match="another lake"):
         Loader(other, NUMBERS, 16).load_state_dict(state)
 
 
 @pytest.mark.parametrize("state", [{}, {"schema": 99}, {"schema": 1, "seed": 0}])
 def test_what_is_no_state_is_refused(lake: Lake, state: Any) -> None:
-    with pytest.raises(UihError, match=r"schema|no state"):
+    with pytest.raises(InputError, match=r"schema|no state"):
         Loader(lake, NUMBERS, 16).load_state_dict(state)
 
 
@@ -194,7 +194,7 @@ def test_what_is_no_state_is_refused(lake: Lake, state: Any) -> None:
 def test_a_state_of_nowhere_is_refused(lake: Lake, altered: Any, says: str) -> None:
     _, state = take(Loader(lake, NUMBERS, 16), 1)
     loader = Loader(lake, NUMBERS, 16)
-    with pytest.raises(UihError, match=says):
+    with pytest.raises(InputError, match=says):
         loader.load_state_dict({**state, **altered})
     assert (loader.state_dict()["epoch"], loader.state_dict()["position"]) == (0, 0)
     assert len(list(loader)) == len(loader), "it is as it was"

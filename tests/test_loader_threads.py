@@ -31,7 +31,7 @@ from loader_lakes import (
 )
 from torch.utils.data import DataLoader
 
-from uih_lake import CorruptionError, Lake, Tenant, UihError
+from uih_lake import CorruptionError, InputError, Lake, Tenant, UihError
 from uih_lake.loader import Loader
 from uih_lake.loader.assemble import Assembly, Part
 
@@ -343,7 +343,7 @@ class TestFollow:
             assert loader.pointers.examples == 140
             loader.load_state_dict(state)
             assert loader.pointers.examples == 0
-        with pytest.raises(UihError):
+        with pytest.raises(InputError):
             loader.load_state_dict(state | {"seed": 9})
         list(loader)
         assert loader.pointers.examples == 140

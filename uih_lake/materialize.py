@@ -70,7 +70,7 @@ class Selection:
     ) -> Selection:
         """Of the opened tables: by default all that they have, judged by counts of their own.
 
-        Raises :class:`UihError` for a ``policy`` that does not exist.
+        Raises :class:`InputError` for a ``policy`` that does not exist.
         """
         check_policy(policy)
         snapshot, examples = snapshot or Snapshot.of(store), examples or Examples.of(store)

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.arrays import whole
-from uih_lake.errors import UihError
+from uih_lake.errors import InputError
 from uih_lake.lake.sqltypes import duckdb_type
 from uih_lake.loader.dictionary import SMALL, Dictionary
 from uih_lake.loader.nulls import fill_in
@@ -265,7 +265,10 @@ def columns(
     masks: bool,
     dictionaries: Mapping[str, Dictionary],
 ) -> list[Column]:
-    """The columns to load; raises :class:`UihError` for a fill value that does not fit its type."""
+    """The columns to load.
+
+    Raises :class:`InputError` for a fill value that does not fit the type of its column.
+    """
     found = []
     for name in wanted:
         kind = known.field(name).type
@@ -277,7 +280,10 @@ def columns(
 
 
 def fill_of(name: str, kind: pa.DataType, fill: Fill, dictionary: Dictionary | None) -> Fill:
-    """The value that stands for a null in memory: of the column's type, or the code of a string."""
+    """The value that stands for a null in memory: of the column's type, or the code of a string.
+
+    Raises :class:`InputError` for one that does not fit the type.
+    """
     if dictionary is not None:
         if fill == 0:
             return 0
@@ -291,7 +297,7 @@ def fill_of(name: str, kind: pa.DataType, fill: Fill, dictionary: Dictionary | N
             return float(fill)
         if whole and not isinstance(fill, bool) and _fits(int(fill), kind):
             return int(fill)
-    raise UihError(
+    raise InputError(
         f"fill {fill!r} of column {name!r} does not fit its type {kind}",
         hint="give a value of that type; for a time, int microseconds",
     )

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from uih_lake.errors import UihError
+from uih_lake.errors import InputError
 from uih_lake.gather.ring import Bytes, plain
 from uih_lake.loader.batch import Batch
 from uih_lake.loader.tensors import device_of
@@ -35,7 +35,7 @@ class Arrival:
 
 
 def check_device(device: torch.device | str | None) -> None:
-    """Raise :class:`UihError` for a device that this machine has not; None is the CPU."""
+    """Raise :class:`InputError` for a device that this machine has not; None is the CPU."""
     wanted = device_of("cpu" if device is None else device)
     if wanted.type in ("cpu", "meta"):
         return
@@ -44,7 +44,7 @@ def check_device(device: torch.device | str | None) -> None:
     numbers = range(torch.accelerator.device_count())
     if wanted.type != kind or (wanted.index or 0) not in numbers:
         there = ", ".join(["cpu", *(f"{kind}:{number}" for number in numbers)])
-        raise UihError(
+        raise InputError(
             f"no device {str(wanted)!r} on this machine", hint=f"those there are: {there}"
         )
 

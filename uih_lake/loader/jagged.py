@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from uih_lake.errors import UihError
+from uih_lake.errors import InputError, UihError
 from uih_lake.loader import shown
 from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.tensors import Tensors, expanded, offsets_of
@@ -85,7 +85,8 @@ class Jagged(Tensors):
 
         A sequence longer than ``length`` (default: the longest) keeps its newest events.
         List-valued traits have no such shape and are refused where they are asked for by name.
-        Where there are events says :meth:`padding_mask`.
+        Where there are events says :meth:`padding_mask`. Raises :class:`InputError` for a length, a
+        side or traits that make no sense.
         """
         return self._padded(self._flat(traits, "padded"), length, side, fill)
 
@@ -125,12 +126,13 @@ class Jagged(Tensors):
 
         Values of all keys share one tensor, so the traits must be of one type, or are cast to
         ``dtype``. A key is the trait's name behind ``prefix``, which tells groups of the same
-        traits apart. Raises :class:`UihError` where torchrec cannot be imported.
+        traits apart. Raises :class:`InputError` for traits of several types without ``dtype``, and
+        :class:`UihError` where torchrec cannot be imported.
         """
         flat = self._flat(traits, "keyed jagged")
         kinds = {values.dtype for values in flat.values()}
         if len(kinds) > 1 and dtype is None:
-            raise UihError(
+            raise InputError(
                 f"traits {', '.join(flat)} are of {len(kinds)} types, a keyed tensor has one",
                 hint="name traits of one type, such as the ids that embeddings are looked up by, "
                 "or cast all with dtype=torch.int64",
@@ -160,7 +162,7 @@ class Jagged(Tensors):
         if length is None:
             return self.longest
         if not isinstance(length, Integral) or length < 0:
-            raise UihError(
+            raise InputError(
                 f"length {length!r} to pad to", hint="give a number of events, or None: the longest"
             )
         return int(length)
@@ -171,12 +173,12 @@ class Jagged(Tensors):
         if traits is None:
             return flat
         if isinstance(traits, str):
-            raise UihError(f"traits {traits!r} is one text", hint=f"give a list: [{traits!r}]")
+            raise InputError(f"traits {traits!r} is one text", hint=f"give a list: [{traits!r}]")
         asked = list(traits)
         for name in asked:
             if name not in flat:
                 why = "is list-valued" if name in self.values else "is not in the group"
-                raise UihError(
+                raise InputError(
                     f"trait {name!r} {why} and has no {shape} form",
                     hint=f"traits that do: {', '.join(flat)}",
                 )
@@ -308,7 +310,7 @@ class Shared(Tensors):
 def _inside(lengths: Tensor, length: int, side: str) -> Tensor:
     """Which places of ``[batch, length]`` hold an event, with padding on a ``side``; bool."""
     if side not in ("left", "right"):
-        raise UihError(f"no side {side!r} to pad on", hint="one of left, right")
+        raise InputError(f"no side {side!r} to pad on", hint="one of left, right")
     places = torch.arange(length, device=lengths.device)
     if side == "left":
         places = places.flip(0)

@@ -15,18 +15,21 @@ import numpy as np
 import numpy.typing as npt
 
 from uih_lake.arrays import Int64
-from uih_lake.errors import UihError
+from uih_lake.errors import InputError
 
 
 @dataclass(frozen=True)
 class StochasticLength:
-    """``alpha`` in (1, 2]: 2 shortens nothing, 1.5 is close to the paper's choice."""
+    """``alpha`` in (1, 2]: 2 shortens nothing, 1.5 is close to the paper's choice.
+
+    Raises :class:`InputError` for any other.
+    """
 
     alpha: float
 
     def __post_init__(self) -> None:
         if not 1 < self.alpha <= 2:
-            raise UihError(f"stochastic_length {self.alpha}", hint="it is above 1 and at most 2")
+            raise InputError(f"stochastic_length {self.alpha}", hint="it is above 1 and at most 2")
 
     def keep(self, lengths: Int64, longest: int, draw: npt.NDArray[np.float64]) -> Int64:
         """How many events of each sequence are kept; ``draw`` is uniform in [0, 1)."""

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import IterableDataset
 
 from uih_lake import schema
-from uih_lake.errors import UihError
+from uih_lake.errors import InputError, UihError
 from uih_lake.given import within
 from uih_lake.lake.integrity import Pages
 from uih_lake.loader import catalog, deal, ranks
@@ -71,8 +71,9 @@ class Loader(IterableDataset[Any]):
                    every ``poll_s`` seconds; the order is "log"
     ``on_mismatch`` what to do with a pointer whose history differs: "raise", "drop" or "keep"
 
-    Raises :class:`UihError` for arguments that make no sense, and its subclasses for what is wrong
-    with the lake, the tenant or a pointer, here or while iterating.
+    Raises :class:`InputError` for arguments that make no sense, and other subclasses of
+    :class:`UihError` for what is wrong with the lake, the tenant or a pointer, here or while
+    iterating.
     """
 
     def __init__(
@@ -222,7 +223,7 @@ class Loader(IterableDataset[Any]):
 
         The number of ranks and threads and the batch size may differ; what a worker of a DataLoader
         saved is for the same worker of as many. The loader keeps to the examples there were. Raises
-        :class:`UihError` where lake, tenants, condition, seed or what decides the order differ.
+        :class:`InputError` where lake, tenants, condition, seed or what decides the order differ.
         """
         saved = State.of(state)
         selection = self._selection if self._follower is None else self._follower.everything()
@@ -369,7 +370,7 @@ class Loader(IterableDataset[Any]):
     def _check_worker(saved: State) -> None:
         if saved.worker is not None and list(ranks.worker()) != saved.worker[:2]:
             number, workers = saved.worker[:2]
-            raise UihError(
+            raise InputError(
                 f"the state was saved in worker {number} of {workers} of a DataLoader",
                 hint="resume with as many workers, each with its own state",
             )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from uih_lake.api import Lake
-from uih_lake.errors import UihError
+from uih_lake.errors import InputError
 from uih_lake.given import within
 from uih_lake.loader import deal
 from uih_lake.loader.columns import Fill
@@ -58,9 +58,9 @@ class Options:
 
 
 def check_lake(lake: Any) -> None:
-    """Raise :class:`UihError` for what is no lake, such as the path of one."""
+    """Raise :class:`InputError` for what is no lake, such as the path of one."""
     if not isinstance(lake, Lake):
-        raise UihError(f"{lake!r} is no lake", hint="open it first: Lake.open(path)")
+        raise InputError(f"{lake!r} is no lake", hint="open it first: Lake.open(path)")
 
 
 def tenants_of(given: Any) -> tuple[Tenant, ...]:
@@ -72,47 +72,50 @@ def tenants_of(given: Any) -> tuple[Tenant, ...]:
 
 
 def check_agreement(order: str, follow: bool, drop_last: bool, pad_last: bool) -> None:
-    """Raise :class:`UihError` for arguments of which one would silently win over the other."""
+    """Raise :class:`InputError` for arguments of which one would silently win over the other."""
     if drop_last and pad_last:
-        raise UihError(
+        raise InputError(
             "drop_last and pad_last contradict each other",
             hint="what fills no step is either dropped or filled up; give one of them",
         )
     if follow and order not in ("affinity", "log"):  # the first is what comes of saying nothing
-        raise UihError(
+        raise InputError(
             f"a loader that follows goes in the order 'log', not {order!r}",
             hint="leave order or follow away",
         )
 
 
 def distinct_words(column: str, words: Sequence[str]) -> list[str]:
-    """Words as a list; each is a string and has one code."""
+    """Words as a list; raises :class:`InputError` unless each is a string and there once."""
     found = list(words)
     if isinstance(words, str) or not all(isinstance(word, str) for word in found):
-        raise UihError(f"words: those of {column!r} are no list of strings", hint="give strings")
+        raise InputError(f"words: those of {column!r} are no list of strings", hint="give strings")
     if len({*found}) < len(found):
-        raise UihError(f"words: one of {column!r} is there twice", hint="a string has one code")
+        raise InputError(f"words: one of {column!r} is there twice", hint="a string has one code")
     return found
 
 
 def span_of(time_window: str) -> int:
-    """A duration in microseconds."""
+    """A duration in microseconds; raises :class:`InputError` for what is none."""
     try:
         span = microseconds(time_window)
     except ValueError as error:
-        raise UihError(f"time_window: {error}") from None
+        raise InputError(f"time_window: {error}") from None
     within(1, time_window=span)
     return span
 
 
 def shortening(alpha: float | None, tenants: Sequence[Tenant]) -> StochasticLength | None:
-    """How sequences are shortened at random; None where they are not."""
+    """How sequences are shortened at random; None where they are not.
+
+    Raises :class:`InputError` for an ``alpha`` that is out of range and a group without a max_len.
+    """
     if alpha is None:
         return None
     for tenant in tenants:
         for name, group in tenant.groups.items():
             if group.max_len is None:
-                raise UihError(
+                raise InputError(
                     f"stochastic_length: group {name!r} of tenant {tenant.name!r} has no max_len",
                     hint="it is what long histories are measured against; give it one",
                 )

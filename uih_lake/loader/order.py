@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from uih_lake.arrays import Int64
-from uih_lake.errors import UihError
+from uih_lake.errors import InputError
 
 Order = Literal["affinity", "user", "time", "log"]
 ORDERS: Final = ("affinity", "user", "time", "log")
@@ -45,9 +45,9 @@ def counted(counts: Counts) -> int:
 
 
 def check_order(order: str) -> None:
-    """Raise :class:`UihError` for an order that does not exist."""
+    """Raise :class:`InputError` for an order that does not exist."""
     if order not in ORDERS:
-        raise UihError(f"no order {order!r}", hint=f"one of {', '.join(ORDERS)}")
+        raise InputError(f"no order {order!r}", hint=f"one of {', '.join(ORDERS)}")
 
 
 def windows(

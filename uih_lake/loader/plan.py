@@ -10,7 +10,7 @@ from functools import reduce
 import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
-from uih_lake.errors import UihError
+from uih_lake.errors import InputError
 from uih_lake.loader.columns import Column, Fill, columns
 from uih_lake.loader.dictionary import Dictionary, distinct
 from uih_lake.materialize import Selection
@@ -83,11 +83,11 @@ def traits_of(tenants: Iterable[Tenant]) -> list[str]:
 
 
 def check_loaded(argument: str, columns: Iterable[str], tenants: Sequence[Tenant]) -> None:
-    """Raise :class:`UihError` where an argument of the loader is for a column that it has not."""
+    """Raise :class:`InputError` where an argument of the loader is for a column that it has not."""
     known = [*traits_of(tenants), *context_of(tenants)]
     for name in columns:
         if name not in known:
-            raise UihError(
+            raise InputError(
                 f"{argument}: column {name!r} is neither a trait nor a context column of the "
                 "tenant",
                 hint=f"those are {', '.join(known)}",
@@ -105,7 +105,7 @@ def words_of(
 
     A trait and a context column of a name that is ``shared`` have one dictionary. Files are checked
     when events are read from them, not here: a string that is not really there only takes a code.
-    Raises :class:`UihError` for a shared name that no string column has.
+    Raises :class:`InputError` for a shared name that no string column has.
     """
     snapshot, examples = selection.snapshot, selection.examples
     events = schema.public_events(snapshot.stored)
@@ -124,7 +124,7 @@ def words_of(
     for name in shared:
         places = [words for words in found.values() if name in words]
         if not places:
-            raise UihError(f"words: column {name!r} holds no strings", hint="leave it out")
+            raise InputError(f"words: column {name!r} holds no strings", hint="leave it out")
         one = reduce(Dictionary.with_words, (p[name].words for p in places), places[0][name])
         for words in places:
             words[name] = one

@@ -7,13 +7,16 @@ import os
 import torch.distributed
 from torch.utils.data import get_worker_info
 
-from uih_lake.errors import UihError
+from uih_lake.errors import InputError
 
 
 def ranks(rank: int | None, num_ranks: int | None) -> tuple[int, int]:
-    """This process's rank and the number of ranks."""
+    """This process's rank and the number of ranks.
+
+    Raises :class:`InputError` for one without the other, and for a rank that cannot be.
+    """
     if (rank is None) != (num_ranks is None):
-        raise UihError("rank and num_ranks go together", hint="give both, or neither")
+        raise InputError("rank and num_ranks go together", hint="give both, or neither")
     if rank is None or num_ranks is None:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             rank, num_ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
@@ -21,7 +24,7 @@ def ranks(rank: int | None, num_ranks: int | None) -> tuple[int, int]:
             rank = int(os.environ.get("RANK", 0))
             num_ranks = int(os.environ.get("WORLD_SIZE", 1))
     if not 0 <= rank < num_ranks:
-        raise UihError(f"rank {rank} of {num_ranks}", hint="a rank is from 0 to num_ranks - 1")
+        raise InputError(f"rank {rank} of {num_ranks}", hint="a rank is from 0 to num_ranks - 1")
     return rank, num_ranks
 
 

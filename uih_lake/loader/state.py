@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from uih_lake.errors import UihError
+from uih_lake.errors import InputError
 from uih_lake.given import within
 
 SCHEMA = 1
@@ -53,44 +53,44 @@ class State:
 
     @classmethod
     def of(cls, saved: Mapping[str, Any]) -> State:
-        """Read :meth:`as_dict`; raises :class:`UihError` for anything else."""
+        """Read :meth:`as_dict`; raises :class:`InputError` for anything else."""
         if saved.get("schema") != SCHEMA:
-            raise UihError(
+            raise InputError(
                 f"a loader state of schema {saved.get('schema')!r}",
                 hint=f"this version reads schema {SCHEMA}",
             )
         try:
             state = cls(**saved)
         except TypeError as error:
-            raise UihError(f"no state of a loader: {error}", hint=_AS_SAVED) from None
+            raise InputError(f"no state of a loader: {error}", hint=_AS_SAVED) from None
         within(0, **{"the state's epoch": state.epoch, "the state's position": state.position})
         return state
 
     def check_position(self, examples: int) -> None:
-        """Raise :class:`UihError` where the position is beyond the ``examples`` of an epoch."""
+        """Raise :class:`InputError` where the position is beyond the ``examples`` of an epoch."""
         if self.position > examples:
-            raise UihError(
+            raise InputError(
                 f"the state's position {self.position} is beyond the {examples} examples of an "
                 "epoch",
                 hint=_AS_SAVED,
             )
 
     def check_words(self, words: Mapping[str, Sequence[str]]) -> None:
-        """Raise :class:`UihError` where it was saved with other codes for these ``words``."""
+        """Raise :class:`InputError` where it was saved with other codes for these ``words``."""
         for place, saved in self.words.items():
             for name in saved.keys() & words.keys():
                 if saved[name][: len(words[name])] != list(words[name]):
-                    raise UihError(
+                    raise InputError(
                         f"the state was saved with other codes: words of {name!r} ({place})",
                         hint="load it into a loader made with the same words",
                     )
 
     def check(self, other: State) -> None:
-        """Raise :class:`UihError` where ``other`` was saved by a loader of something else."""
+        """Raise :class:`InputError` where ``other`` was saved by a loader of something else."""
         for name, what in _MUST_AGREE.items():
             mine, saved = getattr(self, name), getattr(other, name)
             if mine != saved:
-                raise UihError(
+                raise InputError(
                     f"the state was saved for {what}: {name} {saved!r}, this loader has {mine!r}",
                     hint="load it into a loader made with the same arguments over the same lake",
                 )

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from uih_lake.errors import UihError
+from uih_lake.errors import InputError
 
 OnTensor = Callable[[Tensor], Tensor]
 
@@ -25,7 +25,7 @@ class Tensors:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """All tensors on ``device``; a tensor that is there already is not copied.
 
-        Raises :class:`UihError` for a dtype: ids, times and offsets are to stay what they are.
+        Raises :class:`InputError` for a dtype: ids, times and offsets are to stay what they are.
         """
         place = device_of(device)
         return self.map(lambda t: t.to(place, non_blocking=non_blocking))
@@ -68,11 +68,11 @@ def _mapped(value: Any, change: OnTensor) -> Any:
 
 
 def device_of(named: Any) -> torch.device:
-    """The device that is named; raises :class:`UihError` for anything else, such as a dtype."""
+    """The device that is named; raises :class:`InputError` for anything else, such as a dtype."""
     try:
         return torch.device(named)
     except (RuntimeError, TypeError) as error:
-        raise UihError(
+        raise InputError(
             f"{named!r} is no device",
             hint="give 'cpu', 'cuda' or 'cuda:1'; cast values one by one, or leave it to autocast",
         ) from error

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from uih_lake import names, schema
 from uih_lake.arrays import Int64, whole
-from uih_lake.errors import PointerError, UihError
+from uih_lake.errors import InputError, PointerError
 from uih_lake.lake.erase import Tombstones
 
 Policy = Literal["raise", "drop", "keep"]
@@ -49,9 +49,9 @@ class Counts:
 
 
 def check_policy(policy: str) -> None:
-    """Raise :class:`UihError` for a policy that does not exist."""
+    """Raise :class:`InputError` for a policy that does not exist."""
     if policy not in POLICIES:
-        raise UihError(f"no policy {policy!r} for pointers", hint=f"one of {', '.join(POLICIES)}")
+        raise InputError(f"no policy {policy!r} for pointers", hint=f"one of {', '.join(POLICIES)}")
 
 
 @dataclass(frozen=True)
