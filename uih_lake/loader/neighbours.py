@@ -53,9 +53,8 @@ class Neighbours:
             asked = self._taken(duck, beside, bucket, done)
         if asked is None:
             asked = self._selection.asked(duck, bucket)
-        return pa.concat_tables(
-            [asked, asked.slice(0, 0)]
-        ).combine_chunks()  # 3 times as fast as take
+        # A third of the time that take takes.
+        return pa.concat_tables([asked, asked.slice(0, 0)]).combine_chunks()
 
     def _taken(
         self, duck: duckdb.DuckDBPyConnection, beside: range, bucket: int, done: Container[int]
