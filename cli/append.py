@@ -11,7 +11,7 @@ from uih_lake.cli import options
 from uih_lake.cli.terminal import Terminal, amount, span
 
 if TYPE_CHECKING:
-    from uih_lake.info import Appended
+    from uih_lake.append import Appended
 
 _LIKELY = datetime(1990, 1, 1, tzinfo=UTC)
 """Events that all lie before this time were hardly logged: their times have another unit."""
@@ -57,32 +57,21 @@ def append(
 
     Exit codes: 0 added, or added before under the same key; 1 refused; 2 wrong usage.
     """
-    from uih_lake import Lake
-    from uih_lake.info import Appended
+    from uih_lake.append import append as add
+    from uih_lake.ingest import EventColumns
     from uih_lake.lake.store import Store
 
-    opened = Lake.open(lake)
-    before = opened.version
+    unit = None if ts_unit is None else ts_unit.value
+    columns = EventColumns(user_id, event_ts, arrival_ts, unit, on_null_user.value)
+    store = Store.open(lake)
     with terminal.progress("appending") as progress:
-        version = opened.append(
-            files,
-            key=key,
-            user_id=user_id,
-            event_ts=event_ts,
-            arrival_ts=arrival_ts,
-            ts_unit=None if ts_unit is None else ts_unit.value,
-            on_null_user=on_null_user.value,
-            add_columns=add_columns,
-            progress=progress,
-        )
-    added = version > before
-    brought = Appended.of(Store.open(lake), version) if added else Appended()
-    if added:
+        brought = add(store, files, columns, key=key, add_columns=add_columns, progress=progress)
+    version = brought.lake_version
+    if brought.added:
         text = f"lake version {version}: {_told(brought)}"
     else:
         text = f"lake version {version} has them: the key {key!r} was used before, nothing added"
-    facts = {"lake_version": version, "added": added, **brought.as_dict()}
-    terminal.report(text, facts, as_json)
+    terminal.report(text, brought.as_dict(), as_json)
     _warn(terminal, brought)
 
 

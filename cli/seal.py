@@ -16,11 +16,12 @@ def seal(terminal: Terminal, lake: options.Lake, as_json: options.Json = False) 
 
     Exit codes: 0 sealed, or there was nothing to seal; 1 failed; 2 wrong usage.
     """
-    from uih_lake import Lake
+    from uih_lake.lake.seal import seal as run
+    from uih_lake.lake.store import Store
 
-    opened = Lake.open(lake)
+    store = Store.open(lake)
     with terminal.progress("sealing") as progress:
-        generation = opened.seal(progress=progress)
-    version = opened.version
+        sealed = run(store, progress)
+    generation, version = sealed.generation, sealed.lake_version
     facts = {"generation": generation, "sealed_version": version}
     terminal.report(f"generation {generation}: sealed up to lake version {version}", facts, as_json)

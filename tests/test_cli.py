@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -93,6 +95,26 @@ def test_columns_and_units_are_mapped(tmp_path: Path) -> None:
     )
     rows = told("sql", lake, "SELECT user_id, epoch(arrival_ts) AS t FROM events ORDER BY t")
     assert rows == [{"user_id": "ann", "t": 1700000020.0}, {"user_id": "bob", "t": 1700000030.0}]
+
+
+def test_an_append_tells_what_it_added_beside_a_sealer(lake: Path) -> None:
+    """Its events have left the mutable tier by the time it reports, every now and then."""
+    over = Event()
+
+    def keep_sealing() -> None:
+        while not over.is_set():
+            uih.Lake.open(lake).seal()
+
+    with ThreadPoolExecutor(1) as sealer:
+        sealing = sealer.submit(keep_sealing)
+        try:
+            reports = [told("append", lake, lake.parent / "two.parquet") for _ in range(10)]
+        finally:
+            over.set()
+        sealing.result()
+    assert [(each["lake_version"], each["events"]) for each in reports] == [
+        (version, 5) for version in range(2, 12)
+    ]
 
 
 def test_globs_are_read_in_the_order_of_their_names(lake: Path) -> None:

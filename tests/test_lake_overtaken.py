@@ -15,9 +15,14 @@ import pyarrow as pa
 import pytest
 
 from uih_lake import ConflictError, Group, InputError, Lake, SchemaError, Tenant
+from uih_lake.append import Appended, append
+from uih_lake.ingest import EventColumns
 from uih_lake.lake import erase
+from uih_lake.lake.seal import Sealed, seal
+from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
 from uih_lake.pointers import examples
+from uih_lake.progress import quiet
 
 TIME = pa.timestamp("us", "UTC")
 TENANT = Tenant("t", {"g": Group(["event_ts"])})
@@ -276,3 +281,32 @@ def test_a_log_between_the_looks_of_a_forget_is_erased(
     assert lake.sql("FROM examples WHERE user_id = 1").fetchall() == []
     lake.vacuum(retain_hours=0)
     assert lake.verify().passed
+
+
+# What is told
+
+
+def test_an_append_tells_that_somebody_else_used_its_key(lake: Lake) -> None:
+    store, same = Store.open(lake.path), meanwhile(events(), lambda other: put(other, "k"), lake)
+    told = append(store, same, EventColumns(), key="k", add_columns=False, progress=quiet)
+    assert told == Appended(lake_version=0, added=False)
+    assert lake.version == 0
+
+
+def test_an_append_tells_of_its_own_events(lake: Lake) -> None:
+    two = pa.table({"user_id": [1, 2], "event_ts": pa.array([8, 4], TIME)})
+    store, mine = Store.open(lake.path), meanwhile(two, put, lake)
+    told = append(store, mine, EventColumns(), key="k", add_columns=False, progress=quiet)
+    first, last = (datetime.fromtimestamp(0, UTC).replace(microsecond=n) for n in (4, 8))
+    assert told == Appended(1, True, 2, first, last)
+
+
+def test_a_seal_tells_of_what_was_there_when_it_began(lake: Lake) -> None:
+    lake.append(events())
+    told = seal(Store.open(lake.path), lambda done, total: put(lake))
+    assert told == Sealed(generation=1, lake_version=0)
+    assert (lake.version, lake.info().sealed_version) == (1, 0)
+
+
+def put(lake: Lake, key: str | None = None) -> None:
+    lake.append(events(), key=key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,14 +13,16 @@ import duckdb
 import pyarrow as pa
 
 from uih_lake import adhoc, ingest, names, schema
+from uih_lake.append import append, tell_skipped
 from uih_lake.compact import compact
 from uih_lake.errors import InputError, LakeError
 from uih_lake.given import times_of, users_of
 from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
-from uih_lake.lake import append, erase, seal
+from uih_lake.lake import erase
 from uih_lake.lake import vacuum as vacuuming
 from uih_lake.lake.create import create
+from uih_lake.lake.seal import seal
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store, Stores
 from uih_lake.log import log
@@ -34,26 +35,6 @@ from uih_lake.serving import Served, serve
 from uih_lake.tenant import Tenant, check_tenants
 from uih_lake.tenant.condition import check_condition
 from uih_lake.verify import Report, verify
-
-_LOG = logging.getLogger(__name__)
-
-
-def _tell_skipped(batches: ingest.Batches) -> None:
-    if batches.rows_skipped:
-        skipped, read = f"{batches.rows_skipped:,}", f"{batches.rows_read:,}"
-        _LOG.warning("%s: skipped %s of %s rows, without a user id", batches.where, skipped, read)
-
-
-def _counted(batches: ingest.Batches, progress: Progress) -> Iterator[pa.RecordBatch]:
-    """The batches; ``progress`` is told of every source that has been read to its end."""
-    told = 0
-    for batch in batches:
-        yield batch
-        if batches.sources_read > told:
-            told = batches.sources_read
-            progress(told, batches.sources)
-    if batches.sources_read > told:
-        progress(batches.sources_read, batches.sources)
 
 
 class Lake:
@@ -134,29 +115,17 @@ class Lake:
         """
         self._writable("append to")
         columns = EventColumns(user_id, event_ts, arrival_ts, ts_unit, on_null_user)
-        with self._stores.newest() as store:
-            known = append.known(store, key)
-            if known is not None:
-                return known
-            expected = schema.normalised_events(store.recent.schema)
-            batches = ingest.open_events(events, columns, expected)
-
-            def fit(lake: pa.Schema | None) -> pa.Schema:
-                if lake is None:
-                    return batches.schema
-                return ingest.check_schema(
-                    batches.schema, lake, add_columns=add_columns, where=batches.where
-                )
-
-            version = append.append(store, _counted(batches, progress), key, fit)
-        _tell_skipped(batches)
-        return version
+        with self._stores.taken() as store:
+            appended = append(
+                store, events, columns, key=key, add_columns=add_columns, progress=progress
+            )
+        return appended.lake_version
 
     def seal(self, *, progress: Progress = quiet) -> int:
         """Move all appended events into the immutable tier; returns the generation."""
         self._writable("seal")
         with self._stores.taken() as store:
-            return seal.seal(store, progress)
+            return seal(store, progress).generation
 
     def compact(self, *, progress: Progress = quiet) -> int:
         """Merge each bucket's runs into one and place pointers in it; returns the generation."""
@@ -223,7 +192,7 @@ class Lake:
         with self._stores.newest() as store:
             batches = ingest.open_requests(requests, columns, Examples.known(store))
             logged = log(store, batches, live, pointers, progress)
-        _tell_skipped(batches)
+        tell_skipped(batches)
         return logged
 
     def label(self, labels: Any) -> int:

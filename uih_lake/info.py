@@ -10,7 +10,6 @@ import duckdb
 import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
-from uih_lake.lake import erase
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
@@ -91,7 +90,7 @@ class Info:
             buckets=snapshot.buckets,
             **counts,
             examples=logged,
-            retained_from=_retained_from(store),
+            retained_from=retained_from(store),
             bytes=sum(table.bytes for table in tables),
             tables=tables,
             event_schema=_types(schema.public_events(snapshot.stored)),
@@ -100,50 +99,18 @@ class Info:
 
     def as_dict(self) -> dict[str, Any]:
         """The facts as plain values that JSON has; times in ISO 8601."""
-        return _plain(self)
+        return plain(self)
 
 
-@dataclass(frozen=True)
-class Appended:
-    """What one append brought in: how many events, and the times of the first and the last.
-
-    Of these events, ``expired`` lie before ``retained_from``, where no reader sees them; that is
-    the start of the lake's retention window, None while it has none.
-    """
-
-    events: int = 0
-    first_event: datetime | None = None
-    last_event: datetime | None = None
-    expired: int = 0
-    retained_from: datetime | None = None
-
-    @classmethod
-    def of(cls, store: Store, version: int) -> Appended:
-        """What lake version ``version`` brought in, while it is not sealed."""
-        recent = store.recent
-        files = [f for f in recent.files() if f.partition[names.LAKE_VERSION] == version]
-        if not files:
-            return cls()
-        statement = sqlfile.statement("info/appended")
-        with cursor() as duck:
-            span = fetch(duck, statement, {"files": [recent.path(f) for f in files]})
-        first, last = (column[0].as_py() for column in span.columns)
-        start = _retained_from(store)
-        expired = erase.expired(store, files) if first and start and first < start else 0
-        return cls(sum(f.rows for f in files), first, last, expired, start)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The facts as plain values that JSON has; times in ISO 8601."""
-        return _plain(self)
+def plain(facts: Any) -> dict[str, Any]:
+    """A dataclass as plain values that JSON has; times in ISO 8601."""
+    found = asdict(facts)
+    times = {name: value for name, value in found.items() if isinstance(value, datetime)}
+    return found | {name: time.isoformat() for name, time in times.items()}
 
 
-def _plain(facts: Info | Appended) -> dict[str, Any]:
-    plain = asdict(facts)
-    times = {name: value for name, value in plain.items() if isinstance(value, datetime)}
-    return plain | {name: time.isoformat() for name, time in times.items()}
-
-
-def _retained_from(store: Store) -> datetime | None:
+def retained_from(store: Store) -> datetime | None:
+    """Where the retention window starts; None while there is none."""
     start = store.retained_from
     return None if start <= schema.MIN_TIME else schema.EPOCH + timedelta(microseconds=start)
 

@@ -33,12 +33,12 @@ def append(
     events: Iterable[pa.RecordBatch],
     key: str | None,
     fit: Callable[[pa.Schema | None], pa.Schema],
-) -> int:
-    """Write normalised ``events`` and commit them as one lake version, which is returned.
+) -> tuple[int, bool]:
+    """Write normalised ``events`` and commit them as one lake version: that, and whether it is new.
 
     ``key`` makes the append idempotent: where another process used it meanwhile, nothing is added
-    and its lake version is returned. ``fit`` is given the lake's normalised event schema (None
-    while it has none) and returns the one to have afterwards, or raises.
+    and its lake version is returned, which is not new. ``fit`` is given the lake's normalised event
+    schema (None while it has none) and returns the one to have afterwards, or raises.
     """
     _fitted(store, fit)
     files: list[File] = []
@@ -80,11 +80,11 @@ def _commit(
     files: list[File],
     key: str | None,
     fit: Callable[[pa.Schema | None], pa.Schema],
-) -> int:
+) -> tuple[int, bool]:
     before = known(store, key)
     if before is not None:  # another process won with the same key
         store.recent.discard(files)
-        return before
+        return before, False
     version = store.lake_version + 1
     store.examples.refresh()  # the first of them may have come meanwhile
     stored = schema.stored_events(_fitted(store, fit))
@@ -98,7 +98,7 @@ def _commit(
         counters=counters,
         schema=recent_columns(stored),
     )
-    return version
+    return version, True
 
 
 def _fitted(store: Store, fit: Callable[[pa.Schema | None], pa.Schema]) -> pa.Schema:

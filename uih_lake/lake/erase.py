@@ -122,12 +122,6 @@ def _of_times(
     }
 
 
-def expired(store: Store, files: list[File]) -> int:
-    """How many events of these files of ``recent`` lie before the window that is retained."""
-    with cursor() as duck:
-        return sum(_rows_of(store.recent, duck, files, _before(store.retained_from)).values())
-
-
 def _before(time: int) -> str:
     """The condition of an event before ``time``, in microseconds since the epoch."""
     return sqlfile.fill("lake/gone_times", cutoff=sqlfile.literal(time))

@@ -9,7 +9,7 @@ comes in between.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -27,8 +27,16 @@ from uih_lake.progress import Progress
 _PASS_ROWS = 1_000_000
 
 
-def seal(store: Store, progress: Progress) -> int:
-    """Move every committed event into the immutable tier; returns the generation."""
+@dataclass(frozen=True)
+class Sealed:
+    """What a seal reached: its generation, and the lake version up to which events are in it."""
+
+    generation: int
+    lake_version: int
+
+
+def seal(store: Store, progress: Progress) -> Sealed:
+    """Move every committed event into the immutable tier."""
     with lease.maintenance(store.root):
         store.refresh()
         snapshot = Snapshot.of(store)
@@ -40,7 +48,7 @@ def seal(store: Store, progress: Progress) -> int:
                         writing.write(run.events, {names.BUCKET: bucket}, run.cuts, run.notes)
                 optimistic(lambda: _commit_seal(store, files, snapshot), "seal")
         optimistic(lambda: tidy(store), "seal")
-        return store.uih.version
+        return Sealed(store.uih.version, store.sealed)
 
 
 def _tail(snapshot: Snapshot) -> Snapshot:
