@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uih_lake.arrays import Int64
 from uih_lake.resolve.cut import BLOCK, Ends, Keys, cut
-from uih_lake.resolve.ranges import Int64, Ranges
+from uih_lake.resolve.ranges import Ranges
 
 EVER = 2**62
 

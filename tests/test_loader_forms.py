@@ -20,6 +20,7 @@ from loader_lakes import NUMBERS, TIME, build, events, frozen, ids, requests
 from torch.utils.data import default_convert
 
 from uih_lake import Group, InputError, Lake, Tenant, UihError
+from uih_lake.arrays import running
 from uih_lake.gather.moves import Moves
 from uih_lake.gather.pieces import Pieces, newest, pick
 from uih_lake.gather.returns import Returns
@@ -33,7 +34,7 @@ from uih_lake.loader.order import Window, shuffled, windows
 from uih_lake.loader.planner import Planner, Worker
 from uih_lake.loader.source import Source
 from uih_lake.pointers.examples import Examples
-from uih_lake.resolve.ranges import Ranges, running
+from uih_lake.resolve.ranges import Ranges
 from uih_lake.session import cursor
 
 

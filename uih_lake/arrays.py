@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -19,3 +21,10 @@ def ints(table: pa.Table, name: str) -> Int64:
     """An int64 or timestamp column as numpy; times in microseconds."""
     values: Int64 = whole(table.column(name)).view(pa.int64()).to_numpy()
     return values
+
+
+def running(counts: npt.NDArray[Any]) -> Int64:
+    """Running total of ``counts`` from 0 on; one element more."""
+    total = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, dtype=np.int64, out=total[1:])
+    return total

@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from uih_lake.arrays import running
 from uih_lake.gather.moves import gather
-from uih_lake.resolve.ranges import Ranges, running
+from uih_lake.resolve.ranges import Ranges
 
 
 def lists(column: pa.Array, ranges: Ranges) -> pa.ListArray:

@@ -19,8 +19,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from uih_lake.arrays import Int64
-from uih_lake.resolve.ranges import Ranges, running
+from uih_lake.arrays import Int64, running
+from uih_lake.resolve.ranges import Ranges
 
 _kernel = numba.njit(cache=True, nogil=True)
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from uih_lake.arrays import Int64
+from uih_lake.arrays import Int64, running
 from uih_lake.gather.moves import Moves
-from uih_lake.resolve.ranges import Ranges, last_rows, running
+from uih_lake.resolve.ranges import Ranges, last_rows
 
 _kernel = numba.njit(cache=True, nogil=True)
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types as is_
 
+from uih_lake.arrays import running
 from uih_lake.errors import InputError, SchemaError
 from uih_lake.ingest.refusal import Place
 from uih_lake.ingest.times import to_times
@@ -119,7 +120,7 @@ def _to_list(values: pa.Array, wanted: pa.DataType, place: Place) -> pa.Array:
     if kept and values.type.value_field.name == wanted.value_field.name:
         return values
     lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False)
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    offsets = running(lengths)
     rows = np.repeat(np.arange(len(values), dtype=np.int64), lengths)
     elements = to_type(values.flatten(), wanted.value_type, place.at(rows))
     return pa.ListArray.from_arrays(

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names
-from uih_lake.arrays import Int64, ints, whole
+from uih_lake.arrays import Int64, ints, running, whole
 from uih_lake.lake import prefixes
 from uih_lake.lake.stretches import Stretches
 
@@ -75,7 +75,7 @@ def bands(events: pa.Table) -> Layout:
     old = times < np.partition(times, place)[place]
     mine = Stretches.of(whole(events.column(names.USER_ID)))
     heads, stops = mine.starts, mine.stops
-    olds = np.concatenate([np.zeros(1, np.int64), np.cumsum(old)])
+    olds = running(old)
     newest_old = np.repeat(heads + olds[stops] - olds[heads], stops - heads)  # row behind it
     rank = newest_old - np.arange(rows) - 1
     band = np.where(old, 1 + np.searchsorted(RANKS, rank, "right"), 0).astype(np.int8)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from uih_lake.arrays import Int64, running
 from uih_lake.gather.moves import Moves, copy
 from uih_lake.gather.ring import ALIGNMENT, Lease, Ring
 from uih_lake.loader.batch import Batch
@@ -21,7 +22,6 @@ from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.jagged import Jagged, Nested, Shared, Values
 from uih_lake.loader.plan import Plan
-from uih_lake.resolve.ranges import Int64, running
 
 PART_BYTES = 8 << 20
 """A thread copies about this much of a batch at a time."""

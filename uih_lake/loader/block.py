@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from uih_lake.arrays import Int64
+from uih_lake.arrays import Int64, running
 from uih_lake.gather.moves import Moves, address
 from uih_lake.gather.pieces import Pieces, newest, pick
 from uih_lake.gather.shared import merge
@@ -25,7 +25,6 @@ from uih_lake.loader.deal import Step
 from uih_lake.loader.lengths import StochasticLength
 from uih_lake.loader.plan import Cutting, Plan
 from uih_lake.loader.source import Opened, Resolved
-from uih_lake.resolve.ranges import running
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
-from uih_lake.arrays import whole
+from uih_lake.arrays import running, whole
 from uih_lake.errors import InputError
 from uih_lake.lake.sqltypes import duckdb_type
 from uih_lake.loader.dictionary import SMALL, Dictionary
 from uih_lake.loader.nulls import fill_in
-from uih_lake.resolve.ranges import running
 
 Array = npt.NDArray[Any]
 Fill = bool | int | float | str

@@ -16,10 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
-from uih_lake.arrays import Int64
+from uih_lake.arrays import Int64, running
 from uih_lake.lake.stretches import Stretches
 from uih_lake.resolve.cut import Ends
-from uih_lake.resolve.ranges import running
 from uih_lake.session import fetch
 
 STRIPE = 512

@@ -24,11 +24,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from uih_lake import names, schema
-from uih_lake.arrays import Int64
+from uih_lake.arrays import Int64, running
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.plan import Scan
-from uih_lake.resolve.ranges import Ranges, packed, running, touched
+from uih_lake.resolve.ranges import Ranges, packed, touched
 
 PLACE = (names.RUN, names.END, names.GAPS)
 """Columns that hold the place of a pointer."""

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names
-from uih_lake.arrays import Int64, ints
+from uih_lake.arrays import Int64, ints, running
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.order import places_in_bucket
 from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.resolve.plan import Bounds
-from uih_lake.resolve.ranges import Ranges, carried, running
+from uih_lake.resolve.ranges import Ranges, carried
 from uih_lake.resolve.rows import PROVEN, Proof, Whole, are_few, of_users
 
 

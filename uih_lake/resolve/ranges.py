@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from uih_lake.arrays import Int64 as Int64
+from uih_lake.arrays import Int64, running
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class Ranges:
         """The ranges of the examples that are ``kept``, one bool each."""
         counts = np.diff(self.offsets)
         fragments = np.repeat(kept, counts)
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts[kept])])
-        return Ranges(offsets, self.starts[fragments], self.stops[fragments], self.lengths[kept])
+        return Ranges(
+            running(counts[kept]), self.starts[fragments], self.stops[fragments], self.lengths[kept]
+        )
 
     def newest(self, count: int) -> Ranges:
         """The last ``count`` rows of each example; all of them where it has no more."""
@@ -65,13 +66,6 @@ class Ranges:
         return Ranges(
             offsets - low, self.starts[low:high], self.stops[low:high], self.lengths[start:stop]
         )
-
-
-def running(counts: Int64) -> Int64:
-    """Running total of ``counts`` from 0 on; one element more."""
-    total = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=total[1:])
-    return total
 
 
 def last_rows(

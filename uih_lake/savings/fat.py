@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uih_lake.arrays import Int64
+from uih_lake.arrays import Int64, running
 from uih_lake.savings.population import Histories, Population
 
 SLAB: Final = 8
@@ -78,7 +78,7 @@ class Blocks:
         size = population.weight[order]
         if layout is Layout.CLUSTERED:
             size = population.fresh + population.weight // _COPIES_FOR_ONE
-        ends = np.concatenate([[0], np.cumsum(size)])[edges]
+        ends = running(size)[edges]
         return cls(order, edges, np.diff(ends), max(1, SLAB // larger))
 
     def __len__(self) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from uih_lake import names, sqlfile
-from uih_lake.arrays import Int64
+from uih_lake.arrays import Int64, running
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Rebuild, Selection, Sequences
@@ -179,7 +179,7 @@ class Histories:
         plan = self.rebuild.plan
         asked, cuts = self._cut(duck, plan, bucket, np.concatenate(inside))
         sequences = Sequences([*zip(plan, cuts, strict=True)])
-        edges = np.concatenate([[0], np.cumsum([len(each) for each in inside])]).tolist()
+        edges = running(np.array([len(each) for each in inside])).tolist()
         for start, stop in sequences.slices(asked.num_rows):
             batch = self.rebuild.batch(asked, sequences, start, stop)
             for place, (first, last) in enumerate(pairwise(edges)):
@@ -264,7 +264,7 @@ class _Tally:
             weight=weight,
             fresh=fresh,
             user=user,
-            starts=np.concatenate([[0], np.cumsum(self._sizes)]).astype(np.int64),
+            starts=running(np.array(self._sizes)),
             referenced=self._referenced,
             distinct=self._distinct,
             newest=self._newest,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from uih_lake.arrays import running
 from uih_lake.workload.catalogue import CATEGORIES, Catalogue
 from uih_lake.workload.people import People
 from uih_lake.workload.shape import Block
@@ -64,7 +65,7 @@ def _moments(
     A user without events in the window asks at any time of it.
     """
     ends = np.cumsum(block.lengths)
-    inside = np.concatenate([[0], np.cumsum(when.event_us >= opens)])
+    inside = running(when.event_us >= opens)
     # Sessions ascend, so the events inside the window are the user's last, but for an overlap.
     active = (inside[ends] - inside[ends - block.lengths])[user]
     position = draw[:, 0].astype(np.int64) << 16 | draw[:, 1]
@@ -83,7 +84,7 @@ def _candidates(
     rank = items.choose(wide, who.favourites, np.repeat(user, _CANDIDATES))
     rank = rank.reshape(-1, _CANDIDATES)
     sizes = 2 + draw[:, 0] % (_CANDIDATES - 1)
-    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
+    offsets = running(sizes).astype(np.int32)
     kept = items.item_id[rank][np.arange(_CANDIDATES) < sizes[:, None]]
     liked = (who.favourites[user] == (rank[:, :1] % CATEGORIES)).any(axis=1)
     clicked = draw[:, 1] < (CLICK_RATE * LEVELS)[liked.astype(np.int8)]

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from uih_lake.arrays import running
+
 LEVELS = 1 << 16
 """Number of equally likely draws, 0 to 65,535."""
 
@@ -67,7 +69,7 @@ class Zipf:
 
 def ramp(weights: Sequence[int], step: int) -> Ints:
     """Positions ``[LEVELS]`` along slots of length ``step``; a slot gets draws by weight."""
-    edges = np.concatenate([[0], np.cumsum(weights)])
+    edges = running(np.array(weights))
     points = np.arange(LEVELS) * int(edges[-1])
     slot = np.searchsorted(edges * LEVELS, points, side="right") - 1
     beyond = points - edges[slot] * LEVELS
