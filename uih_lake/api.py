@@ -302,7 +302,7 @@ class Lake:
         return adhoc.query(self._surface(tenants), query)
 
     def sql_session(self, *, tenants: Sequence[Tenant] = ()) -> adhoc.Session:
-        """A session for many queries as of :meth:`sql`, all on the state of the lake now."""
+        """A session for many queries like :meth:`sql` runs, all on the state of the lake now."""
         return adhoc.Session(self._surface(tenants).session())
 
     def sql_script(self, *, tenants: Sequence[Tenant] = ()) -> str:

@@ -1,6 +1,6 @@
-"""What it means that a file of a lake cannot be read: it is damaged, or the system gives it not.
+"""Why a file of a lake cannot be read: it is damaged, or the operating system refuses to read it.
 
-A copy mends the first alone, so the second is never told as the first.
+Restoring a copy helps only against damage, so a refusal of the system is never reported as damage.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import Asked, by_bucket
 from uih_lake.session import cursor
 
-_ROW = "_row"
 _NEVER_NULL = (names.LAKE_VERSION, names.GENERATION, names.LENGTH, names.DIGEST)
 _AS_SERVED = "give the pointers of Lake.snapshot, one per request and in its order"
 
@@ -68,14 +67,14 @@ def log(
         done += batch.num_rows
     if not tables:
         return _nothing(requests.schema)
-    stored = [table.drop_columns([_ROW]) for table in tables]
+    stored = [table.drop_columns([names.ROW]) for table in tables]
     first = examples.add(store, stored, numbered, fit)
     return _as_given(tables, first if numbered else 0)
 
 
 def _point(snapshot: Snapshot, table: pa.Table, first_row: int, progress: Progress) -> pa.Table:
     """The requests with their pointers, sorted by bucket, user and time; ``_row`` as given."""
-    order = (names.BUCKET, names.USER_ID, names.REQUEST_TS, _ROW)
+    order = (names.BUCKET, names.USER_ID, names.REQUEST_TS, names.ROW)
     table = table.sort_by([(name, "ascending") for name in order])
     if names.DIGEST in table.column_names:
         return _arranged(table)
@@ -193,7 +192,7 @@ def _places(batch: pa.RecordBatch, snapshot: Snapshot, first_row: int) -> dict[s
     """Where the user is kept, where the request was given, and its number where it has no id."""
     order = pa.array(np.arange(first_row, first_row + batch.num_rows))
     buckets = hashing.bucket_of(batch.column(names.USER_ID), snapshot.buckets)
-    places = {names.BUCKET: pa.array(buckets), _ROW: order}
+    places = {names.BUCKET: pa.array(buckets), names.ROW: order}
     return places if names.EXAMPLE_ID in batch.schema.names else {names.EXAMPLE_ID: order, **places}
 
 
@@ -252,7 +251,7 @@ def _nothing(requests: pa.Schema) -> pa.Table:
 
 
 def _as_given(tables: list[pa.Table], first: int) -> pa.Table:
-    table = pa.concat_tables(tables).sort_by(_ROW)
+    table = pa.concat_tables(tables).sort_by(names.ROW)
     pointers = table.select([names.EXAMPLE_ID, *names.POINTER_COLUMNS])
     if first:
         ids = pc.add(pointers.column(names.EXAMPLE_ID), first)

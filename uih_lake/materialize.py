@@ -37,7 +37,6 @@ BATCH_VALUES = 4_000_000
 EXAMPLES_AT_ONCE = 50_000
 """Examples read in one go: a few megabytes of keys and pointers, and their context."""
 
-_ROW = "_row"
 _KEYS = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS)
 _ORDER = (names.BUCKET, names.USER_ID, names.REQUEST_TS, names.EXAMPLE_ID)
 _POINTER = (names.AS_OF_TS, names.LAKE_VERSION)
@@ -134,11 +133,11 @@ class Selection:
     def _wanted(self, duck: duckdb.DuckDBPyConnection, keys: pa.Table) -> pa.Array:
         """The rows to take, in order."""
         rows = pa.array(np.arange(keys.num_rows, dtype=np.int32))
-        duck.register("keys", keys.append_column(_ROW, rows))
+        duck.register("keys", keys.append_column(names.ROW, rows))
         statement = sqlfile.fill("pointers/wanted", where=self.where)
         parameters = {"newest": self.snapshot.lake_version}
         with evaluating(self.where):
-            chosen = fetch(duck, statement, parameters).column(_ROW)
+            chosen = fetch(duck, statement, parameters).column(names.ROW)
         duck.unregister("keys")
         return chosen.combine_chunks()
 

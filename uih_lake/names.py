@@ -1,4 +1,6 @@
-"""Names of columns, tables and settings: each is spelled here and nowhere else in Python.
+"""Names of columns and tables that several modules use, so that each is defined once.
+
+A name that only one module uses is defined in that module, such as those of settings.
 
 Public columns are what a user sees in SQL and Arrow. Columns with a leading underscore are how a
 public one is stored: ``_delay`` is ``arrival_ts - event_ts`` in microseconds (zero nearly
@@ -67,3 +69,6 @@ EXAMPLES: Final = "examples"
 FORGOTTEN: Final = "forgotten"
 
 USER_HASH: Final = "user_hash"
+
+ROW: Final = "_row"
+"""Column of tables in memory, never stored: where a row was before they were sorted."""

@@ -18,7 +18,6 @@ from uih_lake.resolve.run import Resolution, Resolver
 from uih_lake.session import cursor
 from uih_lake.tenant import Tenant
 
-_ROW = "_row"
 _EVENTS = 1 << 20
 """Events of the buckets that are read at once: a scan for each of many small ones takes longer."""
 
@@ -49,7 +48,7 @@ def serve(snapshot: Snapshot, user_ids: pa.Array, request_ts: pa.Array, tenant: 
             _served(tenant, plan, some, _resolved(snapshot, duck, plan, some))
             for some in _passes(snapshot, asked)
         ]
-    served = pa.concat_tables(parts).sort_by(_ROW)
+    served = pa.concat_tables(parts).sort_by(names.ROW)
     return Served(
         served.select([names.USER_ID, names.REQUEST_TS, *tenant.groups]),
         served.select(list(names.POINTER_COLUMNS)),
@@ -94,6 +93,6 @@ def _asked(snapshot: Snapshot, user_ids: pa.Array, request_ts: pa.Array) -> pa.T
             names.LAKE_VERSION: pa.array(np.full(count, snapshot.lake_version)),
             names.GENERATION: pa.array(np.full(count, snapshot.generation)),
             names.BUCKET: pa.array(hashing.bucket_of(user_ids, snapshot.buckets)),
-            _ROW: pa.array(np.arange(count)),
+            names.ROW: pa.array(np.arange(count)),
         }
     )

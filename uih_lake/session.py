@@ -32,8 +32,9 @@ _FILE = re.compile(
 
 
 def connect(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
-    """Open a configured in-memory session, for who sets or creates something in it.
+    """Open a configured in-memory session of its own.
 
+    For callers that create tables or change settings in it; :func:`cursor` is for all others.
     ``threads`` defaults to the number of usable cores.
     """
     config: dict[str, str | bool | int | float | list[str]] = {

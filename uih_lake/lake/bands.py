@@ -57,7 +57,8 @@ class Layout:
 class Run:
     """A file before it is written.
 
-    Its events, the rows at which a row group ends (None: wherever), and the notes in its footer.
+    Its events, the rows at which a row group ends, and the notes in its footer. Where ``cuts`` is
+    None, row groups end at bucket boundaries, as :func:`uih_lake.lake.parquet.write` says.
     """
 
     events: pa.Table

@@ -152,8 +152,9 @@ class Store:
     def refresh(self) -> None:
         """Move to the newest version of every table.
 
-        ``recent`` first: what a seal removes from it is by then in ``uih``, so reading in this
-        order can neither miss an event nor see it twice. The ledger proves it: the events in the
+        In the order of :attr:`tables`, ``recent`` before ``uih``: what a seal removes from
+        ``recent`` is by then in ``uih``, so that no event is missed, and what both have is taken
+        from ``uih`` alone, so that none is seen twice. The ledger proves it: the events in the
         files are those ever appended less those erased, and the examples those ever logged less
         those erased. Where they differ because another process is at work, a second look settles
         it. Raises :class:`CorruptionError` where they go on differing: a commit has gone from a

@@ -35,7 +35,7 @@ class Arrival:
 
 
 def check_device(device: torch.device | str | None) -> None:
-    """Raise :class:`InputError` for a device that this machine has not; None is the CPU."""
+    """Raise :class:`InputError` for a device that this machine does not have; None is the CPU."""
     wanted = device_of("cpu" if device is None else device)
     if wanted.type in ("cpu", "meta"):
         return

@@ -83,7 +83,7 @@ def traits_of(tenants: Iterable[Tenant]) -> list[str]:
 
 
 def check_loaded(argument: str, columns: Iterable[str], tenants: Sequence[Tenant]) -> None:
-    """Raise :class:`InputError` where an argument of the loader is for a column that it has not."""
+    """Raise :class:`InputError` where ``columns``, given as ``argument``, are not all loaded."""
     known = [*traits_of(tenants), *context_of(tenants)]
     for name in columns:
         if name not in known:
