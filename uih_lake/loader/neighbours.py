@@ -18,7 +18,7 @@ import pyarrow as pa
 from uih_lake.materialize import Selection
 
 MOST = 32
-"""Neighbourhoods of which some buckets may wait: with their 50,000 examples, some 200 MB at most.
+"""Neighbourhoods of which some buckets may wait: of 50,000 examples each, 160 MB and their context.
 
 A neighbourhood of which a bucket can wait has at least two, so a lake of 64 buckets has no more of
 them than these, and none of its buckets is ever read alone.
