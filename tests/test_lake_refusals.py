@@ -233,14 +233,19 @@ def test_pointers_are_counted_before_they_are_compared(kept: Lake, which: slice)
     assert state(kept) == before
 
 
+@pytest.mark.parametrize("how", ["live", "served"])
 @pytest.mark.parametrize("name", ["as_of_ts", "known_by"])
-def test_a_live_request_has_no_time_up_to_which_arrivals_count(kept: Lake, name: str) -> None:
-    """It would be ignored: what is logged live is unbounded by arrival."""
+def test_a_live_request_has_no_time_up_to_which_arrivals_count(
+    kept: Lake, name: str, how: str
+) -> None:
+    """It would be ignored: what is logged live, or as it was served, is unbounded by arrival."""
+    served = kept.snapshot([1], datetime.fromtimestamp(2e-6, UTC), TAIL).pointers
     asked = requests([1], [2], label=[0]).append_column(name, pa.array([1], TIME))
     given = None if name == "as_of_ts" else name
+    so: dict[str, Any] = {"live": True} if how == "live" else {"pointers": served}
     before = state(kept)
-    message = refusal(InputError, lambda: kept.log(asked, live=True, as_of_ts=given))
-    assert "live requests see whatever has arrived, these have an as_of_ts; log them" in message
+    message = refusal(InputError, lambda: kept.log(asked, as_of_ts=given, **so))
+    assert "live or served requests saw whatever had arrived, these have an as_of_ts" in message
     assert state(kept) == before
 
 

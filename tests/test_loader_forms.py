@@ -28,7 +28,7 @@ from uih_lake.gather.ring import Ring
 from uih_lake.gather.shared import merge
 from uih_lake.lake.integrity import Pages
 from uih_lake.loader import Batch, Jagged, Loader, Nested, Shared
-from uih_lake.loader.deal import Share, steps
+from uih_lake.loader.deal import Deal, steps
 from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.order import Window, shuffled, windows
 from uih_lake.loader.planner import Planner, Worker
@@ -606,7 +606,7 @@ class TestDecisions:
         dealt = [
             steps(
                 np.array(costs, np.int64),
-                Share(rank, ranks, size, tokens, balanced, **options),
+                Deal(rank, ranks, size, tokens, balanced, **options),
                 True,
             )
             for rank in range(ranks)
@@ -637,15 +637,15 @@ class TestDecisions:
         costs = np.minimum(rng.lognormal(6, 1.2, 8 * 64 * 10), 4096).astype(np.int64)
         sums = []
         for rank in range(8):
-            dealt = steps(costs, Share(rank, 8, 64), True)
+            dealt = steps(costs, Deal(rank, 8, 64), True)
             sums.append([int(costs[step.examples].sum()) for step in dealt])
         spread = np.array(sums)
         assert (spread.max(0) / spread.mean(0)).max() < 1.05
 
     def test_what_is_left_over_waits(self) -> None:
-        share = Share(0, 1, 4)
+        share = Deal(0, 1, 4)
         assert [s.after for s in steps(np.ones(10, np.int64), share, False)] == [4, 8]
-        packed = Share(0, 1, 100, max_tokens=4)
+        packed = Deal(0, 1, 100, max_tokens=4)
         assert [s.after for s in steps(np.ones(10, np.int64), packed, False)] == [4, 8]
 
 

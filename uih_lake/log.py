@@ -41,10 +41,10 @@ def log(
     brings the pointers that serving cut, one per request, those are kept instead. Returns the
     columns of :func:`uih_lake.schema.pointers`, in the order of the requests.
 
-    Raises :class:`InputError` where live requests have an ``as_of_ts``, which they could not keep,
-    and where the pointers ``served`` are not those of the requests.
+    Raises :class:`InputError` where requests that are live, or ``served``, have an ``as_of_ts``,
+    which they could not keep, and where the pointers are not those of the requests.
     """
-    if live:
+    if live or served is not None:
         _check_unbounded(requests)
     # First: of whoever is forgotten while the events are looked at, some may be among them.
     store.forgotten.refresh()
@@ -115,8 +115,9 @@ def _bounds(batch: pa.RecordBatch, live: bool, snapshot: Snapshot) -> dict[str, 
 def _check_unbounded(requests: Batches) -> None:
     if names.AS_OF_TS in requests.schema.names:
         raise InputError(
-            f"{requests.where}: live requests see whatever has arrived, these have an as_of_ts",
-            hint="log them without live (--live), or leave that column out",
+            f"{requests.where}: live or served requests saw whatever had arrived, "
+            "these have an as_of_ts",
+            hint="leave that column out, or log them without live (--live) and without pointers",
         )
 
 

@@ -15,6 +15,10 @@ from uih_lake import names
 TIME = pa.timestamp("us", tz="UTC")
 UNBOUNDED = 2**62
 """Microseconds and versions beyond every real one; its negative is before every real one."""
+TIE_BITS = 20
+"""Bits of a tie that count events of a chunk at one time; the others count the chunks."""
+CHUNK_ROWS = 1 << TIE_BITS
+"""Events of a chunk of an append, at most."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """What stored times are counted from, in microseconds."""
 MIN_TIME = -62_135_596_800_000_000

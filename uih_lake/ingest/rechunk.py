@@ -7,14 +7,14 @@ from typing import Final
 
 import pyarrow as pa
 
-MAX_ROWS: Final = 2**20
-"""No batch is longer than this."""
+from uih_lake.schema import CHUNK_ROWS
+
 MAX_BYTES: Final = 2**27
 """A batch of wide rows is cut at about this size, so that memory stays bounded."""
 
 
 def rechunk(
-    batches: Iterable[pa.RecordBatch], max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES
+    batches: Iterable[pa.RecordBatch], max_rows: int = CHUNK_ROWS, max_bytes: int = MAX_BYTES
 ) -> Iterator[pa.RecordBatch]:
     """The same rows in the same order; big batches are sliced, small ones put together.
 

@@ -22,8 +22,6 @@ from uih_lake.lake.store import APPENDED, APPENDED_ROWS, Store
 from uih_lake.lake.tables import File, optimistic
 
 KEY_PREFIX = "uih_lake.append:"
-MAX_CHUNK_ROWS = 2**20
-_TIE_BITS = 20  # of a tie; the rest counts chunks
 _MOST_KINDS = 256  # of coded strings; every row group of the file lists them all
 _PENDING = -1
 
@@ -123,11 +121,11 @@ def recent_columns(stored: pa.Schema) -> pa.Schema:
 
 def _chunk(batch: pa.RecordBatch, number: int, buckets: int) -> pa.Table:
     """The stored columns of chunk ``number`` of an append, as the mutable tier orders them."""
-    if batch.num_rows > MAX_CHUNK_ROWS:
-        raise ValueError(f"a chunk has at most {MAX_CHUNK_ROWS} rows")
+    if batch.num_rows > schema.CHUNK_ROWS:
+        raise ValueError(f"a chunk has at most {schema.CHUNK_ROWS} rows")
     table = _with_keys(batch, buckets)
     table = moved(table, places_of(table))
-    ties = pa.array(_ties(table) + (number << _TIE_BITS))
+    ties = pa.array(_ties(table) + (number << schema.TIE_BITS))
     table = table.set_column(table.schema.get_field_index(names.TIE), names.TIE, ties)
     return table.drop_columns([names.LAKE_VERSION])  # it is the partition value
 

@@ -15,7 +15,7 @@ from uih_lake.arrays import Int64
 
 
 @dataclass(frozen=True)
-class Share:
+class Deal:
     """What decides the batches of one rank.
 
     ``max_tokens`` None is batches of ``batch_size`` examples; else batches are as many examples, at
@@ -49,7 +49,7 @@ class Step:
     padding: int = 0
 
 
-def steps(costs: Int64, share: Share, last: bool) -> list[Step]:
+def steps(costs: Int64, share: Deal, last: bool) -> list[Step]:
     """The steps that can be cut from the next examples of the order, which cost ``costs`` each.
 
     Places in the steps count from the first of these. What is left over after the last step waits
@@ -59,7 +59,7 @@ def steps(costs: Int64, share: Share, last: bool) -> list[Step]:
     return cut(costs, share, last)
 
 
-def _fixed(costs: Int64, share: Share, last: bool) -> list[Step]:
+def _fixed(costs: Int64, share: Deal, last: bool) -> list[Step]:
     size = share.ranks * share.batch_size
     full = len(costs) // size
     mine = _dealt(costs[: full * size].reshape(full, size), share)
@@ -70,7 +70,7 @@ def _fixed(costs: Int64, share: Share, last: bool) -> list[Step]:
     return found
 
 
-def _remainder(rest: Int64, costs: Int64, share: Share) -> Step:
+def _remainder(rest: Int64, costs: Int64, share: Deal) -> Step:
     """The step of what does not fill one."""
     mine = rest[_dealt(costs[rest][None, :], share)[0]]
     if not share.pad_last:
@@ -80,7 +80,7 @@ def _remainder(rest: Int64, costs: Int64, share: Share) -> Step:
     return Step(np.concatenate([mine, repeats]), len(costs), missing)
 
 
-def _dealt(costs: Int64, share: Share) -> Int64:
+def _dealt(costs: Int64, share: Deal) -> Int64:
     """Places of this rank's examples, ``[steps, batch]``; ``costs`` is ``[steps, examples]``.
 
     The costliest example goes to the first rank, the next to the second, and back again from the
@@ -100,7 +100,7 @@ def _dealt(costs: Int64, share: Share) -> Int64:
     return np.sort(costliest[:, owner == share.rank], axis=1)
 
 
-def _packed(costs: Int64, share: Share, last: bool) -> list[Step]:
+def _packed(costs: Int64, share: Deal, last: bool) -> list[Step]:
     edges = _pack(costs, share, last)
     batches = len(edges) - 1
     found = []
@@ -117,7 +117,7 @@ def _packed(costs: Int64, share: Share, last: bool) -> list[Step]:
     return found
 
 
-def _pack(costs: Int64, share: Share, last: bool) -> list[int]:
+def _pack(costs: Int64, share: Deal, last: bool) -> list[int]:
     """Where batches begin and end: as many examples as fit, at least one."""
     total = np.cumsum(costs)
     edges = [0]

@@ -125,7 +125,7 @@ class Loader(IterableDataset[Any]):
         order = "log" if follow else order
         self._options = Options(
             tenants,
-            deal.Share(
+            deal.Deal(
                 rank, num_ranks, batch_size, max_tokens, order != "user", drop_last, pad_last
             ),
             order,

@@ -29,7 +29,7 @@ class Options:
     """The arguments of a loader, checked."""
 
     tenants: tuple[Tenant, ...]
-    deal: deal.Share
+    deal: deal.Deal
     order: Order
     seed: int
     open_buckets: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from uih_lake.arrays import Int64
 from uih_lake.errors import InputError
 
 Order = Literal["affinity", "user", "time", "log"]
-ORDERS: Final = ("affinity", "user", "time", "log")
+ORDERS: Final[tuple[Order, ...]] = get_args(Order)
 USER_RUN = 16
 """Examples of one user that stay together in the order ``user``."""
 

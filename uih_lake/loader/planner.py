@@ -11,7 +11,7 @@ from uih_lake.arrays import Int64
 from uih_lake.errors import LakeError
 from uih_lake.loader import order
 from uih_lake.loader.block import Block, Chosen, edges_of, lay_out
-from uih_lake.loader.deal import Share, Step, steps
+from uih_lake.loader.deal import Deal, Step, steps
 from uih_lake.loader.lengths import StochasticLength
 from uih_lake.loader.order import Order, Window
 from uih_lake.loader.plan import Plan
@@ -23,7 +23,7 @@ class Recipe:
     """Everything that decides what the batches of an epoch are."""
 
     plan: Plan
-    deal: Share
+    deal: Deal
     order: Order
     seed: int
     span_us: int

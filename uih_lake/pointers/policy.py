@@ -8,7 +8,7 @@ the pointer was cut. ``expired``: the retention window has passed over part of t
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from uih_lake.errors import InputError, PointerError
 from uih_lake.lake.erase import Tombstones
 
 Policy = Literal["raise", "drop", "keep"]
-POLICIES: Final = ("raise", "drop", "keep")
+POLICIES: Final[tuple[Policy, ...]] = get_args(Policy)
 PROOF: Final = (names.START_TS, names.LENGTH, names.DIGEST)
 """Columns of a pointer that a rebuild is checked against."""
 _TELLING: Final = (names.USER_ID, names.LAKE_VERSION, names.START_TS)
