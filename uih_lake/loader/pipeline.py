@@ -239,11 +239,11 @@ class Pipeline:
         """The batches to begin with now: of small ones several.
 
         After so much has been copied what Python works with is in no cache any more, so it does for
-        several batches at once what it does for each.
+        several batches at once what it does for each. A thread leaves the others theirs.
         """
         jobs: list[Job] = []
-        nbytes = 0
-        while self._jobs:
+        nbytes, most = 0, max(1, self._prefetch // len(self._threads))
+        while self._jobs and len(jobs) < most:
             nbytes += self._jobs[0].nbytes
             waiting = self._started + len(jobs) - self._taken
             typical = max(self._typical, self._jobs[0].nbytes)
