@@ -328,10 +328,8 @@ class Lake:
         """What to rebuild of the examples with ``after < log_version <= through``."""
         check_tenants([tenant])
         with self._stores.newest() as store:
-            snapshot, examples = (
-                Snapshot.of(store, self._version),
-                Examples.of(store, *log_versions),
-            )
+            snapshot = Snapshot.of(store, self._version)
+            examples = Examples.of(store, *log_versions)
             tenant.check(schema.public_events(snapshot.stored), examples.public)
             condition = "true" if where is None else check_condition(where, examples.public)
             selection = Selection.of(

@@ -45,16 +45,13 @@ class Neighbours:
     ) -> pa.Table:
         """:meth:`Selection.asked` of a bucket; neighbours that are ``done`` need not wait.
 
-        In memory of its own: a part of what was read together would keep all of that. Raises
+        A part of what was read together, which holds on to the memory of all of that. Raises
         :class:`CorruptionError`.
         """
         beside = self._selection.neighbourhood(bucket)
         with self._reading[beside]:
             asked = self._taken(duck, beside, bucket, done)
-        if asked is None:
-            asked = self._selection.asked(duck, bucket)
-        # A third of the time that take takes.
-        return pa.concat_tables([asked, asked.slice(0, 0)]).combine_chunks()
+        return self._selection.asked(duck, bucket) if asked is None else asked
 
     def _taken(
         self, duck: duckdb.DuckDBPyConnection, beside: range, bucket: int, done: Container[int]
