@@ -17,7 +17,7 @@ from uih_lake.wording import on_one_line
 _UNFIT = (pa.ArrowException, TypeError, OverflowError)
 
 
-def whole(number: Any, least: float, most: float = math.inf) -> bool:
+def is_integer(number: Any, least: float, most: float = math.inf) -> bool:
     """Whether this is an integer from ``least`` to ``most``; True and False are none."""
     integer = isinstance(number, Integral) and not isinstance(number, bool)
     return integer and least <= int(number) <= most
@@ -30,7 +30,7 @@ def within(least: int, most: float = math.inf, /, **numbers: Any) -> None:
     """
     said = f"and at least {least}" if most == math.inf else f"from {least} to {most}"
     for name, number in numbers.items():
-        if number is not None and not whole(number, least, most):
+        if number is not None and not is_integer(number, least, most):
             raise InputError(f"{name} {number!r}", hint=f"it is an integer {said}")
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from uih_lake import names, schema
 from uih_lake.errors import LakeError
-from uih_lake.given import whole
+from uih_lake.given import is_integer
 from uih_lake.lake import heads, lease, store
 from uih_lake.lake.append import recent_columns
 from uih_lake.lake.store import Store
@@ -43,7 +43,7 @@ def create(path: str, buckets: int, events: pa.Schema | None = None) -> Store:
     Raises :class:`LakeError` where there is a lake already, or anything else, and for a number of
     buckets that no lake has.
     """
-    if not whole(buckets, 1, MAX_BUCKETS):
+    if not is_integer(buckets, 1, MAX_BUCKETS):
         raise LakeError(f"{buckets!r} buckets", hint=f"a lake has 1 to {MAX_BUCKETS} of them")
     with _alone(path) as root:
         settings = {

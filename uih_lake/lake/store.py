@@ -20,7 +20,7 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_
 
 from uih_lake import names, schema
 from uih_lake.errors import CorruptionError, LakeError
-from uih_lake.given import whole
+from uih_lake.given import is_integer
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.tables import Table
 
@@ -114,7 +114,7 @@ class Store:
 
     def require(self, lake_version: int | None) -> None:
         """Raise :class:`LakeError` where there is no such lake version; None is the newest."""
-        if lake_version is None or whole(lake_version, 0, self.lake_version):
+        if lake_version is None or is_integer(lake_version, 0, self.lake_version):
             return
         known = f"its lake versions are 0 to {self.lake_version}"
         raise LakeError(
