@@ -21,7 +21,7 @@ import xxhash
 from deltalake import DeltaTable
 
 from uih_lake import Counts, Group, Lake, PointerError, Tenant
-from uih_lake.lake.erase import Tombstones, user_hash
+from uih_lake.lake.tombstones import Tombstones, user_hash
 from uih_lake.pointers.policy import Judge, Policy
 
 TIME = pa.timestamp("us", "UTC")

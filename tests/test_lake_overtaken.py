@@ -270,13 +270,13 @@ def test_a_log_between_the_looks_of_a_forget_is_erased(
     lake.append(pa.concat_tables([events(), events(user_id=pa.array([2]))]))
     if known:
         lake.log(requests(user_id=pa.array([2])))
-    remember = erase._remember
+    remember = erase.remember
 
     def logged_first(*given: Any) -> None:
         Lake.open(lake.path).log(requests())
         remember(*given)
 
-    monkeypatch.setattr(erase, "_remember", logged_first)
+    monkeypatch.setattr(erase, "remember", logged_first)
     assert lake.forget([1])["examples"] == 1
     assert lake.sql("FROM examples WHERE user_id = 1").fetchall() == []
     lake.vacuum(retain_hours=0)

@@ -7,42 +7,28 @@ Old files stay on disk until :mod:`.vacuum` takes them.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from uih_lake import hashing, names, sqlfile
-from uih_lake.arrays import Int64
 from uih_lake.errors import InputError
 from uih_lake.given import within
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.bands import Run, laid_out
 from uih_lake.lake.seal import tidy
 from uih_lake.lake.sqltypes import list_literal
-from uih_lake.lake.store import ERASED_ROWS, RETAINED, SALT, Store
+from uih_lake.lake.store import ERASED_ROWS, RETAINED, Store
 from uih_lake.lake.tables import File, Table, optimistic
+from uih_lake.lake.tombstones import remember
 from uih_lake.schema import EPOCH
 from uih_lake.session import cursor, fetch
 
-_Take = Callable[[Store, Table, duckdb.DuckDBPyConnection, str, set[int] | None], int]
-"""What is done with the rows of a table that meet a condition, in some buckets; how many it was."""
 _YEAR_1 = datetime.min.replace(tzinfo=UTC)
-_NEVER = -2
-"""A lake version before that of any pointer, which is -1 where nothing had been appended."""
-
-
-def user_hash(salt: str, user: int | str) -> str:
-    """Keyed BLAKE2b (128 bits, hex) of a user id: int64 little-endian bytes, or UTF-8 bytes."""
-    raw = user.to_bytes(8, "little", signed=True) if isinstance(user, int) else user.encode()
-    return hashlib.blake2b(raw, key=bytes.fromhex(salt), digest_size=16).hexdigest()
 
 
 def forget(store: Store, users: pa.Array) -> dict[str, int]:
@@ -50,9 +36,9 @@ def forget(store: Store, users: pa.Array) -> dict[str, int]:
     with lease.maintenance(store.root), cursor() as duck:
         store.refresh()
         _check_type(store, users)
-        _remember(store, users)
+        remember(store, users)
         optimistic(lambda: tidy(store), "forget")
-        return _of_users(store, duck, users, _erase)
+        return _of_users(store, duck, users).erase()
 
 
 def to_forget(store: Store, users: pa.Array) -> dict[str, int]:
@@ -60,21 +46,15 @@ def to_forget(store: Store, users: pa.Array) -> dict[str, int]:
     store.refresh()
     _check_type(store, users)
     with cursor() as duck:
-        return _of_users(store, duck, users, _count)
+        return _of_users(store, duck, users).count()
 
 
-def _of_users(
-    store: Store, duck: duckdb.DuckDBPyConnection, users: pa.Array, take: _Take
-) -> dict[str, int]:
-    """What ``take`` says of the rows of ``users``, table by table."""
+def _of_users(store: Store, duck: duckdb.DuckDBPyConnection, users: pa.Array) -> _Gone:
+    """What the lake holds of ``users``."""
     duck.register("gone", pa.table({names.USER_ID: users}))
-    gone = sqlfile.statement("lake/gone_users")
+    tables = {names.EXAMPLES: store.examples, names.RECENT: store.recent, names.UIH: store.uih}
     mine = set(hashing.bucket_of(users, store.buckets).tolist())
-    return {
-        names.EXAMPLES: take(store, store.examples, duck, gone, None),
-        names.RECENT: take(store, store.recent, duck, gone, None),
-        names.UIH: take(store, store.uih, duck, gone, mine),
-    }
+    return _Gone(store, duck, sqlfile.statement("lake/gone_users"), tables, mine)
 
 
 def window_start(now: datetime, days: int) -> int:
@@ -101,30 +81,20 @@ def retain(store: Store, cutoff: int) -> dict[str, int]:
         if first > store.retained_from:
             optimistic(lambda: store.uih.commit(counters={RETAINED: first}), "retain")
         optimistic(lambda: tidy(store), "retain")
-        return _of_times(store, duck, first, _erase)
+        return _of_times(store, duck, first).erase()
 
 
 def to_drop(store: Store, cutoff: int) -> dict[str, int]:
     """The rows per table that :func:`retain` would drop; nothing is changed."""
     store.refresh()
     with cursor() as duck:
-        return _of_times(store, duck, max(cutoff, store.retained_from), _count)
+        return _of_times(store, duck, max(cutoff, store.retained_from)).count()
 
 
-def _of_times(
-    store: Store, duck: duckdb.DuckDBPyConnection, first: int, take: _Take
-) -> dict[str, int]:
-    """What ``take`` says of the events before ``first``, tier by tier."""
-    gone = _before(first)
-    return {
-        names.RECENT: take(store, store.recent, duck, gone, None),
-        names.UIH: take(store, store.uih, duck, gone, None),
-    }
-
-
-def _before(time: int) -> str:
-    """The condition of an event before ``time``, in microseconds since the epoch."""
-    return sqlfile.fill("lake/gone_times", cutoff=sqlfile.literal(time))
+def _of_times(store: Store, duck: duckdb.DuckDBPyConnection, first: int) -> _Gone:
+    """Events before ``first``, in microseconds since the epoch."""
+    condition = sqlfile.fill("lake/gone_times", cutoff=sqlfile.literal(first))
+    return _Gone(store, duck, condition, {names.RECENT: store.recent, names.UIH: store.uih})
 
 
 def _check_type(store: Store, users: pa.Array) -> None:
@@ -137,125 +107,71 @@ def _check_type(store: Store, users: pa.Array) -> None:
         )
 
 
-def _remember(store: Store, users: pa.Array) -> None:
-    """Leave a tombstone per user: that somebody was erased at this lake version, not who."""
-    salt = store.uih.setting(SALT) or ""
-    hashes = [user_hash(salt, user) for user in pc.unique(users).to_pylist()]
-    table = pa.table([pa.array(hashes, pa.string())], names=[names.USER_HASH])
-    file = parquet.write(store.forgotten.root, table, {names.LAKE_VERSION: store.lake_version})
-    with store.forgotten.discarding([file]):
-        optimistic(lambda: store.forgotten.commit([file]), "forget")
+@dataclass(frozen=True)
+class _Gone:
+    """The rows of ``tables`` that meet a condition; of ``uih`` only those in some buckets."""
 
+    store: Store
+    duck: duckdb.DuckDBPyConnection
+    condition: str
+    tables: Mapping[str, Table]
+    buckets: set[int] | None = None
 
-def _erase(
-    store: Store,
-    table: Table,
-    duck: duckdb.DuckDBPyConnection,
-    gone: str,
-    buckets: set[int] | None,
-) -> int:
-    """Rewrite the files that hold rows meeting ``gone`` without them; returns how many went.
+    def count(self) -> dict[str, int]:
+        """How many rows there are, per table."""
+        return {name: sum(self._hit(table).values()) for name, table in self.tables.items()}
 
-    The examples are committed to even where none goes. A log looks who was forgotten after it has
-    looked at the examples, and before it commits to them. If its commit comes before this one, its
-    examples are among those looked through here, or this commit loses the race and looks again; if
-    it comes after, the log has lost the race or begun later, and looking again it finds the
-    tombstones, which were committed before.
-    """
+    def erase(self) -> dict[str, int]:
+        """Rewrite the files that hold such rows without them; returns how many went, per table.
 
-    def attempt() -> int:
-        hit = _hit(store, table, duck, gone, buckets)
+        The examples are committed to even where none goes. A log looks who was forgotten after it
+        has looked at the examples, and before it commits to them. If its commit comes before this
+        one, its examples are among those looked through here, or this commit loses the race and
+        looks again; if it comes after, the log has lost the race or begun later, and looking again
+        it finds the tombstones, which were committed before.
+        """
+        return {
+            name: optimistic(partial(self._erase, table), "erasing")
+            for name, table in self.tables.items()
+        }
+
+    def _erase(self, table: Table) -> int:
+        """One attempt at one table."""
+        hit = self._hit(table)
         new: list[File] = []
         with table.discarding(new):
             for file in hit:
-                store.pages.check([table.path(file)])
-                rest = _rest(table, duck, file, gone)
+                self.store.pages.check([table.path(file)])
+                rest = self._rest(table.path(file))
                 if rest.num_rows:
-                    sealed = table is store.uih
-                    run = laid_out(rest) if sealed else Run(rest, None, {})
+                    run = laid_out(rest) if table is self.store.uih else Run(rest, None, {})
                     where = table.root, run.events, dict(file.partition)
                     new.append(parquet.write(*where, run.cuts, run.notes))
             rows = sum(hit.values())
-            if rows or table is store.examples:
+            if rows or table is self.store.examples:
                 erased = rows + (table.counter(ERASED_ROWS) or 0)
                 table.commit(new, list(hit), counters={ERASED_ROWS: erased})
         return rows
 
-    return optimistic(attempt, "erasing")
+    def _hit(self, table: Table) -> dict[File, int]:
+        """The files of a table with such rows, and how many.
 
+        A file of ``recent`` that has been sealed is about to be removed, and has its rows in
+        ``uih``.
+        """
+        files = table.files()
+        if table is self.store.uih and self.buckets is not None:
+            files = [f for f in files if f.partition[names.BUCKET] in self.buckets]
+        if table is self.store.recent:
+            files = [f for f in files if f.partition[names.LAKE_VERSION] > self.store.sealed]
+        if not files or names.USER_ID not in table.schema.names:
+            return {}
+        paths = [table.path(file) for file in files]
+        self.store.pages.check(paths, [names.USER_ID, names.EVENT_TS])
+        statement = sqlfile.fill("lake/erased", files=list_literal(paths), gone=self.condition)
+        places, rows = fetch(self.duck, statement).to_pydict().values()
+        return {files[place]: many for place, many in zip(places, rows, strict=True)}
 
-def _count(
-    store: Store,
-    table: Table,
-    duck: duckdb.DuckDBPyConnection,
-    gone: str,
-    buckets: set[int] | None,
-) -> int:
-    """How many rows of a table :func:`_erase` would take."""
-    return sum(_hit(store, table, duck, gone, buckets).values())
-
-
-def _hit(
-    store: Store,
-    table: Table,
-    duck: duckdb.DuckDBPyConnection,
-    gone: str,
-    buckets: set[int] | None,
-) -> dict[File, int]:
-    """The files with rows to erase, and how many; of ``uih`` only those of some buckets.
-
-    A file of ``recent`` that has been sealed is about to be removed, and has its rows in ``uih``.
-    """
-    files = table.files()
-    if buckets is not None:
-        files = [f for f in files if f.partition[names.BUCKET] in buckets]
-    if table is store.recent:
-        files = [f for f in files if f.partition[names.LAKE_VERSION] > store.sealed]
-    store.pages.check(map(table.path, files), [names.USER_ID, names.EVENT_TS])
-    return _rows_of(table, duck, files, gone)
-
-
-def _rows_of(
-    table: Table, duck: duckdb.DuckDBPyConnection, files: list[File], gone: str
-) -> dict[File, int]:
-    """The files with rows that meet ``gone``, and how many."""
-    if not files or names.USER_ID not in table.schema.names:
-        return {}
-    paths = list_literal(table.path(file) for file in files)
-    places, rows = fetch(duck, sqlfile.fill("lake/erased", files=paths, gone=gone)).columns
-    return dict(zip((files[place] for place in places.to_pylist()), rows.to_pylist(), strict=True))
-
-
-def _rest(table: Table, duck: duckdb.DuckDBPyConnection, file: File, gone: str) -> pa.Table:
-    statement = sqlfile.fill("lake/kept", files=list_literal([table.path(file)]), gone=gone)
-    return fetch(duck, statement).combine_chunks()
-
-
-@dataclass(frozen=True)
-class Tombstones:
-    """Who was forgotten, and at which lake version: a question can be asked, a list cannot."""
-
-    salt: str
-    versions: Mapping[str, int]
-
-    @classmethod
-    def of(cls, store: Store) -> Tombstones:
-        """The tombstones of the opened table."""
-        versions: dict[str, int] = {}
-        store.pages.check(map(store.forgotten.path, store.forgotten.files()))
-        for file in store.forgotten.files():
-            version = file.partition[names.LAKE_VERSION]
-            for gone in pq.read_table(store.forgotten.path(file)).column(names.USER_HASH):
-                versions[gone.as_py()] = max(version, versions.get(gone.as_py(), -1))
-        return cls(store.uih.setting(SALT) or "", versions)
-
-    def cover(self, users: pa.Array, lake_versions: Int64) -> npt.NDArray[np.bool_]:
-        """Which of ``users`` were forgotten at or after their lake version, one bool each."""
-        if not self.versions:
-            return np.zeros(len(users), np.bool_)
-        each = users.dictionary_encode()  # a hash takes its time: once per user
-        hashes = [user_hash(self.salt, user) for user in each.dictionary.to_pylist()]
-        known = [self.versions.get(hashed, _NEVER) for hashed in hashes]
-        newest = np.array(known, np.int64)[each.indices.to_numpy()]
-        covered: npt.NDArray[np.bool_] = newest >= lake_versions
-        return covered
+    def _rest(self, path: str) -> pa.Table:
+        statement = sqlfile.fill("lake/kept", files=list_literal([path]), gone=self.condition)
+        return fetch(self.duck, statement).combine_chunks()

@@ -17,7 +17,7 @@ import pyarrow as pa
 from uih_lake import names, schema
 from uih_lake.arrays import Int64, whole
 from uih_lake.errors import InputError, PointerError
-from uih_lake.lake.erase import Tombstones
+from uih_lake.lake.tombstones import Tombstones
 
 Policy = Literal["raise", "drop", "keep"]
 POLICIES: Final[tuple[Policy, ...]] = get_args(Policy)

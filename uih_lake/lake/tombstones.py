@@ -1,0 +1,68 @@
+"""Tombstones: the lake remembers that somebody was forgotten, and not who it was."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from uih_lake import names
+from uih_lake.arrays import Int64
+from uih_lake.lake import parquet
+from uih_lake.lake.store import SALT, Store
+from uih_lake.lake.tables import optimistic
+
+_NEVER = -2
+"""A lake version before that of any pointer, which is -1 where nothing had been appended."""
+
+
+def user_hash(salt: str, user: int | str) -> str:
+    """Keyed BLAKE2b (128 bits, hex) of a user id: int64 little-endian bytes, or UTF-8 bytes."""
+    raw = user.to_bytes(8, "little", signed=True) if isinstance(user, int) else user.encode()
+    return hashlib.blake2b(raw, key=bytes.fromhex(salt), digest_size=16).hexdigest()
+
+
+def remember(store: Store, users: pa.Array) -> None:
+    """Leave a tombstone per user: that somebody was erased at this lake version, not who."""
+    salt = store.uih.setting(SALT) or ""
+    hashes = [user_hash(salt, user) for user in pc.unique(users).to_pylist()]
+    table = pa.table([pa.array(hashes, pa.string())], names=[names.USER_HASH])
+    file = parquet.write(store.forgotten.root, table, {names.LAKE_VERSION: store.lake_version})
+    with store.forgotten.discarding([file]):
+        optimistic(lambda: store.forgotten.commit([file]), "forget")
+
+
+@dataclass(frozen=True)
+class Tombstones:
+    """Who was forgotten, and at which lake version: a question can be asked, a list cannot."""
+
+    salt: str
+    versions: Mapping[str, int]
+
+    @classmethod
+    def of(cls, store: Store) -> Tombstones:
+        """The tombstones of the opened table."""
+        versions: dict[str, int] = {}
+        store.pages.check(map(store.forgotten.path, store.forgotten.files()))
+        for file in store.forgotten.files():
+            version = file.partition[names.LAKE_VERSION]
+            for gone in pq.read_table(store.forgotten.path(file)).column(names.USER_HASH):
+                versions[gone.as_py()] = max(version, versions.get(gone.as_py(), -1))
+        return cls(store.uih.setting(SALT) or "", versions)
+
+    def cover(self, users: pa.Array, lake_versions: Int64) -> npt.NDArray[np.bool_]:
+        """Which of ``users`` were forgotten at or after their lake version, one bool each."""
+        if not self.versions:
+            return np.zeros(len(users), np.bool_)
+        each = users.dictionary_encode()  # a hash takes its time: once per user
+        hashes = [user_hash(self.salt, user) for user in each.dictionary.to_pylist()]
+        known = [self.versions.get(hashed, _NEVER) for hashed in hashes]
+        newest = np.array(known, np.int64)[each.indices.to_numpy()]
+        covered: npt.NDArray[np.bool_] = newest >= lake_versions
+        return covered
