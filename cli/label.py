@@ -22,11 +22,13 @@ def label(
 
     Exit codes: 0 set; 1 refused; 2 wrong usage.
     """
-    from uih_lake import Lake
+    from uih_lake.lake.store import Store
+    from uih_lake.pointers.label import label as set_labels
+    from uih_lake.pointers.label import read_labels
 
-    opened = Lake.open(lake)
-    labels = opened.read_labels(files)
-    found, given = opened.label(labels), labels.num_rows
+    store = Store.open(lake)
+    labels = read_labels(store, files)
+    found, given = set_labels(store, labels), labels.num_rows
     facts = {"labelled": found, "given": given}
     terminal.report(_told(found, given), facts, as_json)
 

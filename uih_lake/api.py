@@ -28,7 +28,7 @@ from uih_lake.lake.store import Store, Stores
 from uih_lake.log import log
 from uih_lake.materialize import Rebuild, Selection
 from uih_lake.pointers.examples import Examples
-from uih_lake.pointers.label import label
+from uih_lake.pointers.label import label, read_labels
 from uih_lake.pointers.policy import Counts, Policy
 from uih_lake.progress import Progress, quiet
 from uih_lake.serving import Served, serve
@@ -202,9 +202,8 @@ class Lake:
         stay as they are. Raises :class:`InputError`.
         """
         self._writable("label examples of")
-        read = self.read_labels(labels)
-        with self._stores.taken() as store:
-            return label(store, read)
+        with self._stores.newest() as store:
+            return label(store, read_labels(store, labels))
 
     def read_labels(self, labels: Any) -> pa.Table:
         """What :meth:`label` makes of ``labels``: a table with the types of the examples logged.
@@ -212,9 +211,7 @@ class Lake:
         Sets nothing. Raises :class:`InputError`.
         """
         with self._stores.newest() as store:
-            logged = Examples.known(store)
-        opened = ingest.open_labels(labels, logged)
-        return pa.Table.from_batches(opened, opened.schema)
+            return read_labels(store, labels)
 
     def snapshot(
         self, user_ids: Any, request_ts: datetime | Sequence[datetime], tenant: Tenant

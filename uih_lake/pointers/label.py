@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,19 +11,30 @@ import pyarrow.parquet as pq
 
 from uih_lake import names, sqlfile
 from uih_lake.errors import InputError, SchemaError
-from uih_lake.ingest import check_types
+from uih_lake.ingest import check_types, open_labels
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import File, optimistic
+from uih_lake.pointers.examples import Examples
 from uih_lake.session import cursor, fetch
+
+
+def read_labels(store: Store, labels: Any) -> pa.Table:
+    """Labels of any source as a table with the types of the examples of the opened table.
+
+    Raises :class:`InputError`.
+    """
+    opened = open_labels(labels, Examples.known(store))
+    return pa.Table.from_batches(opened, opened.schema)
 
 
 def label(store: Store, labels: pa.Table) -> int:
     """Set the columns of ``labels`` on the examples with its ``example_id``; how many were found.
 
-    A new column is null for all other examples. Raises :class:`InputError` where an id is given
-    twice, :class:`SchemaError` where a column has another type than the examples have by now.
+    They are as :func:`read_labels` gives them. A new column is null for all other examples. Raises
+    :class:`InputError` where an id is given twice, :class:`SchemaError` where a column has another
+    type than the examples have by now.
     """
     _check(labels)
     with lease.maintenance(store.root), cursor() as duck:
