@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_corruption import TIME, events
+from damaged import TIME, events
 
 from uih_lake import Group, Lake, PointerError, Tenant, names
 from uih_lake.lake import parquet
