@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from uih_lake.cli import results
 from uih_lake.cli.results import Format
+from uih_lake.cli.rows import rows
 from uih_lake.cli.terminal import Terminal
 from uih_lake.errors import UihError
 
@@ -112,7 +113,7 @@ class Shell:
     def _show(self, statement: str) -> None:
         relation = self._session.sql(statement)
         with results.failures_told():
-            reader = relation.to_arrow_reader()
+            reader = rows(relation)
             if self._format is Format.table:
                 results.write_table(reader, self._terminal, self._max_rows)
             else:

@@ -10,6 +10,7 @@ import typer
 
 from uih_lake.cli import options, results
 from uih_lake.cli.results import Format
+from uih_lake.cli.rows import rows
 from uih_lake.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _show(
     relation: duckdb.DuckDBPyRelation, format: Format, terminal: Terminal, max_rows: int
 ) -> None:
     with results.failures_told():
-        reader = relation.to_arrow_reader()
+        reader = rows(relation)
         if format is Format.table:
             results.write_table(reader, terminal, max_rows)
         else:
@@ -131,4 +132,4 @@ def _to_file(
     from uih_lake import output
 
     with results.failures_told(), output.writing(out, overwrite=overwrite, lake=lake) as file:
-        results.WRITERS[format](relation.to_arrow_reader(), file)
+        results.WRITERS[format](rows(relation), file)

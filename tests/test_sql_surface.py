@@ -13,6 +13,7 @@ import json
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -232,10 +233,16 @@ TIMES = (
     "TIME '24:00:00'",
     "TIME_NS '12:00:00.123456789'",
 )
+LOST_IN_ARROW = (
+    "TIMETZ '10:00:00.5+05:30'",
+    "BIT '0010101'",
+    f"BIGNUM '-{'1234567890' * 5}'",
+    "VARIANT 'a'",
+)
 
 
-@pytest.mark.parametrize("sql", TIMES)
-def test_a_time_that_python_has_not_is_told_as_duckdb_tells_it(place: Place, sql: str) -> None:
+@pytest.mark.parametrize("sql", (*TIMES, *LOST_IN_ARROW))
+def test_what_python_has_not_is_told_as_duckdb_tells_it(place: Place, sql: str) -> None:
     said = duckdb.sql(f"SET TimeZone = 'UTC'; SELECT CAST({sql} AS VARCHAR)").fetchall()[0][0]
     query = f"""SELECT t, union_value(u := t) AS u, [t, NULL] AS l, array_value(t) AS a,
         {{'a': t}} AS s, MAP {{1: t}} AS m FROM (SELECT {sql} AS t)"""
@@ -258,6 +265,21 @@ def test_a_time_that_python_has_is_told_the_same_beside_one_that_it_has_not(plac
     clock = "SELECT unnest([TIME '10:00', TIME '23:59:59.5', TIME '24:00']) AS t"
     said = ["10:00:00", "23:59:59.500000", "24:00:00"]
     assert [row["t"] for row in told("sql", place.path, clock)] == said
+
+
+def test_what_is_lost_in_arrow_is_text_among_columns_that_are_as_they_were(
+    place: Place, tmp_path: Path
+) -> None:
+    query = """SELECT 3 - n AS n, BIT '01' AS b, 1.5 AS "a ""b"" c", NULL AS b, {'BIT': n} AS s,
+        {'a b': BIT '1', 'n': [n]} AS t, row(n, BIT '0') AS r FROM range(3) AS r(n) ORDER BY n"""
+    done("sql", place.path, query, "-o", tmp_path / "rows.parquet")
+    table = pq.ParquetFile(tmp_path / "rows.parquet").read()
+    assert table.column_names == ["n", "b", 'a "b" c', "b", "s", "t", "r"]
+    columns = [column.to_pylist() for column in table.columns]
+    assert columns[:4] == [[1, 2, 3], ["01"] * 3, [Decimal("1.5")] * 3, [None] * 3]
+    assert columns[4] == [{"BIT": n} for n in (2, 1, 0)]
+    assert columns[5] == [{"a b": "1", "n": [n]} for n in (2, 1, 0)]
+    assert columns[6] == [f"({n}, 0)" for n in (2, 1, 0)]
 
 
 @pytest.mark.parametrize("kind", ["INTERVAL 1 DAY", "[INTERVAL 1 DAY]", "{'a': INTERVAL 1 DAY}"])
