@@ -102,6 +102,11 @@ def make_lake(place: Path) -> Path:
     return lake
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file below a folder, with its bytes."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def tables(lake: Path) -> set[str]:
     """Every commit and every data file of a lake."""
     return {

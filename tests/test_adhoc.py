@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import contents
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,8 +38,7 @@ class Place:
     @property
     def files(self) -> dict[Path, bytes]:
         """Every file there is, with its bytes."""
-        root = self.lake.parent.parent
-        return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+        return contents(self.lake.parent.parent)
 
     def filled(self, sql: str) -> str:
         """``sql`` with the paths of this place."""

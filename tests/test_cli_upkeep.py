@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from commands import START, TIME, done, make_lake, run, tables, told
+from commands import START, TIME, contents, done, make_lake, run, tables, told
 
 
 @pytest.fixture
@@ -87,10 +87,10 @@ def test_an_integer_user_is_spelled_in_one_way(lake: Path, text: str) -> None:
 )
 def test_a_dry_run_only_tells(lake: Path, verb: tuple[str, ...], said: str) -> None:
     call = (verb[0], lake, *verb[1:])
-    before = {file: file.read_bytes() for file in lake.rglob("*") if file.is_file()}
+    before = contents(lake)
     foreseen = told(*call, "--dry-run")
     assert said in (text := done(*call, "--dry-run")) and "nothing was changed" in text
-    assert {file: file.read_bytes() for file in lake.rglob("*") if file.is_file()} == before
+    assert contents(lake) == before
     assert foreseen == {**told(*call), "dry_run": True}
     nothing = told(*call, "--dry-run")
     assert not any(nothing.get("erased", nothing.get("dropped")).values())

@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import plain_hash
 import pyarrow as pa
 import pytest
+from durability.model import proof
 from hypothesis import Phase, given, settings
-from oracle import Event, GroupSpec, History, Pointer, values
+from oracle import GroupSpec, History, Pointer, values
 from strategies import Append, Log, Story, event_table, examples, stories
 
 from uih_lake import Lake
@@ -73,30 +73,6 @@ class Model:
         ]
         self.pointers += added
         return added
-
-    def proof(self, pointer: Pointer) -> tuple[int | None, int | None, int, int]:
-        """start_ts, end_ts, length and digest of what the pointer sees."""
-        seen = self.history.visible(pointer)
-        ends = (seen[0].event_ts, seen[-1].event_ts) if seen else (None, None)
-        mine = self.history.of(pointer.user_id)
-        return *ends, len(seen), plain_hash.digest(_event_digest(e, mine) for e in seen)
-
-
-def _event_digest(event: Event, mine: list[Event]) -> int:
-    """Digest of an event; its tie is its rank among its append's events of that instant."""
-    tie = sum(
-        other.lake_version == event.lake_version
-        and other.event_ts == event.event_ts
-        and other.row < event.row
-        for other in mine
-    )
-    return plain_hash.event_digest(
-        event.event_ts,
-        event.arrival_ts - event.event_ts,
-        event.lake_version,
-        tie,
-        plain_hash.fingerprint(event.traits),
-    )
 
 
 def as_stored(table: pa.Table) -> list[dict[str, Any]]:
@@ -153,7 +129,7 @@ def _log(lake: Lake, model: Model, log: Log, user_type: pa.DataType) -> None:
     ends = zip(micros(found["start_ts"]), micros(found["end_ts"]), strict=True)
     rest = zip(found["length"].to_pylist(), found["digest"].to_pylist(), strict=True)
     proofs = [(*end, *more) for end, more in zip(ends, rest, strict=True)]
-    assert proofs == [model.proof(p) for p in expected]
+    assert proofs == [proof(model.history, p) for p in expected]
 
 
 def differences(

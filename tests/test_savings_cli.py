@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from commands import TENANT, done, run, told
+from commands import TENANT, contents, done, run, told
 from matplotlib import image
 
 from uih_lake import Lake
@@ -191,13 +191,13 @@ def test_what_cannot_be_measured_is_told_in_one_line(place: Path, line: str) -> 
     pq.write_table(nobody, place / "none.parquet")
     (place / "broken.parquet").write_bytes(b"PAR1 not quite")
     (place / "other.toml").write_text("name='o'\n[groups.g]\ntraits=['no_such_trait']\n")
-    before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    before = contents(place)
     result = run(*line.split())
     assert (result.exit_code, result.stdout) == (1, ""), result.output
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert WRONG[line] in result.stderr
     assert "uihlake-savings-" not in result.stderr, "a place that is gone helps nobody"
-    assert before == {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    assert contents(place) == before
 
 
 @pytest.mark.parametrize(

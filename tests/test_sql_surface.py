@@ -7,7 +7,6 @@ The table of attempts is ``cases/refused_sql.toml``; here each goes through :met
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import tomllib
@@ -20,7 +19,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from commands import done, make_lake, run, told
+from commands import contents, done, make_lake, run, told
 
 from uih_lake import Lake, Loader, SqlRefused, Tenant, TenantError
 from uih_lake.adhoc import explain_error
@@ -87,14 +86,6 @@ class Place:
     def path(self) -> Path:
         return Path(self.lake.path)
 
-    def state(self) -> dict[str, str]:
-        """Every file below the root, with the hash of its bytes."""
-        return {
-            str(path.relative_to(self.root)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(self.root.rglob("*"))
-            if path.is_file()
-        }
-
     def filled(self, sql: str) -> str:
         """``sql`` with the paths of this place."""
         file = next(iter(sorted(self.path.glob("uih/**/*.parquet"))))
@@ -126,9 +117,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def unchanged(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """That the test leaves every file as it was, and none where it stood."""
     monkeypatch.chdir(place.root)
-    before = place.state()
+    before = contents(place.root)
     yield
-    assert place.state() == before
+    assert contents(place.root) == before
 
 
 @pytest.mark.parametrize("case", ATTEMPTS, ids=[case["name"] for case in ATTEMPTS])

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
+import small_lakes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,10 +33,7 @@ COLUMNS = columns_of(TABLE["columns"])
 
 
 def refusal(sql: str) -> str:
-    with pytest.raises(SqlRefused) as refused:
-        check_condition(sql, COLUMNS)
-    assert "\n" not in str(refused.value)
-    return str(refused.value)
+    return small_lakes.refusal(SqlRefused, lambda: check_condition(sql, COLUMNS))
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from durability import checks
+from durability.deeds import TIME, event_table
 from uih_lake import Group, Lake, Tenant
 
-TIME = pa.timestamp("us", "UTC")
 USERS = 5
 ROWS = 7
 """Events per append; a lake version with fewer is half of one."""
@@ -89,12 +89,6 @@ def read(path: str) -> list[list[tuple[int, int, int]]]:
 def look(lake: Lake) -> list[tuple[int, int, int]]:
     query = "SELECT lake_version, count(*), count(DISTINCT item) FROM events GROUP BY 1 ORDER BY 1"
     return lake.sql(query).fetchall()
-
-
-def event_table(events: list[dict[str, Any]]) -> pa.Table:
-    kinds = {"user_id": pa.int64(), "event_ts": TIME, "arrival_ts": TIME}
-    kinds |= {"item": pa.int64(), "action": pa.string()}
-    return pa.table({n: pa.array([e[n] for e in events], kind) for n, kind in kinds.items()})
 
 
 def request_table(asked: list[tuple[int, int, None]]) -> pa.Table:

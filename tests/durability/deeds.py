@@ -93,7 +93,7 @@ def do(deed: Deed, lake: Lake, folder: Path) -> Any:
     """Do it to the lake; ``folder`` is where outputs and new lakes go."""
     match deed.verb:
         case "append":
-            return lake.append(_event_table(deed.events()), key=deed.key)
+            return lake.append(event_table(deed.events()), key=deed.key)
         case "log":
             return lake.log(_request_table(deed), live=deed.live).num_rows
         case "vacuum":
@@ -124,7 +124,7 @@ def done(deed: Deed, model: Model) -> None:
             model.retain(int(deed.window.timestamp()) * 1_000_000)
 
 
-def _event_table(rows: list[dict[str, Any]]) -> pa.Table:
+def event_table(rows: list[dict[str, Any]]) -> pa.Table:
     kinds = {"user_id": pa.int64(), "event_ts": TIME, "arrival_ts": TIME}
     kinds |= {"item": pa.int64(), "action": pa.string()}
     return pa.table({n: pa.array([row[n] for row in rows], kind) for n, kind in kinds.items()})
