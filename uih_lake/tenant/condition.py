@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Final
 
 import duckdb
@@ -42,6 +43,7 @@ _DECEPTIVE: Final = re.compile(
 _QUOTED: Final = re.compile('"([^"]+)"')
 
 
+@lru_cache(maxsize=64)  # a session of its own takes 20 ms, and every use of a tenant checks anew
 def check_condition(sql: str, columns: pa.Schema) -> str:
     """The condition written anew by DuckDB, safe to stand wherever an expression may.
 
