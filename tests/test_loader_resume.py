@@ -50,14 +50,17 @@ def test_a_finished_epoch_is_followed_by_the_next(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"drop_last": True}, {"pad_last": True}], ids=str)
-@pytest.mark.parametrize("ranks", [1, 3])
+@pytest.mark.parametrize(("size", "rank", "ranks"), [(16, 0, 1), (16, 0, 3), (46, 2, 3)])
 def test_an_epoch_is_over_with_its_last_batch(
-    lake: Lake, options: dict[str, Any], ranks: int
+    lake: Lake, options: dict[str, Any], size: int, rank: int, ranks: int
 ) -> None:
-    """A loop that counts batches never asks for one more, by which an epoch would end."""
-    whole = Loader(lake, NUMBERS, 16, rank=0, num_ranks=ranks, **options)
+    """A loop that counts batches never asks for one more, by which an epoch would end.
+
+    Of 140 examples two are left for the last step of batches of 46: the third rank has none.
+    """
+    whole = Loader(lake, NUMBERS, size, rank=rank, num_ranks=ranks, **options)
     epochs = [[ids(batch) for batch in whole] for _ in range(3)]
-    loader = Loader(lake, NUMBERS, 16, rank=0, num_ranks=ranks, **options)
+    loader = Loader(lake, NUMBERS, size, rank=rank, num_ranks=ranks, **options)
     for epoch in epochs:
         counted = [ids(batch) for _, batch in zip(range(len(loader)), loader, strict=False)]
         assert counted == epoch
@@ -235,6 +238,39 @@ def test_worker_processes_go_on_with_the_batches_of_one_process(lake: Lake, rank
     spawned = DataLoader(loader, batch_size=None, num_workers=2, multiprocessing_context="spawn")
     assert len(spawned) == len(whole)
     assert [frozen(batch) for batch in spawned] == whole[3:]
+
+
+def test_workers_that_persist_begin_the_epoch_of_the_loader(lake: Lake) -> None:
+    """After a pass that was left, too: one of them may have finished its part, the other not."""
+    alone = Loader(lake, NUMBERS, 16)
+    epochs = []
+    for epoch in range(3):
+        alone.set_epoch(epoch)
+        epochs.append([ids(batch) for batch in alone])
+    loader = Loader(lake, NUMBERS, 16)
+    workers = DataLoader(
+        loader,
+        batch_size=None,
+        num_workers=2,
+        multiprocessing_context="spawn",
+        persistent_workers=True,
+    )
+    left = zip(range(len(loader) - 2), workers, strict=False)
+    assert [ids(batch) for _, batch in left] == epochs[0][:-2]
+    for epoch in (1, 1, 2, 0):
+        loader.set_epoch(epoch)
+        assert [ids(batch) for batch in workers] == epochs[epoch]
+
+
+def test_a_state_of_a_worker_is_for_steps_as_they_were(lake: Lake) -> None:
+    """It counts them, and so would take other ones for its own."""
+    _, state = take(Loader(lake, NUMBERS, 16), 2)
+    assert state["cut"] is None
+    state |= {"worker": [0, 1, 0], "cut": [1, 16, None]}
+    Loader(lake, NUMBERS, 16).load_state_dict(state)
+    for options in ({"batch_size": 8}, {"max_tokens": 50}, {"rank": 0, "num_ranks": 2}):
+        with pytest.raises(InputError, match=r"a worker .* \[1, 16, None\]; this loader has"):
+            Loader(lake, NUMBERS, **{"batch_size": 16, **options}).load_state_dict(state)
 
 
 def test_a_stateful_data_loader_resumes(lake: Lake) -> None:

@@ -8,7 +8,7 @@ left per batch is slicing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,11 +31,14 @@ from uih_lake.loader.source import Opened, Resolved
 class Chosen:
     """Examples of opened buckets; ``rows`` counts them through all ``sources``.
 
-    ``draw`` is a random number in [0, 1) of each, where sequences are shortened at random.
+    ``behind`` is the position in the epoch behind each: the policy may have left out some between
+    one and the next. ``draw`` is a random number in [0, 1) of each, where sequences are shortened
+    at random.
     """
 
     sources: tuple[Opened, ...]
     rows: Int64
+    behind: Int64
     draw: npt.NDArray[np.float64] | None
 
     def __len__(self) -> int:
@@ -48,14 +51,16 @@ class Chosen:
 
     def take(self, places: Int64 | slice) -> Chosen:
         """The examples at ``places``; buckets nobody needs any more are let go."""
-        rows, draw = self.rows[places], None if self.draw is None else self.draw[places]
+        rows, behind = self.rows[places], self.behind[places]
+        draw = None if self.draw is None else self.draw[places]
         source = np.searchsorted(self.edges[1:], rows, "right")
         unused = np.bincount(source, minlength=len(self.sources)) == 0
         if not unused.any():
-            return Chosen(self.sources, rows, draw)
+            return Chosen(self.sources, rows, behind, draw)
         gone = running(np.diff(self.edges) * unused)
         left = zip(self.sources, unused.tolist(), strict=True)
-        return Chosen(tuple(o for o, drop in left if not drop), rows - gone[source], draw)
+        kept = tuple(opened for opened, drop in left if not drop)
+        return Chosen(kept, rows - gone[source], behind, draw)
 
     def then(self, more: Chosen) -> Chosen:
         """These examples, then ``more``."""
@@ -65,17 +70,19 @@ class Chosen:
         if self.draw is not None and more.draw is not None:
             draw = np.concatenate([self.draw, more.draw])
         rows = np.concatenate([self.rows, more.rows + self.edges[-1]])
-        return Chosen((*self.sources, *more.sources), rows, draw)
+        behind = np.concatenate([self.behind, more.behind])
+        return Chosen((*self.sources, *more.sources), rows, behind, draw)
+
+    def up_to(self, position: int) -> Chosen:
+        """The same, where all that came up to there was left out."""
+        behind = self.behind.copy()
+        behind[-1:] = position
+        return replace(self, behind=behind)
 
     def of_each(self, values: Callable[[Resolved], npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """What ``values`` has for each example of a source, of those that are chosen."""
         parts = [values(opened.resolved) for opened in self.sources]
         return np.concatenate(parts)[self.rows]
-
-    @property
-    def passed(self) -> npt.NDArray[np.bool_]:
-        """Whether the policy lets each of them through."""
-        return self.of_each(lambda resolved: resolved.passed)
 
 
 def edges_of(sources: Sequence[Opened]) -> Int64:
@@ -136,32 +143,20 @@ class Block:
     context: tuple[Stored, ...]
     layouts: tuple[Layout, ...]
 
-    @cached_property
-    def jobs(self) -> list[int]:
-        """The batches that have examples."""
-        batches: list[int] = np.flatnonzero(np.diff(self.edges)).tolist()
-        return batches
+    def __len__(self) -> int:
+        return len(self.after)
 
 
 def lay_out(
     chosen: Chosen,
     cut: Sequence[Step],
-    first: int,
     plan: Plan,
     shorten: StochasticLength | None,
     share: bool,
-) -> Block | None:
-    """The block of the steps ``cut`` from ``chosen``; None without examples.
-
-    ``first`` is the position in the epoch of the first of the chosen.
-    """
+) -> Block:
+    """The block of the steps ``cut`` from ``chosen``, each of which has examples."""
     mine = chosen.take(np.concatenate([step.examples for step in cut]))
     edges = running(np.array([len(step.examples) for step in cut], np.int64))
-    passed = mine.passed
-    if not passed.all():
-        mine, edges = mine.take(np.flatnonzero(passed)), running(passed.astype(np.int64))[edges]
-    if not len(mine):
-        return None
     resolved = [opened.resolved for opened in mine.sources]
     context = [
         Stored.concatenated([r.context[number] for r in resolved]).take(mine.rows)
@@ -170,7 +165,7 @@ def lay_out(
     return Block(
         mine.sources,
         edges,
-        tuple(first + step.after for step in cut),
+        tuple(chosen.behind[[step.after - 1 for step in cut]].tolist()),
         tuple(step.padding for step in cut),
         example_id=_ids([r.example_id for r in resolved], mine.rows),
         user_id=_ids([r.user_id for r in resolved], mine.rows),

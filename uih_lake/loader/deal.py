@@ -36,6 +36,23 @@ class Deal:
         """Whether it matters what examples cost."""
         return self.max_tokens is not None or (self.balanced and self.ranks > 1)
 
+    @property
+    def cut(self) -> list[int | None]:
+        """What steps are cut by: the number of ranks, the batch size and the most tokens."""
+        return [self.ranks, self.batch_size, self.max_tokens]
+
+    def end(self, examples: int) -> int:
+        """Where in an order of so many examples this rank has had its last batch.
+
+        With ``max_tokens`` the end of the order, which the last batch reaches unless it is dropped,
+        or another rank's.
+        """
+        if self.max_tokens is not None:
+            return examples
+        rest = examples % (self.ranks * self.batch_size)
+        left = steps(np.zeros(rest, np.int64), self, last=True)
+        return examples if any(len(step.examples) for step in left) else examples - rest
+
 
 @dataclass(frozen=True)
 class Step:

@@ -7,17 +7,17 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.utils.data import IterableDataset
 
 from uih_lake import schema
-from uih_lake.errors import InputError, UihError
+from uih_lake.errors import UihError
 from uih_lake.given import within
 from uih_lake.lake.integrity import Pages
-from uih_lake.loader import catalog, deal, ranks
+from uih_lake.loader import catalog, ranks
 from uih_lake.loader.batch import Batch
 from uih_lake.loader.columns import Fill
+from uih_lake.loader.deal import Deal
 from uih_lake.loader.device import check_device
 from uih_lake.loader.engine import Engine
 from uih_lake.loader.follow import Follower, Passed, Wanted
@@ -125,9 +125,7 @@ class Loader(IterableDataset[Any]):
         order = "log" if follow else order
         self._options = Options(
             tenants,
-            deal.Deal(
-                rank, num_ranks, batch_size, max_tokens, order != "user", drop_last, pad_last
-            ),
+            Deal(rank, num_ranks, batch_size, max_tokens, order != "user", drop_last, pad_last),
             order,
             seed,
             open_buckets,
@@ -150,7 +148,8 @@ class Loader(IterableDataset[Any]):
         words = self._options.words
         self._known: Mapping[str, Mapping[str, Sequence[str]]] = {"events": words, "context": words}
         self._begin(wanted.select())
-        self._epoch = self._position = 0
+        self._told = torch.zeros(1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self._go_to(0)
         self._worker: tuple[int, int, int] | None = None
         self._resuming = False
 
@@ -159,8 +158,11 @@ class Loader(IterableDataset[Any]):
 
         An epoch is over with its last batch, whether or not anybody asked for one more.
         """
-        if self._is_over() and not self._resuming:
-            self._epoch, self._position = self._epoch + 1, 0
+        if not self._resuming:
+            if ranks.is_worker():  # a copy that stays would count its own parts of epochs
+                self._go_to(int(self._told))
+            elif self._is_over():
+                self._go_to(self._epoch + 1)
         start = self._position if self._resuming else 0
         worker = self._working()
         self._resuming = False
@@ -168,15 +170,14 @@ class Loader(IterableDataset[Any]):
         return batches(start, worker)
 
     def __len__(self) -> int:
-        """Batches of this rank in a whole epoch; not known with ``max_tokens`` or ``follow``."""
+        """Batches of this rank in a whole epoch; fewer where pointers are dropped.
+
+        Not known with ``max_tokens`` or ``follow``.
+        """
         share = self._options.deal
         if self._follower is not None or share.max_tokens is not None:
             raise TypeError("the number of batches is not known with max_tokens or follow")
-        steps, rest = divmod(self.examples, share.ranks * share.batch_size)
-        if rest and not share.drop_last:
-            mine = deal.steps(np.zeros(rest, np.int64), share, last=True)[0].examples
-            steps += int(len(mine) > 0)
-        return steps
+        return -(-share.end(self.examples) // (share.ranks * share.batch_size))
 
     @property
     def examples(self) -> int:
@@ -204,7 +205,8 @@ class Loader(IterableDataset[Any]):
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch; nothing changes where it is the one under way."""
         if epoch != self._epoch or (self._is_over() and not self._resuming):
-            self._epoch, self._position, self._resuming = epoch, 0, False
+            self._go_to(epoch)
+            self._resuming = False
 
     def stop(self) -> None:
         """End an iteration that follows: what is left over comes as the last batches."""
@@ -221,22 +223,23 @@ class Loader(IterableDataset[Any]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Let the next iteration go on where ``state`` was saved.
 
-        The number of ranks and threads and the batch size may differ; what a worker of a DataLoader
-        saved is for the same worker of as many. The loader keeps to the examples there were. Raises
+        The number of ranks and threads and the batch size may differ; but what a worker of a
+        DataLoader saved is for the same worker of as many, with batches and ranks as they were,
+        because it counts steps. The loader keeps to the examples there were. Raises
         :class:`InputError` where lake, tenants, condition, seed or what decides the order differ.
         """
         saved = State.of(state)
         selection = self._selection if self._follower is None else self._follower.everything()
         kept = catalog.up_to(selection.examples, saved.log_version)
         replace(self._state(), lake=catalog.identity(kept.files, selection)).check(saved)
-        self._check_worker(saved)
+        saved.check_worker(ranks.worker(), self._options.deal.cut)
         saved.check_words(self._options.words)
         saved.check_position(counted(self._counts_of(replace(selection, examples=kept))))
         self._known = saved.words
         if self._follower is None:
             selection = replace(selection, examples=kept)
         self._begin(selection)
-        self._epoch, self._position = saved.epoch, saved.position
+        self._go_to(saved.epoch, saved.position)
         self._worker = None if saved.worker is None else tuple(saved.worker)  # type: ignore[assignment]
         self._resuming = True
 
@@ -290,17 +293,18 @@ class Loader(IterableDataset[Any]):
         planner = Planner(self._options.recipe(self._plan), self._epoch, start, worker)
         left = [w for w in self._windows() if w.first + w.count > start]
         yield from self._run(planner, left, True, worker)
-        self._epoch, self._position = self._epoch + 1, 0
+        self._go_to(self._epoch + 1)
+
+    def _go_to(self, epoch: int, position: int = 0) -> None:
+        """Be at a place; copies in worker processes know the epoch when they begin again."""
+        self._epoch, self._position = epoch, position
+        if not ranks.is_worker():
+            self._told[0] = epoch
 
     def _is_over(self) -> bool:
-        """Whether the last batch of the epoch has been taken.
-
-        With ``drop_last`` and ``max_tokens`` only the end of the iteration tells.
-        """
-        share, count = self._options.deal, self.examples
-        if share.drop_last and share.max_tokens is None:
-            count -= count % (share.ranks * share.batch_size)
-        return self._follower is None and 0 < count <= self._position
+        """Whether the last batch of the epoch has been taken, as far as positions tell."""
+        end = self._options.deal.end(self.examples)
+        return self._follower is None and 0 < end <= self._position
 
     def _following(self, start: int, worker: Worker) -> Iterator[Any]:
         assert self._follower is not None
@@ -364,16 +368,8 @@ class Loader(IterableDataset[Any]):
             position=self._position,
             words=self.dictionaries,
             worker=None if self._worker is None else list(self._worker),
+            cut=None if self._worker is None else options.deal.cut,
         )
-
-    @staticmethod
-    def _check_worker(saved: State) -> None:
-        if saved.worker is not None and list(ranks.worker()) != saved.worker[:2]:
-            number, workers = saved.worker[:2]
-            raise InputError(
-                f"the state was saved in worker {number} of {workers} of a DataLoader",
-                hint="resume with as many workers, each with its own state",
-            )
 
     def __getstate__(self) -> dict[str, Any]:
         if self._follower is not None:
@@ -387,5 +383,6 @@ class Loader(IterableDataset[Any]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._told.share_memory_()  # nothing in a worker, which it was shared with
         snapshot = replace(self._selection.snapshot, pages=Pages())
         self._selection = replace(self._selection, snapshot=snapshot)

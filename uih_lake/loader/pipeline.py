@@ -321,7 +321,7 @@ class Pipeline:
         else:
             blocks = self._planner.lay(stage.window, stage.opened)
         assemblers = [Assembler(block, self._ring, self._device.on_cpu) for block in blocks]
-        batches = [(each, place) for each in assemblers for place in each.block.jobs]
+        batches = [(each, place) for each in assemblers for place in range(len(each.block))]
         with self._changed:
             self._laying = False
             self._long -= 1

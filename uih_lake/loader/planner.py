@@ -65,7 +65,6 @@ class Planner:
         self._start = start
         self._worker = worker
         self._pending: Chosen | None = None
-        self._first = start
         self._steps = 0
 
     @property
@@ -83,25 +82,24 @@ class Planner:
         Those with examples that were left over are a block of their own, so that the buckets of the
         windows before are let go with them.
         """
-        fresh = self._chosen(window, opened)
-        skip = max(0, self._start - window.first)
-        if skip:
-            fresh = fresh.take(slice(skip, None))
-        if self._pending is None:
+        fresh, pending = self._chosen(window, opened), self._pending
+        if pending is None:
             self._pending = fresh
             return self._cut(0, False)
-        old = len(self._pending)
-        self._pending = self._pending.then(fresh)
-        return self._cut(old, False)
+        if not len(fresh):
+            pending = pending.up_to(window.first + window.count)
+        self._pending = pending.then(fresh)
+        return self._cut(len(pending), False)
 
     def rest(self) -> list[Block]:
         """The batches of what is left over when no window is to come."""
-        return [] if self._pending is None else self._cut(0, True)
+        return self._cut(0, True)
 
     def _cut(self, old: int, last: bool) -> list[Block]:
         """Blocks of what is pending, whose first ``old`` examples were left over."""
         pending = self._pending
-        assert pending is not None
+        if pending is None or not len(pending):
+            return []
         cut = steps(self._costs(pending), self._recipe.deal, last)
         if not cut:
             return []
@@ -112,7 +110,6 @@ class Planner:
         ]
         end = cut[-1].after
         self._steps += len(cut)
-        self._first += end
         self._pending = pending.take(slice(end, None)) if end < len(pending) else None
         return [block for block in blocks if block is not None]
 
@@ -128,14 +125,17 @@ class Planner:
         if not mine:
             return None
         recipe = self._recipe
-        return lay_out(pending, mine, self._first, recipe.plan, recipe.shorten, recipe.share)
+        return lay_out(pending, mine, recipe.plan, recipe.shorten, recipe.share)
 
     def _is_mine(self, number: int, step: Step) -> bool:
         behind = number - self._worker.skip
         return len(step.examples) > 0 and behind >= 0 and behind % self._worker.workers == 0
 
     def _chosen(self, window: Window, opened: dict[int, Opened]) -> Chosen:
-        """The examples of a window, shuffled."""
+        """The examples of a window, shuffled: those behind the start that the policy lets through.
+
+        What it drops is left out before examples are dealt, so that every rank has as many steps.
+        """
         recipe = self._recipe
         sources = tuple(opened[bucket] for bucket in window.buckets)
         places = [recipe.places(source.resolved, window.slot) for source in sources]
@@ -151,8 +151,13 @@ class Planner:
         if recipe.order == "user":  # numbers that tell the users of all buckets apart
             each = zip(sources, begins, strict=True)
             users = np.concatenate([source.resolved.user + first for source, first in each])[rows]
-        shuffled = order.shuffled(window, recipe.seed, self._epoch, users)
+        skip = max(0, self._start - window.first)
+        shuffled = order.shuffled(window, recipe.seed, self._epoch, users)[skip:]
+        rows = rows[shuffled]
+        passed = np.concatenate([source.resolved.passed for source in sources])[rows]
+        kept = np.flatnonzero(passed)
+        behind = window.first + skip + np.append(kept, len(rows))[1:]
         draw = None
         if recipe.shorten is not None:
-            draw = order.draws(window, recipe.seed, self._epoch)[shuffled]
-        return Chosen(sources, rows[shuffled], draw)
+            draw = order.draws(window, recipe.seed, self._epoch)[shuffled][kept]
+        return Chosen(sources, rows[kept], behind, draw)

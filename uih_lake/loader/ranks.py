@@ -34,6 +34,11 @@ def worker() -> tuple[int, int]:
     return (0, 1) if info is None else (info.id, info.num_workers)
 
 
+def is_worker() -> bool:
+    """Whether this process is a worker of a DataLoader."""
+    return get_worker_info() is not None
+
+
 def threads(asked: int | None) -> int:
     """Threads of this process's loader: as asked, else the usable cores, shared by the workers."""
     if asked is not None:

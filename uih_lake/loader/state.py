@@ -29,7 +29,8 @@ class State:
 
     ``log_version`` is the newest of the examples there were, ``lake`` says which they are, and
     ``words`` are the strings of each dictionary by code. In a DataLoader worker, ``worker`` is its
-    number and how many there are.
+    number, how many there are, and the steps before its next one; ``cut`` are the number of ranks,
+    the batch size and the most tokens by which steps are cut.
     """
 
     lake: str
@@ -45,6 +46,7 @@ class State:
     position: int
     words: dict[str, dict[str, list[str]]]
     worker: list[int] | None = None
+    cut: list[int | None] | None = None
     schema: int = SCHEMA
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,6 +86,26 @@ class State:
                         f"the state was saved with other codes: words of {name!r} ({place})",
                         hint="load it into a loader made with the same words",
                     )
+
+    def check_worker(self, worker: tuple[int, int], cut: list[int | None]) -> None:
+        """Raise :class:`InputError` where it was saved in another worker, or for other steps.
+
+        ``worker`` is the number of this one, and how many there are.
+        """
+        if self.worker is None:
+            return
+        number, workers, _ = self.worker
+        if worker != (number, workers):
+            raise InputError(
+                f"the state was saved in worker {number} of {workers} of a DataLoader",
+                hint="resume with as many workers, each with its own state",
+            )
+        if self.cut != cut:
+            raise InputError(
+                "the state was saved in a worker of a DataLoader, with num_ranks, batch_size and "
+                f"max_tokens {self.cut}; this loader has {cut}",
+                hint="resume with the same: each worker counts the steps of all of them",
+            )
 
     def check(self, other: State) -> None:
         """Raise :class:`InputError` where ``other`` was saved by a loader of something else."""
