@@ -17,6 +17,7 @@ from savings_lakes import RANKER, SHORT, demo_lake
 from uih_lake import Group, Lake, Tenant, names, sqlfile
 from uih_lake.errors import InputError, LakeError, TenantError
 from uih_lake.savings import Plan, Report, savings
+from uih_lake.savings.footprint import Epoch
 from uih_lake.savings.tenants import columns_of_union, union
 from uih_lake.savings.text import text
 from uih_lake.session import connect
@@ -292,6 +293,28 @@ def test_the_look_up_counts_the_columns_that_are_read(lake: Lake) -> None:
     # A condition costs a scan of its own beside the one that proves the pointers.
     assert three.row_groups.value == 2 * one.row_groups.value
     assert three.lookup.value > two.lookup.value
+
+
+def test_the_look_up_counts_a_pass_for_each_condition_though_they_read_the_same(lake: Lake) -> None:
+    def epoch(**conditions: str | None) -> Epoch:
+        groups = {name: Group(["item_id"], where=where) for name, where in conditions.items()}
+        tenant = Tenant(name="x", groups=groups)
+        return savings(lake.path, [tenant]).tenants[0].lake
+
+    whole, click = epoch(a=None), epoch(a="action = 'click'")
+    both = epoch(a="action = 'click'", b="action = 'view'")
+    proof = whole.row_groups.value
+    assert click.row_groups.value == 2 * proof
+    assert both.row_groups.value == 3 * proof > 0
+    # Each further condition reads the same columns once more.
+    assert both.lookup.value > click.lookup.value > whole.lookup.value
+    third = epoch(a="action = 'click'", b="action = 'view'", c="action = 'like'")
+    for field in ("lookup", "decoded_lookup", "row_groups"):
+        one, two, three = (getattr(each, field).value for each in (click, both, third))
+        assert three - two == two - one > 0
+    assert lake.sql(both.lookup.sql).fetchall() == [
+        (both.lookup.value, both.decoded_lookup.value, both.row_groups.value)
+    ]
 
 
 def test_the_report_is_80_columns_wide_and_says_plainly_when_it_does_not_pay(

@@ -1,7 +1,8 @@
 -- Bytes of the history that one epoch of a tenant looks up: the chunks of the columns it needs, in the
--- row groups that hold events within reach. A bucket is read once per pass. A row group of the mutable
--- tier counts once for each bucket it spans. Where a bucket has few users in the examples, fewer row
--- groups may be touched than are counted here.
+-- row groups that hold events within reach. A bucket is read once per pass, also where two of them are
+-- alike: passes of different conditions may read the same columns. A row group of the mutable tier
+-- counts once for each bucket it spans. Where a bucket has few users in the examples, fewer row groups
+-- may be touched than are counted here.
 -- grain: one row in all
 -- inputs: the views column_chunks and examples
 -- parameters: $passes, list of {columns: list of stored columns, window_us (null: no bound), lag_us}
@@ -12,13 +13,16 @@ WITH passes AS (
         $passes AS STRUCT(columns VARCHAR[], window_us BIGINT, lag_us BIGINT)[]
     )) AS _pass
 ),
+requested AS (
+    SELECT min(request_ts) AS earliest, max(request_ts) AS latest
+    FROM examples
+),
 reach AS (
     SELECT
         _pass.columns AS columns,
-        max(request_ts) - to_microseconds(_pass.lag_us) AS until,
-        min(request_ts) - to_microseconds(_pass.window_us) AS since
-    FROM passes, examples
-    GROUP BY _pass
+        latest - to_microseconds(_pass.lag_us) AS until,
+        earliest - to_microseconds(_pass.window_us) AS since
+    FROM passes, requested
 ),
 row_groups AS (
     SELECT
