@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from inspect import signature
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -235,6 +236,9 @@ def _pictures(
     from uih_lake import output
     from uih_lake.savings import page, slide
 
+    if html is not None and png is not None and Path(html).resolve() == Path(png).resolve():
+        # A file gets its name when it is whole, so they would meet only after the measurement.
+        raise typer.BadParameter(f"{png} is the file of --html too", param_hint="--png")
     ways: list[tuple[BinaryIO, Callable[[Report], bytes]]] = []
 
     def draw(report: Report) -> None:

@@ -247,6 +247,23 @@ def test_a_place_that_is_taken_is_refused_before_anything_is_measured(tmp_path: 
     assert (tmp_path / "taken.html").read_text().startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
+def test_a_page_and_a_slide_are_two_files(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: tuple[str, ...]
+) -> None:
+    """Also where one path is spelled in two ways; nothing is measured."""
+    monkeypatch.setattr("uih_lake.savings.savings", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.chdir(tmp_path)
+    Path("link").symlink_to(tmp_path)
+    for other in ("same", "./same", "link/same", f"../{tmp_path.name}/same", tmp_path / "same"):
+        files = ("--html", "same", "--png", other, *overwrite)
+        result = run("savings", place / "lake", "--tenant", place / "ranker.toml", *files)
+        assert (result.exit_code, result.stdout) == (2, ""), result.output
+        said = " ".join(result.stderr.replace("│", " ").split())
+        assert "for --png: " in said and "is the file of --html too" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
 def test_fat_rows_are_kept_over_others_where_that_is_asked_for_only(tmp_path: Path) -> None:
     fat = tmp_path / "fat"
     fat.mkdir()
