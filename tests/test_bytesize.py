@@ -26,6 +26,9 @@ from uih_lake.bytesize import size
         (7.25 * 10**12, "7.2 TB"),
         (10**15, "1.0 PB"),
         (1.024e18, "1,024.0 PB"),
+        (9.99999e19, "99,999.9 PB"),
+        (1e20, "1e+05 PB"),
+        (1.234e33, "1.23e+18 PB"),
     ],
 )
 def test_bytes_are_told_in_decimal_units_and_never_as_a_thousand_of_one(

@@ -326,6 +326,24 @@ def test_a_plan_is_in_every_form_of_the_report(tmp_path: Path) -> None:
     assert report["plan"]["kept_as"]["request_order"]["price_at_rest"] > 0
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--length", 2**63), f"length {2**63}; it is an integer from 1 to {2**31 - 1}"),
+        (("--days", "inf"), "days inf; it is a number from 1 to 36500"),
+        (("--users", 10**30), f"users {10**30}; it is an integer from 1 to {10**12}"),
+        (("--per-day", "1e308"), "per_day 1e+308; it is a number from 0.001 to 1000000"),
+        (("--price-per-tb", "inf"), f"price_per_tb inf; it is a number from 0 to {10**12}"),
+    ],
+)
+def test_a_plan_beyond_its_bounds_is_refused_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, given: tuple[str, object], said: str
+) -> None:
+    monkeypatch.setattr("uih_lake.savings.savings", lambda *_, **__: pytest.fail("measured"))
+    result = run("savings", "lake", *RANKER, "--per-day", 2, *map(str, given))
+    assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"error: {said}\n")
+
+
 def test_a_page_ends_at_the_length_that_no_history_exceeds(tmp_path: Path) -> None:
     result = run("savings", "lake", *RANKER, "--html", tmp_path / "page.html", "--json")
     tenant = json.loads(result.stdout)["tenants"][0]

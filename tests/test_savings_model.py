@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
+from uih_lake.errors import InputError
 from uih_lake.savings.model import Basis, Cost, Demand, Plan, break_even, project, share
+from uih_lake.savings.text import plan_table
 from uih_lake.savings.twin import Rates
 
 FAT = Rates(row=5, first=2, again=0.5)
@@ -69,7 +75,7 @@ def test_demand_at_the_number_of_requests_it_has_is_itself() -> None:
     assert same.distinct == pytest.approx(300)
 
 
-def plan(**changed: float) -> Plan:
+def plan(**changed: float | None) -> Plan:
     asked = {"per_day": 2, "tenants": 3, "length": 16, "days": 5, "users": 20, "price_per_tb": 23}
     return Plan(**{**asked, **changed})  # type: ignore[arg-type]
 
@@ -110,8 +116,40 @@ def test_a_plan_is_the_sum_done_by_hand() -> None:
 
 
 def test_a_plan_without_users_or_price_is_for_those_there_are() -> None:
-    found = project(plan(users=0, price_per_tb=0), BASIS)["kept_as"]["uih_lake"]
+    found = project(plan(users=None, price_per_tb=0), BASIS)["kept_as"]["uih_lake"]
     assert found["at_rest"] == 1000 + 100 * 4
     assert found["price_at_rest"] == 0
     none = Plan(per_day=2, tenants=1, length=16, days=5)
     assert "price_at_rest" not in project(none, BASIS)["kept_as"]["uih_lake"]
+
+
+MOST = {
+    "per_day": 1_000_000,
+    "tenants": 1_000_000,
+    "length": 2**31 - 1,
+    "days": 36_500,
+    "users": 10**12,
+    "price_per_tb": 10**12,
+}
+LEAST = {"per_day": 0.001, "tenants": 1, "length": 1, "days": 1, "users": 1, "price_per_tb": 0}
+
+
+@pytest.mark.parametrize("bounds", [MOST, LEAST])
+def test_a_plan_within_its_bounds_can_be_told(bounds: dict[str, float]) -> None:
+    """The sums are finite, and the columns stand apart in 80."""
+    basis = replace(BASIS, rates=dict.fromkeys(("request_order", "clustered_by_user"), FAT))
+    found = project(plan(**bounds), basis)
+    json.dumps(found, allow_nan=False)
+    lines = plan_table(found)
+    rows = lines[-5:]
+    assert max(map(len, lines)) <= 80
+    for row in rows:
+        assert re.fullmatch(r".{27}( +[\d.,e+]+ [kMGTP]?B){3} +(< )?[\d.,e+]+", row), row
+
+
+@pytest.mark.parametrize("name", MOST)
+def test_a_plan_beyond_its_bounds_is_refused(name: str) -> None:
+    wrong = (MOST[name] * 2, LEAST[name] / 2 or -1, -MOST[name], 1e308, math.inf, math.nan, 2**63)
+    for value in (*wrong, True, "2"):
+        with pytest.raises(InputError, match=f"^{name} .*; it is an? (integer|number) from "):
+            plan(**{name: value})  # type: ignore[arg-type]

@@ -8,11 +8,12 @@ _UNITS: Final = ("kB", "MB", "GB", "TB")
 
 
 def size(count: float) -> str:
-    """Bytes in decimal units: ``512 B``, ``1.5 kB``, ``2.0 GB``, ``1,024.0 PB``."""
+    """Bytes in decimal units: ``512 B``, ``1.5 kB``, ``2.0 GB``, ``1,024.0 PB``, ``2e+07 PB``."""
     if count < 999.5:
         return f"{count:.0f} B"
     for unit in _UNITS:
         count /= 1000
         if count < 999.95:
             return f"{count:.1f} {unit}"
-    return f"{count / 1000:,.1f} PB"
+    count /= 1000
+    return f"{count:,.1f} PB" if count < 99_999.95 else f"{count:.3g} PB"  # columns stay apart

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import datetime
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import pyarrow as pa
@@ -32,6 +32,19 @@ def within(least: int, most: float = math.inf, /, **numbers: Any) -> None:
     for name, number in numbers.items():
         if number is not None and not is_integer(number, least, most):
             raise InputError(f"{name} {number!r}", hint=f"it is an integer {said}")
+
+
+def between(least: float, most: float, /, **numbers: Any) -> None:
+    """Raise :class:`InputError` for what is no number from ``least`` to ``most``, by its name.
+
+    None is let pass.
+    """
+    for name, number in numbers.items():
+        if number is None:
+            continue
+        real = isinstance(number, Real) and not isinstance(number, bool)
+        if not real or not least <= number <= most:  # NaN compares with nothing
+            raise InputError(f"{name} {number!r}", hint=f"it is a number from {least} to {most}")
 
 
 def users_of(values: Any, what: str, kind: pa.DataType | None = None) -> pa.Array:

@@ -11,11 +11,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from uih_lake.given import between, within
 from uih_lake.savings.twin import Rates
 
 LENGTHS: Final = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 REQUESTS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 MOST_REQUESTS: Final = 1_000_000
+_MOST_DAYS: Final = 36_500  # a century
+_MOST_TENANTS: Final = 1_000_000
+_MOST_USERS: Final = 10**12
+_HIGHEST_PRICE: Final = 10**12
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,9 @@ def _first_below(lake: Cost, fat: Rates, demand: Demand, low: int, high: int) ->
 class Plan:
     """A future to project to: requests per user per day, for ``days``, of ``users``.
 
-    ``tenants`` models read the newest ``length`` events; ``price_per_tb`` is per TB at rest.
+    ``tenants`` models read the newest ``length`` events; ``price_per_tb`` is per TB at rest. None
+    for ``users`` is as many as there are. Raises :class:`InputError` for numbers that no plan can
+    mean: what they come to could not be told.
     """
 
     per_day: float
@@ -117,6 +124,14 @@ class Plan:
     days: float
     users: int | None = None
     price_per_tb: float | None = None
+
+    def __post_init__(self) -> None:
+        between(0.001, MOST_REQUESTS, per_day=self.per_day)
+        within(1, _MOST_TENANTS, tenants=self.tenants)
+        within(1, 2**31 - 1, length=self.length)
+        between(1, _MOST_DAYS, days=self.days)
+        within(1, _MOST_USERS, users=self.users)
+        between(0, _HIGHEST_PRICE, price_per_tb=self.price_per_tb)
 
 
 @dataclass(frozen=True)
@@ -140,7 +155,7 @@ def project(plan: Plan, basis: Basis) -> dict[str, Any]:
 
     Fat rows are one table per tenant, or one union table that all of them read; tenants are alike.
     """
-    users = plan.users or basis.demand.users
+    users = basis.demand.users if plan.users is None else plan.users
     grown = users / max(basis.demand.users, 1)
     per_user = max(1.0, plan.per_day * plan.days)
     rows = users * per_user

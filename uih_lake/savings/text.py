@@ -18,6 +18,8 @@ LAYOUTS: Final = {
 }
 _TIMES: Final = 10
 """From so many times the bytes on, a share is told as a multiple."""
+_MANY: Final = 10**7
+"""From so much on, a price is told in three digits: with all of them it would fill its column."""
 _HEAD = f"{'':26}{'uih_lake':>12}{'fat rows in':>21}{'fat rows clustered':>21}"
 _HEAD_2 = f"{'':26}{'':12}{'request order':>21}{'by user':>21}"
 
@@ -29,7 +31,7 @@ def text(report: Report) -> str:
     if report.union is not None:
         blocks.append(_together(report, report.union))
     if report.plan is not None:
-        blocks.append(_plan(report.plan))
+        blocks.append(plan_table(report.plan))
     return "\n\n".join("\n".join(block) for block in blocks)
 
 
@@ -181,7 +183,8 @@ def _together(report: Report, union: UnionFacts) -> list[str]:
     return lines
 
 
-def _plan(plan: Mapping[str, object]) -> list[str]:
+def plan_table(plan: Mapping[str, object]) -> list[str]:
+    """What a plan comes to, by who keeps it."""
     kept = plan["kept_as"]
     assert isinstance(kept, Mapping)
     named = {
@@ -210,9 +213,11 @@ def _plan(plan: Mapping[str, object]) -> list[str]:
 
 
 def _price(value: float) -> str:
-    """Two decimals, or two digits of what is less than that shows."""
+    """Two decimals, or two digits of what is less than that shows; of very much, three digits."""
     if 0 < value < 0.0001:
         return "< 0.0001"
+    if value >= _MANY:
+        return f"{value:.3g}"
     return f"{value:,.2f}" if value >= 0.1 or not value else f"{value:.2g}"
 
 
