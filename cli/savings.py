@@ -78,6 +78,8 @@ _OF_RAW_FILES = {
     "--on-null-user": "on_null_user",
 }
 """Options that speak of raw files, and their parameters."""
+_OF_A_LAKE = {"--at": "at"}
+"""Options that speak of a lake that is there, and their parameters."""
 _OF_A_PLAN = {
     "--tenants": "plan_tenants",
     "--length": "length",
@@ -139,6 +141,8 @@ def savings(
         raise typer.BadParameter("give either LAKE, or --events and --requests", param_hint="LAKE")
     if lake is not None:
         _refuse_idle(_OF_RAW_FILES, given, "--events and --requests")
+    else:
+        _refuse_idle(_OF_A_LAKE, given, "LAKE")
     if per_day is None:
         _refuse_idle(_OF_A_PLAN, given, "--per-day")
     unit = None if ts_unit is None else ts_unit.value

@@ -224,6 +224,7 @@ def test_wrong_usage(line: str) -> None:
         ("savings lake --tenant ranker.toml --user-id member", "--user-id", "--events"),
         ("savings lake --tenant ranker.toml --ts-unit ms", "--ts-unit", "--events"),
         ("savings lake --tenant ranker.toml --on-null-user skip", "--on-null-user", "--events"),
+        (f"savings {' '.join(RAW)} --tenant ranker.toml --at 0", "--at", "LAKE"),
         ("savings lake --tenant ranker.toml --price-per-tb 23", "--price-per-tb", "--per-day"),
         ("savings lake --tenant ranker.toml --users 5", "--users", "--per-day"),
         ("savings lake --tenant ranker.toml --tenants 2", "--tenants", "--per-day"),
