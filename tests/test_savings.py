@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,15 @@ def test_the_report_is_80_columns_wide_and_says_plainly_when_it_does_not_pay(
         assert "does NOT pay" in told
     assert "±" in text(estimate)
     assert "measured" in text(exact)
+
+
+def test_a_tenant_of_a_long_name_has_a_heading_that_is_cut(exact: Report) -> None:
+    named = [replace(facts, name=facts.name + "x" * 90) for facts in exact.tenants]
+    lines = text(replace(exact, tenants=tuple(named), union=None)).splitlines()
+    assert max(map(len, lines)) == 80
+    heading = lines.index("Tenant ranker" + "x" * 66 + "…")
+    assert lines[heading + 1] == "-" * 80
+    assert "Tenant short" + "x" * 67 + "…" in lines
 
 
 def test_an_estimate_is_the_same_for_the_same_seed(lake: Lake, estimate: Report) -> None:

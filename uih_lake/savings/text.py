@@ -242,7 +242,8 @@ def _told(figure: Figure) -> str:
 
 
 def _title(name: str) -> list[str]:
-    return [name, "-" * min(len(name), WIDTH)]
+    shown = _cut(name, WIDTH)
+    return [shown, "-" * len(shown)]
 
 
 def _cut(name: str, width: int) -> str:
