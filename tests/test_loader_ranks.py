@@ -15,7 +15,7 @@ import torch.distributed
 from loader_lakes import NUMBERS, build, frozen, ids
 
 from uih_lake import Lake
-from uih_lake.loader import Loader
+from uih_lake.loader import Loader, ranks
 
 OPTIONS: dict[str, Any] = {"batch_size": 8, "seed": 5, "order": "time", "time_window": "5d"}
 
@@ -61,7 +61,7 @@ import torch.distributed
 from loader_lakes import NUMBERS, ids
 from test_loader_ranks import OPTIONS, seal
 from uih_lake import Lake
-from uih_lake.loader import Loader
+from uih_lake.loader import Loader, ranks
 rank = int(sys.argv[1])
 group = {{"rank": rank, "world_size": 2, "init_method": {meeting!r}}}
 torch.distributed.init_process_group("gloo", **group)
@@ -99,3 +99,16 @@ def test_processes_of_a_group_share_an_epoch(lake: Lake, tmp_path: Path) -> None
         assert hashed == seal(here), "the same batches in another process"
         seen += examples
     assert sorted(seen) == list(range(140))
+
+
+def test_a_system_without_shared_memory_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or none that is left; only worker processes, which share what epoch it is, take some."""
+
+    def refused(_: torch.Tensor) -> None:
+        raise RuntimeError("unable to allocate shared memory(shm)")
+
+    number = torch.zeros(1, dtype=torch.int64)
+    assert ranks.shared(number) is number
+    assert number.is_shared()
+    monkeypatch.setattr(torch.Tensor, "share_memory_", refused)
+    assert not ranks.shared(torch.zeros(1)).is_shared()

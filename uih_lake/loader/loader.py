@@ -148,7 +148,7 @@ class Loader(IterableDataset[Any]):
         words = self._options.words
         self._known: Mapping[str, Mapping[str, Sequence[str]]] = {"events": words, "context": words}
         self._begin(wanted.select())
-        self._told = torch.zeros(1, dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]
+        self._told = ranks.shared(torch.zeros(1, dtype=torch.int64))
         self._go_to(0)
         self._worker: tuple[int, int, int] | None = None
         self._resuming = False
@@ -383,6 +383,6 @@ class Loader(IterableDataset[Any]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._told.share_memory_()  # nothing in a worker, which it was shared with
+        ranks.shared(self._told)  # which that of a worker is already
         snapshot = replace(self._selection.snapshot, pages=Pages())
         self._selection = replace(self._selection, snapshot=snapshot)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import torch.distributed
 from torch.utils.data import get_worker_info
@@ -37,6 +38,16 @@ def worker() -> tuple[int, int]:
 def is_worker() -> bool:
     """Whether this process is a worker of a DataLoader."""
     return get_worker_info() is not None
+
+
+def shared(number: torch.Tensor) -> torch.Tensor:
+    """The tensor itself, now in memory that worker processes share, where the system has such.
+
+    Where it has not they cannot work at all: their batches come through it.
+    """
+    with suppress(RuntimeError):
+        number.share_memory_()  # type: ignore[no-untyped-call]
+    return number
 
 
 def threads(asked: int | None) -> int:
