@@ -208,7 +208,7 @@ def test_an_empty_lake_has_no_batches(tmp_path: Path) -> None:
     ("options", "says"),
     [
         ({"batch_size": 0}, "batch_size 0"),
-        ({"batch_size": 1.5}, "batch_size 1.5; it is an integer and at least 1"),
+        ({"batch_size": 1.5}, "batch_size 1.5; it is an integer from 1 to 10{12}"),
         ({"max_tokens": "9"}, "max_tokens '9'"),
         ({"seed": -1}, "seed -1; it is an integer and at least 0"),
         ({"seed": 0.5}, "seed 0.5"),
@@ -218,6 +218,8 @@ def test_an_empty_lake_has_no_batches(tmp_path: Path) -> None:
         ({"drop_last": True, "pad_last": True}, "contradict each other; .* give one of them"),
         ({"follow": True, "order": "time"}, "goes in the order 'log', not 'time'"),
         ({"follow": True, "order": "user"}, "goes in the order 'log', not 'user'"),
+        ({"batch_size": 2**63}, f"batch_size {2**63}; it is an integer from 1 to"),
+        ({"seed": None}, "seed None"),
         ({"rank": 2, "num_ranks": 2}, "rank 2 of 2"),
         ({"rank": 1}, "go together"),
         ({"threads": 0}, "threads 0"),
@@ -240,6 +242,12 @@ def test_arguments_that_make_no_sense_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=says):
         Loader(lake, TENANT, **options)
+
+
+def test_a_batch_may_be_larger_than_all_examples(lake: Lake, truth: Any) -> None:
+    """Places of a step that is never full are not made: they would take more than any memory."""
+    assert rows(Loader(lake, TENANT, 10**12, masks=True)) == truth
+    assert list(Loader(lake, TENANT, 10**12, drop_last=True)) == []
 
 
 def test_batches_go_where_they_are_told(lake: Lake) -> None:

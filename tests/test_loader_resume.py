@@ -10,9 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
-from loader_lakes import NUMBERS, TENANT, build, frozen, ids, requests, rows_of
+import torch
+from loader_lakes import NUMBERS, SHORT, TENANT, build, frozen, ids, requests, rows_of
 from torch.utils.data import DataLoader
 
 from uih_lake import InputError, Lake
@@ -47,6 +49,38 @@ def test_a_finished_epoch_is_followed_by_the_next(lake: Lake) -> None:
     resumed = Loader(lake, NUMBERS, 16)
     resumed.load_state_dict(state)
     assert [ids(batch) for batch in resumed] == second != first
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": np.int64(16)},
+        {"seed": np.int64(3)},
+        {"open_buckets": np.int32(2)},
+        {"max_tokens": np.int64(50)},
+        {"stochastic_length": np.float32(1.5)},
+        {"rank": np.int64(1), "num_ranks": np.int64(2)},
+    ],
+    ids=str,
+)
+def test_numbers_of_numpy_are_numbers(lake: Lake, options: dict[str, Any]) -> None:
+    """Also as JSON, which knows none of numpy's."""
+    loader = Loader(lake, SHORT, **options)
+    _, state = take(loader, 1)
+    resumed = Loader(lake, SHORT, **{name: number.item() for name, number in options.items()})
+    resumed.load_state_dict(state)
+    assert [ids(batch) for batch in resumed] == [ids(batch) for batch in loader][1:]
+
+
+def test_an_epoch_to_go_to_is_an_integer(lake: Lake) -> None:
+    loader = Loader(lake, NUMBERS, 16)
+    loader.set_epoch(np.int64(3))
+    _, state = take(loader, 1)
+    assert state["epoch"] == 3
+    for epoch in (-1, 1.5, "2", None, True, torch.tensor(3)):
+        with pytest.raises(InputError, match=r"epoch .*; it is an integer and at least 0"):
+            loader.set_epoch(epoch)  # type: ignore[arg-type]
+    assert loader.epoch == 3
 
 
 @pytest.mark.parametrize("options", [{}, {"drop_last": True}, {"pad_last": True}], ids=str)

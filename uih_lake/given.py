@@ -28,10 +28,20 @@ def within(least: int, most: float = math.inf, /, **numbers: Any) -> None:
 
     None is let pass.
     """
-    said = f"and at least {least}" if most == math.inf else f"from {least} to {most}"
     for name, number in numbers.items():
-        if number is not None and not is_integer(number, least, most):
-            raise InputError(f"{name} {number!r}", hint=f"it is an integer {said}")
+        if number is not None:
+            integer(name, number, least, most)
+
+
+def integer(name: str, number: Any, least: int, most: float = math.inf) -> int:
+    """A number as an integer of Python: those of numpy are taken, but cannot become JSON.
+
+    Raises :class:`InputError` for what is no integer from ``least`` to ``most``, by its name.
+    """
+    if not is_integer(number, least, most):
+        said = f"and at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise InputError(f"{name} {number!r}", hint=f"it is an integer {said}")
+    return int(number)
 
 
 def between(least: float, most: float, /, **numbers: Any) -> None:

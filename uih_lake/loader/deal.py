@@ -79,7 +79,7 @@ def steps(costs: Int64, share: Deal, last: bool) -> list[Step]:
 def _fixed(costs: Int64, share: Deal, last: bool) -> list[Step]:
     size = share.ranks * share.batch_size
     full = len(costs) // size
-    mine = _dealt(costs[: full * size].reshape(full, size), share)
+    mine = _dealt(costs[: full * size].reshape(full, size), share) if full else costs
     found = [Step(mine[number] + number * size, (number + 1) * size) for number in range(full)]
     rest = np.arange(full * size, len(costs))
     if last and len(rest) and not share.drop_last:

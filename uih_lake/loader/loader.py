@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset
 
 from uih_lake import schema
 from uih_lake.errors import UihError
-from uih_lake.given import within
+from uih_lake.given import integer
 from uih_lake.lake.integrity import Pages
 from uih_lake.loader import catalog, ranks
 from uih_lake.loader.batch import Batch
@@ -24,6 +24,7 @@ from uih_lake.loader.follow import Follower, Passed, Wanted
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.options import (
     BUDGET,
+    MOST,
     Options,
     check_agreement,
     check_lake,
@@ -109,26 +110,24 @@ class Loader(IterableDataset[Any]):
         check_order(order)
         check_agreement(order, follow, drop_last, pad_last)
         check_device(device)
-        within(0, seed=seed)
-        within(
-            1,
-            batch_size=batch_size,
-            max_tokens=max_tokens,
-            prefetch=prefetch,
-            threads=threads,
-            open_buckets=open_buckets,
-            budget=budget,
-        )
         tenants = tenants_of(tenant)
         self._several = not isinstance(tenant, Tenant)
         rank, num_ranks = ranks.ranks(rank, num_ranks)
         order = "log" if follow else order
         self._options = Options(
             tenants,
-            Deal(rank, num_ranks, batch_size, max_tokens, order != "user", drop_last, pad_last),
+            Deal(
+                rank,
+                num_ranks,
+                integer("batch_size", batch_size, 1, MOST),
+                None if max_tokens is None else integer("max_tokens", max_tokens, 1, MOST),
+                order != "user",
+                drop_last,
+                pad_last,
+            ),
             order,
-            seed,
-            open_buckets,
+            integer("seed", seed, 0),
+            integer("open_buckets", open_buckets, 1),
             span_of(time_window),
             shortening(stochastic_length, tenants),
             share,
@@ -136,9 +135,9 @@ class Loader(IterableDataset[Any]):
             dict(fill or {}),
             {name: distinct_words(name, given) for name, given in (words or {}).items()},
             device,
-            prefetch,
-            threads,
-            budget,
+            integer("prefetch", prefetch, 1),
+            None if threads is None else integer("threads", threads, 1),
+            integer("budget", budget, 1),
         )
         check_loaded("fill", self._options.fill, tenants)
         check_loaded("words", self._options.words, tenants)
@@ -203,7 +202,11 @@ class Loader(IterableDataset[Any]):
         return self._epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of an epoch; nothing changes where it is the one under way."""
+        """Go to the beginning of an epoch; nothing changes where it is the one under way.
+
+        Raises :class:`InputError` for what is no integer from 0 to 2^63 - 1.
+        """
+        epoch = integer("epoch", epoch, 0, 2**63 - 1)
         if epoch != self._epoch or (self._is_over() and not self._resuming):
             self._go_to(epoch)
             self._resuming = False

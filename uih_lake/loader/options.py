@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ from uih_lake.tenant.duration import microseconds
 
 BUDGET = 1 << 30
 """Bytes that buckets and buffers may take."""
+
+MOST = 10**12
+"""Examples or events that a batch may be told to have: far from what 64 bits count."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ def shortening(alpha: float | None, tenants: Sequence[Tenant]) -> StochasticLeng
     """
     if alpha is None:
         return None
+    if not isinstance(alpha, Real):
+        raise InputError(f"stochastic_length {alpha!r}", hint="it is a number, such as 1.5")
     for tenant in tenants:
         for name, group in tenant.groups.items():
             if group.max_len is None:
@@ -119,4 +125,4 @@ def shortening(alpha: float | None, tenants: Sequence[Tenant]) -> StochasticLeng
                     f"stochastic_length: group {name!r} of tenant {tenant.name!r} has no max_len",
                     hint="it is what long histories are measured against; give it one",
                 )
-    return StochasticLength(alpha)
+    return StochasticLength(float(alpha))  # numpy's floats cannot become JSON
