@@ -14,7 +14,7 @@ import pytest
 import torch.distributed
 from loader_lakes import NUMBERS, build, frozen, ids
 
-from uih_lake import Lake
+from uih_lake import InputError, Lake
 from uih_lake.loader import Loader, ranks
 
 OPTIONS: dict[str, Any] = {"batch_size": 8, "seed": 5, "order": "time", "time_window": "5d"}
@@ -38,6 +38,18 @@ def test_the_environment_tells_the_rank(lake: Lake, monkeypatch: pytest.MonkeyPa
         assert told == seal(Loader(lake, NUMBERS, rank=rank, num_ranks=3, **OPTIONS))
     alone = Loader(lake, NUMBERS, rank=0, num_ranks=1, **OPTIONS)
     assert sorted(example for batch in alone for example in ids(batch)) == list(range(140))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("RANK", ""), ("RANK", "a"), ("WORLD_SIZE", "1.5")]
+)
+def test_an_environment_without_numbers_is_refused(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InputError, match=f"{variable}='{value}', which is no integer; set"):
+        Loader(lake, NUMBERS, **OPTIONS)
+    assert sum(map(len, Loader(lake, NUMBERS, rank=0, num_ranks=1, **OPTIONS))) == 140
 
 
 def test_a_process_group_comes_before_the_environment(

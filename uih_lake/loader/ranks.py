@@ -9,6 +9,7 @@ import torch.distributed
 from torch.utils.data import get_worker_info
 
 from uih_lake.errors import InputError
+from uih_lake.given import integer
 
 
 def ranks(rank: int | None, num_ranks: int | None) -> tuple[int, int]:
@@ -22,11 +23,23 @@ def ranks(rank: int | None, num_ranks: int | None) -> tuple[int, int]:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             rank, num_ranks = torch.distributed.get_rank(), torch.distributed.get_world_size()
         else:
-            rank = int(os.environ.get("RANK", 0))
-            num_ranks = int(os.environ.get("WORLD_SIZE", 1))
+            rank, num_ranks = _told("RANK", 0), _told("WORLD_SIZE", 1)
+    rank, num_ranks = integer("rank", rank, 0), integer("num_ranks", num_ranks, 1)
     if not 0 <= rank < num_ranks:
         raise InputError(f"rank {rank} of {num_ranks}", hint="a rank is from 0 to num_ranks - 1")
     return rank, num_ranks
+
+
+def _told(variable: str, unless: int) -> int:
+    """The integer that a variable of the environment holds, or what it is unless it is set."""
+    value = os.environ.get(variable, str(unless))
+    try:
+        return int(value)
+    except ValueError:
+        raise InputError(
+            f"the environment has {variable}={value!r}, which is no integer",
+            hint=f"set {variable} as torchrun does, unset it, or give rank and num_ranks",
+        ) from None
 
 
 def worker() -> tuple[int, int]:
