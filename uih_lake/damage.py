@@ -1,13 +1,17 @@
-"""Why a file of a lake cannot be read: it is damaged, or the operating system refuses to read it.
+"""Why a file of a lake cannot be read: it is damaged, gone for good, or the system refuses it.
 
-Restoring a copy helps only against damage, so a refusal of the system is never reported as damage.
+Restoring a copy helps only against damage, so nothing else is reported as damage. A refusal of the
+operating system is none, and neither is a file that was replaced and vacuumed under a reader of an
+older state: a copy of it could bring back what was erased.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
+from pathlib import Path
 from typing import Final
 
 from uih_lake.errors import CorruptionError, LakeError, UihError
@@ -33,6 +37,11 @@ _ANY_HINT: Final = "look at the disk or mount it is on, then try again"
 def told(path: str, error: Exception) -> UihError:
     """The error to raise for what went wrong with the data file at ``path``."""
     if isinstance(error, FileNotFoundError):
+        if _was_replaced(Path(path)):
+            return LakeError(
+                f"the data file {path} was replaced since this reader began, and vacuumed",
+                hint="begin anew: open the lake, make the loader or run the read once more",
+            )
         return CorruptionError(f"the data file {path} is missing", hint=FROM_A_COPY)
     refused = _refusal(f"the data file {path}", error)
     return refused or CorruptionError(
@@ -56,6 +65,22 @@ def told_of_log(table: str, error: Exception, says: str) -> UihError:
         f"the Delta log of {table} cannot be read: {says}",
         hint="restore the missing or altered file of its _delta_log from a copy",
     )
+
+
+def _was_replaced(file: Path) -> bool:
+    """Whether the newest entry of its table's Delta log that names a data file took it out.
+
+    False where the log cannot tell. It is read as text, for Delta is known to the lake alone.
+    """
+    try:
+        for entry in sorted((file.parent / "_delta_log").glob("*.json"), reverse=True):
+            text = entry.read_text("utf-8")
+            if file.name in text:
+                actions = [json.loads(line) for line in text.splitlines()]
+                return any(act.get("remove", {}).get("path") == file.name for act in actions)
+    except (OSError, ValueError):
+        pass
+    return False
 
 
 def _refusal(what: str, error: Exception) -> LakeError | None:

@@ -38,7 +38,8 @@ class GroupError(UihError, KeyError):
 class LakeError(UihError):
     """No lake at this path, a lake already there, or a lake version that does not exist.
 
-    Also a data file that the system does not give, such as one more than may be open at once.
+    Also a data file that the system does not give, such as one more than may be open at once, or
+    that was replaced and vacuumed while a reader was at work.
     """
 
 
