@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from loader_lakes import NUMBERS, SHORT, TENANT, build, filled, ids, reference, rows
+from loader_lakes import EVENTS, NUMBERS, SHORT, TENANT, build, filled, ids, reference, rows
 from torch.utils.data import DataLoader
 
 from uih_lake import InputError, Lake, PointerError, TenantError, UihError
 from uih_lake.loader import Loader
+from uih_lake.loader.columns import fill_of
 
 
 @pytest.fixture(scope="module", params=["dirty", "clean"])
@@ -136,6 +138,25 @@ def test_where_picks_examples(lake: Lake, truth: Any) -> None:
     assert found == {k: row for k, row in truth.items() if row["label"] == 1}
 
 
+@pytest.mark.parametrize(
+    ("column", "fill", "becomes"),
+    [
+        ("item", np.int64(-3), -3),
+        ("small", np.uint8(127), 127),
+        ("seen", np.int32(5), 5),
+        ("flag", np.True_, True),
+        ("dwell", np.float32(0.5), 0.5),
+        ("dwell", np.int64(2), 2.0),
+        ("price", -1e300, -1e300),
+        ("price", np.inf, np.inf),
+        ("dwell", -np.inf, -np.inf),
+    ],
+)
+def test_numbers_of_numpy_and_infinity_fill(column: str, fill: Any, becomes: float) -> None:
+    found = fill_of(column, EVENTS.field(column).type, fill, None)
+    assert (found, type(found)) == (becomes, type(becomes))
+
+
 def test_nulls_become_the_declared_value(lake: Lake) -> None:
     fill = {
         "item": -5,
@@ -230,6 +251,13 @@ def test_an_empty_lake_has_no_batches(tmp_path: Path) -> None:
         ({"fill": {"item": "x"}}, "fill 'x' of column 'item'"),
         ({"fill": {"small": 1000}}, "fill 1000 of column 'small'"),
         ({"fill": {"item": 0.5}}, "fill 0.5 of column 'item'"),
+        ({"fill": {"item": None}}, "fill None of column 'item'"),
+        ({"fill": {"item": True}}, "fill True of column 'item'"),
+        ({"fill": {"flag": 2}}, "fill 2 of column 'flag'"),
+        ({"fill": {"dwell": 1e300}}, r"fill 1e\+300 of column 'dwell' does not fit its type float"),
+        ({"fill": {"vector": -1e39}}, r"fill -1e\+39 of column 'vector'"),
+        ({"fill": {"price": 10**400}}, "fill 10{400} of column 'price'"),
+        ({"fill": {"price": None}}, "fill None of column 'price'"),
         ({"stochastic_length": 1.5}, "has no max_len"),
         ({"time_window": "soon"}, "time_window"),
         ({"words": {"nobody": ["x"]}}, "'nobody' is neither"),

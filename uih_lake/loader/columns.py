@@ -9,9 +9,11 @@ Booleans, packed to bits in Arrow, cost a cast.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ import pyarrow.compute as pc
 from uih_lake import names, schema, sqlfile
 from uih_lake.arrays import running, whole
 from uih_lake.errors import InputError
+from uih_lake.given import is_integer
 from uih_lake.lake.sqltypes import duckdb_type
 from uih_lake.loader.dictionary import SMALL, Dictionary
 from uih_lake.loader.nulls import fill_in
@@ -288,22 +291,33 @@ def fill_of(name: str, kind: pa.DataType, fill: Fill, dictionary: Dictionary | N
             return 0
         if isinstance(fill, str) and (code := dictionary.code(fill)):
             return code
-    elif not isinstance(fill, str):
-        whole = isinstance(fill, int)
-        if pa.types.is_boolean(kind) and fill in (0, 1):
+    elif pa.types.is_boolean(kind):
+        if isinstance(fill, Real | np.bool_) and fill in (0, 1):
             return bool(fill)
-        if pa.types.is_floating(kind):
+    elif pa.types.is_floating(kind):
+        if isinstance(fill, Real) and _is_told_by(fill, kind):
             return float(fill)
-        if whole and not isinstance(fill, bool) and _fits(int(fill), kind):
-            return int(fill)
+    elif is_integer(fill, *_ends(kind)):
+        return int(fill)
     raise InputError(
         f"fill {fill!r} of column {name!r} does not fit its type {kind}",
         hint="give a value of that type; for a time, int microseconds",
     )
 
 
-def _fits(value: int, kind: pa.DataType) -> bool:
+def _ends(kind: pa.DataType) -> tuple[int, int]:
+    """The least and the greatest number of an integer type, or microseconds of a time."""
     if pa.types.is_timestamp(kind):
-        return schema.MIN_TIME <= value < schema.MAX_TIME
-    bits = int(kind.bit_width) - 1
-    return -(1 << bits) <= value < 1 << bits
+        return schema.MIN_TIME, schema.MAX_TIME - 1
+    most = (1 << int(kind.bit_width) - 1) - 1
+    return -most - 1, most
+
+
+def _is_told_by(number: Any, kind: pa.DataType) -> bool:
+    """Whether a floating type has the number; of a finite one too large it would make infinity."""
+    try:
+        value = float(number)
+    except OverflowError:
+        return False
+    most = float(np.finfo(kind.to_pandas_dtype()).max)
+    return not math.isfinite(value) or abs(value) <= most
