@@ -219,6 +219,29 @@ def test_pointers_of_forgotten_and_expired_histories_follow_the_policy(tmp_path:
     assert len(rows(Loader(lake, TENANT, 16, on_mismatch="keep"))) == 140
 
 
+def test_a_pointer_is_counted_once_whatever_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By time a bucket is opened several times an epoch, and resolved anew if nothing is kept."""
+    lake = build(tmp_path / "lake")
+    lake.retain(days=8)
+    options: dict[str, Any] = {"order": "time", "on_mismatch": "drop"}
+    kept = Loader(lake, NUMBERS, 16, **options)
+    passed = ids_of(kept)
+    monkeypatch.setattr("uih_lake.loader.source.RESOLVED_BYTES", 0)
+    anew = Loader(lake, NUMBERS, 16, **options)
+    for _ in range(2):
+        assert ids_of(anew) == passed
+        assert anew.pointers == kept.pointers
+        anew.set_epoch(0)
+    assert (anew.pointers.examples, len(passed)) == (140, 140 - anew.pointers.expired)
+    assert 0 < anew.pointers.expired < 140
+
+
+def ids_of(loader: Loader) -> list[int]:
+    return sorted(example for batch in loader for example in ids(batch))
+
+
 def test_an_empty_lake_has_no_batches(tmp_path: Path) -> None:
     lake = build(tmp_path / "lake")
     assert list(Loader(lake, TENANT, where="label = 17")) == []

@@ -24,6 +24,7 @@ from uih_lake.loader.meters import Meters
 from uih_lake.loader.neighbours import Neighbours
 from uih_lake.loader.plan import Plan, statement
 from uih_lake.materialize import Selection
+from uih_lake.pointers.policy import Counts
 from uih_lake.resolve.placed import Groups, needed, rows_of
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Ranges
@@ -103,6 +104,7 @@ class Source:
         self.neighbours = Neighbours(self.selection)
         self._kept: dict[int, Resolved] = {}
         self._kept_bytes = 0
+        self._judged: set[int] = set()
 
     def open(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> Opened:
         """Read one bucket that has examples."""
@@ -124,8 +126,7 @@ class Source:
     def _resolve(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> Resolved:
         asked = self.neighbours.examples(duck, bucket, self._kept)
         ranges, proof, reads = self._found(duck, asked, bucket)
-        with self._lock:
-            passed = self.selection.judge.passed(asked, proof)
+        passed = self._passed(bucket, asked, proof)
         mine = _copied(asked.select([*self.selection.columns, names.LENGTH]))
         return Resolved(
             bucket,
@@ -139,6 +140,15 @@ class Source:
             ranges=ranges,
             reads=tuple(reads),
         )
+
+    def _passed(self, bucket: int, asked: pa.Table, proof: pa.Table) -> npt.NDArray[np.bool_]:
+        """What the policy lets pass; a bucket that was not kept is not counted once more."""
+        judge = self.selection.judge
+        with self._lock:
+            if bucket in self._judged:
+                judge = replace(judge, counts=Counts())
+            self._judged.add(bucket)
+            return judge.passed(asked, proof)
 
     def _found(
         self, duck: duckdb.DuckDBPyConnection, asked: pa.Table, bucket: int
