@@ -38,6 +38,20 @@ class TestShapes:
         padded = jagged(self.LISTS).to_padded(4, side="left")["y"]
         assert padded.tolist() == [[0, 2, 4, 6], [0, 0, 0, 0], [0, 0, 0, 8], [0, 0, 10, 12]]
 
+    def test_a_fill_that_a_trait_has_not_names_the_trait(self) -> None:
+        numbers = jagged(self.LISTS)
+        mixed = replace(numbers, values={"f": numbers.values["x"].double(), **numbers.values})
+        assert mixed.to_padded(fill=float("nan"), traits=["f"])["f"].isnan().any()
+        for fill in (float("nan"), "a"):
+            with pytest.raises(InputError, match=rf"fill {fill!r} does not fit trait '[fx]'"):
+                mixed.to_padded(fill=fill)  # type: ignore[arg-type]
+
+    def test_a_keyed_tensor_of_no_trait_is_refused(self) -> None:
+        with pytest.raises(InputError, match="no trait to make a keyed tensor of"):
+            jagged(self.LISTS).to_kjt([])
+        with pytest.raises(InputError, match="no trait to make a keyed tensor of"):
+            replace(jagged(self.LISTS), values={}).to_kjt()
+
     @pytest.mark.parametrize("side", ["left", "right"])
     def test_padded_shorter_keeps_the_newest(self, side: str) -> None:
         padded = jagged(self.LISTS).to_padded(2, side=side)["x"]

@@ -211,7 +211,9 @@ def test_a_state_of_another_lake_is_refused(lake: Lake, tmp_path: Path) -> None:
         Loader(other, NUMBERS, 16).load_state_dict(state)
 
 
-@pytest.mark.parametrize("state", [{}, {"schema": 99}, {"schema": 1, "seed": 0}])
+@pytest.mark.parametrize(
+    "state", [{}, {"schema": 99}, {"schema": 1, "seed": 0}, None, [], "x", {1: 2, "schema": 1}]
+)
 def test_what_is_no_state_is_refused(lake: Lake, state: Any) -> None:
     with pytest.raises(InputError, match=r"schema|no state"):
         Loader(lake, NUMBERS, 16).load_state_dict(state)
@@ -222,7 +224,18 @@ def test_what_is_no_state_is_refused(lake: Lake, state: Any) -> None:
     [
         ({"epoch": -4}, "the state's epoch -4; it is an integer and at least 0"),
         ({"epoch": "1"}, "the state's epoch '1'"),
+        ({"epoch": None}, "the state's epoch None"),
         ({"position": -1}, "the state's position -1"),
+        ({"position": None}, "the state's position None"),
+        ({"log_version": "x"}, "the state's log_version 'x'"),
+        ({"log_version": None}, "the state's log_version None"),
+        ({"words": None}, "the state's words are no lists of strings; give what state_dict"),
+        ({"words": {"events": None}}, "the state's words are no lists"),
+        ({"words": {"events": {"action": None}}}, "the state's words are no lists"),
+        ({"words": {"events": {"action": [1]}}}, "the state's words are no lists"),
+        ({"words": {"events": {"action": ["\ud800"]}}}, "the state's words are no lists"),
+        ({"worker": [0]}, r"the state's worker \[0\]; give what state_dict"),
+        ({"worker": "abc"}, "the state's worker 'abc'"),
         ({"position": 1.5}, "the state's position 1.5"),
         ({"position": 141}, "position 141 is beyond the 140 examples of an epoch; give what"),
     ],

@@ -328,6 +328,8 @@ class Lake:
             snapshot = Snapshot.of(store, self._version)
             examples = Examples.of(store, *log_versions)
             tenant.check(schema.public_events(snapshot.stored), examples.public)
+            if not isinstance(where, str | None):
+                raise InputError(f"where {where!r}", hint="give a condition as text, or None")
             condition = "true" if where is None else check_condition(where, examples.public)
             selection = Selection.of(
                 store,

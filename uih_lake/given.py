@@ -23,6 +23,17 @@ def is_integer(number: Any, least: float, most: float = math.inf) -> bool:
     return integer and least <= int(number) <= most
 
 
+def is_text(text: Any) -> bool:
+    """Whether this is a string that a file can hold: not one with half of a surrogate pair."""
+    if not isinstance(text, str):
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def within(least: int, most: float = math.inf, /, **numbers: Any) -> None:
     """Raise :class:`InputError` for what is no integer from ``least`` to ``most``, by its name.
 

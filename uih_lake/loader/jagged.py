@@ -86,7 +86,7 @@ class Jagged(Tensors):
         A sequence longer than ``length`` (default: the longest) keeps its newest events.
         List-valued traits have no such shape and are refused where they are asked for by name.
         Where there are events says :meth:`padding_mask`. Raises :class:`InputError` for a length, a
-        side or traits that make no sense.
+        side, a fill or traits that make no sense.
         """
         return self._padded(self._flat(traits, "padded"), length, side, fill)
 
@@ -130,6 +130,10 @@ class Jagged(Tensors):
         :class:`UihError` where torchrec cannot be imported.
         """
         flat = self._flat(traits, "keyed jagged")
+        if not flat:
+            raise InputError(
+                "no trait to make a keyed tensor of", hint="name some that are not list-valued"
+            )
         kinds = {values.dtype for values in flat.values()}
         if len(kinds) > 1 and dtype is None:
             raise InputError(
@@ -152,6 +156,7 @@ class Jagged(Tensors):
         rows = expanded(self.offsets[1:] - kept, kept)
         padded = {}
         for name, values in columns.items():
+            _check_fill(name, values.dtype, fill)
             out = values.new_full((len(self), length), fill)
             out[inside] = values[rows]
             padded[name] = out
@@ -305,6 +310,17 @@ class Shared(Tensors):
             offsets=offsets_of(counts),
             events=int(lengths.sum()),
         )
+
+
+def _check_fill(name: str, kind: torch.dtype, fill: float) -> None:
+    """Raise :class:`InputError` for a value that a trait's type has not, such as an integer NaN."""
+    try:
+        torch.full((), fill, dtype=kind)
+    except (RuntimeError, TypeError):
+        raise InputError(
+            f"fill {fill!r} does not fit trait {name!r}, which is {str(kind).split('.')[1]}",
+            hint="name traits that it fits, or give another",
+        ) from None
 
 
 def _inside(lengths: Tensor, length: int, side: str) -> Tensor:

@@ -27,11 +27,14 @@ from uih_lake.loader.options import (
     MOST,
     Options,
     check_agreement,
+    check_flags,
     check_lake,
-    distinct_words,
+    fills_of,
+    seconds,
     shortening,
     span_of,
     tenants_of,
+    words_given,
 )
 from uih_lake.loader.order import Counts, Order, Window, check_order, counted, windows
 from uih_lake.loader.plan import Plan, check_loaded, words_of
@@ -108,8 +111,10 @@ class Loader(IterableDataset[Any]):
     ) -> None:
         check_lake(lake)
         check_order(order)
+        check_flags(share=share, masks=masks, drop_last=drop_last, pad_last=pad_last, follow=follow)
         check_agreement(order, follow, drop_last, pad_last)
         check_device(device)
+        wait = seconds(poll_s)
         tenants = tenants_of(tenant)
         self._several = not isinstance(tenant, Tenant)
         rank, num_ranks = ranks.ranks(rank, num_ranks)
@@ -132,8 +137,8 @@ class Loader(IterableDataset[Any]):
             shortening(stochastic_length, tenants),
             share,
             masks,
-            dict(fill or {}),
-            {name: distinct_words(name, given) for name, given in (words or {}).items()},
+            fills_of(fill),
+            words_given(words),
             device,
             integer("prefetch", prefetch, 1),
             None if threads is None else integer("threads", threads, 1),
@@ -142,7 +147,7 @@ class Loader(IterableDataset[Any]):
         check_loaded("fill", self._options.fill, tenants)
         check_loaded("words", self._options.words, tenants)
         wanted = Wanted(lake, tenants, where, on_mismatch)
-        self._follower = Follower(wanted, poll_s) if follow else None
+        self._follower = Follower(wanted, wait) if follow else None
         self.meters = Meters()
         words = self._options.words
         self._known: Mapping[str, Mapping[str, Sequence[str]]] = {"events": words, "context": words}

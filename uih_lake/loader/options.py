@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 
 from uih_lake.api import Lake
 from uih_lake.errors import InputError
-from uih_lake.given import within
+from uih_lake.given import is_text, within
 from uih_lake.loader import deal
 from uih_lake.loader.columns import Fill
 from uih_lake.loader.lengths import StochasticLength
@@ -19,13 +21,16 @@ from uih_lake.loader.order import Order
 from uih_lake.loader.plan import Plan
 from uih_lake.loader.planner import Recipe
 from uih_lake.tenant import Tenant, check_tenants
-from uih_lake.tenant.duration import microseconds
+from uih_lake.tenant.duration import canonical, microseconds
 
 BUDGET = 1 << 30
 """Bytes that buckets and buffers may take."""
 
 MOST = 10**12
 """Examples or events that a batch may be told to have: far from what 64 bits count."""
+
+
+_NO_TEXT = "it has half of a surrogate pair, which no file can hold; leave it out"
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,47 @@ def check_agreement(order: str, follow: bool, drop_last: bool, pad_last: bool) -
         )
 
 
-def distinct_words(column: str, words: Sequence[str]) -> list[str]:
-    """Words as a list; raises :class:`InputError` unless each is a string and there once."""
-    found = list(words)
+def check_flags(**given: Any) -> None:
+    """Raise :class:`InputError` for what is neither True nor False: the text "no" would be true."""
+    for name, flag in given.items():
+        if not isinstance(flag, bool | np.bool_):
+            raise InputError(f"{name} {flag!r}", hint="it is True or False")
+
+
+def seconds(poll_s: float) -> float:
+    """How long to wait, in seconds; raises :class:`InputError` for what nobody can wait."""
+    if not isinstance(poll_s, Real) or not 0 <= float(poll_s) <= threading.TIMEOUT_MAX:
+        raise InputError(f"poll_s {poll_s!r}", hint="it is a number of seconds and at least 0")
+    return float(poll_s)
+
+
+def fills_of(given: Mapping[str, Fill] | None) -> dict[str, Fill]:
+    """What a null becomes, per column; raises :class:`InputError` for what is no such mapping."""
+    found = _by_column("fill", given)
+    for name, fill in found.items():
+        if isinstance(fill, str) and not is_text(fill):
+            raise InputError(f"fill {fill!r} of column {name!r} is no text", hint=_NO_TEXT)
+    return found
+
+
+def words_given(given: Mapping[str, Sequence[str]] | None) -> dict[str, list[str]]:
+    """Words per column, as lists; raises :class:`InputError` unless each is a string, and once."""
+    return {name: _distinct(name, words) for name, words in _by_column("words", given).items()}
+
+
+def _by_column(argument: str, given: Any) -> dict[str, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise InputError(f"{argument} {given!r}", hint="give a dict by the names of columns")
+    return dict(given or {})
+
+
+def _distinct(column: str, words: Any) -> list[str]:
+    found = list(words) if isinstance(words, Iterable) else [words]
     if isinstance(words, str) or not all(isinstance(word, str) for word in found):
         raise InputError(f"words: those of {column!r} are no list of strings", hint="give strings")
+    for word in found:
+        if not is_text(word):
+            raise InputError(f"words: {word!r} of {column!r} is no text", hint=_NO_TEXT)
     if len({*found}) < len(found):
         raise InputError(f"words: one of {column!r} is there twice", hint="a string has one code")
     return found
@@ -102,7 +143,7 @@ def distinct_words(column: str, words: Sequence[str]) -> list[str]:
 def span_of(time_window: str) -> int:
     """A duration in microseconds; raises :class:`InputError` for what is none."""
     try:
-        span = microseconds(time_window)
+        span = microseconds(canonical(time_window))
     except ValueError as error:
         raise InputError(f"time_window: {error}") from None
     within(1, time_window=span)

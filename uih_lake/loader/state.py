@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from uih_lake.errors import InputError
-from uih_lake.given import within
+from uih_lake.given import integer, is_integer, is_text
+from uih_lake.wording import on_one_line
 
 SCHEMA = 1
 _AS_SAVED = "give what state_dict() returned"
@@ -56,6 +57,9 @@ class State:
     @classmethod
     def of(cls, saved: Mapping[str, Any]) -> State:
         """Read :meth:`as_dict`; raises :class:`InputError` for anything else."""
+        if not isinstance(saved, Mapping):
+            shown = on_one_line(repr(saved), 80)
+            raise InputError(f"{shown} is no state of a loader", hint=_AS_SAVED)
         if saved.get("schema") != SCHEMA:
             raise InputError(
                 f"a loader state of schema {saved.get('schema')!r}",
@@ -65,8 +69,16 @@ class State:
             state = cls(**saved)
         except TypeError as error:
             raise InputError(f"no state of a loader: {error}", hint=_AS_SAVED) from None
-        within(0, **{"the state's epoch": state.epoch, "the state's position": state.position})
-        return state
+        if not _are_words(state.words):
+            raise InputError("the state's words are no lists of strings", hint=_AS_SAVED)
+        if state.worker is not None and not _is_worker(state.worker):
+            raise InputError(f"the state's worker {state.worker!r}", hint=_AS_SAVED)
+        return replace(
+            state,
+            log_version=integer("the state's log_version", state.log_version, -1),
+            epoch=integer("the state's epoch", state.epoch, 0),
+            position=integer("the state's position", state.position, 0),
+        )
 
     def check_position(self, examples: int) -> None:
         """Raise :class:`InputError` where the position is beyond the ``examples`` of an epoch."""
@@ -116,3 +128,18 @@ class State:
                     f"the state was saved for {what}: {name} {saved!r}, this loader has {mine!r}",
                     hint="load it into a loader made with the same arguments over the same lake",
                 )
+
+
+def _are_words(words: Any) -> bool:
+    if not isinstance(words, Mapping) or not all(isinstance(w, Mapping) for w in words.values()):
+        return False
+    lists = [listed for columns in words.values() for listed in columns.values()]
+    return all(isinstance(listed, list) and all(map(is_text, listed)) for listed in lists)
+
+
+def _is_worker(worker: Any) -> bool:
+    return (
+        isinstance(worker, list | tuple)
+        and len(worker) == 3
+        and all(is_integer(number, 0) for number in worker)
+    )
