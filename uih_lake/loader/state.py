@@ -76,7 +76,7 @@ class State:
         return replace(
             state,
             log_version=integer("the state's log_version", state.log_version, -1),
-            epoch=integer("the state's epoch", state.epoch, 0),
+            epoch=integer("the state's epoch", state.epoch, 0, 2**63 - 1),
             position=integer("the state's position", state.position, 0),
         )
 
