@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from ingested import HEAD, LAKE, ONE, TIME, events, read
 
@@ -31,6 +32,8 @@ FITS: list[tuple[pa.Array, pa.DataType, list[Any]]] = [
     (pa.array([1, None, 2**53]), pa.float64(), [1.0, None, 2.0**53]),
     (pa.array([1.5, None, float("inf")]), pa.float32(), [1.5, None, float("inf")]),
     (pa.nulls(3), pa.list_(pa.string()), [None] * 3),
+    (pa.array([[], None, []], pa.list_(pa.null())), pa.list_(pa.string()), [[], None, []]),
+    (pa.array([[], None, [None]], pa.large_list(pa.null())), pa.list_(TIME), [[], None, [None]]),
     (pa.array(["2026-01-31", None, None]), TIME, [datetime(2026, 1, 31, tzinfo=UTC), None, None]),
     (pa.array([[1], None, []], pa.list_(pa.int8())), pa.list_(pa.int64()), [[1], None, []]),
 ]
@@ -62,6 +65,7 @@ MISFITS: list[tuple[pa.Array, pa.DataType, str]] = [
     (pa.array([True] * 3), pa.int64(), "'x' is bool, where int64 is wanted"),
     (pa.array([1, 2, 3]), TIME, "'x' is int64, where timestamp[us, tz=UTC] is wanted"),
     (pa.array([[1]] * 3), pa.int64(), "where int64 is wanted"),
+    (pa.array([[]] * 3, pa.list_(pa.null())), pa.int64(), "is list<item: null>, where int64 is"),
 ]
 
 
@@ -72,6 +76,30 @@ def test_values_that_do_not_fit_are_refused(values: pa.Array, kind: pa.DataType,
     with pytest.raises(SchemaError) as caught:
         read(events(x=values), None, pa.schema([("user_id", pa.int64()), ("x", kind)]))
     assert says in str(caught.value)
+
+
+EMPTY = pa.array([[], None, []], pa.list_(pa.null()))
+"""What polars and pandas have for a column in which every list is empty."""
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_file_of_empty_lists_takes_the_type_of_the_others(tmp_path: Path, first: bool) -> None:
+    lists = pa.array([[1], None, []], pa.list_(pa.int64()))
+    paths = [tmp_path / name for name in ("a.parquet", "b.parquet")]
+    columns = (EMPTY, lists) if first else (lists, EMPTY)
+    for path, column in zip(paths, columns, strict=True):
+        pq.write_table(events(x=column), path)
+    found = read(paths)
+    assert found.schema.field("x").type == pa.list_(pa.int64())
+    assert sorted(map(str, found["x"].to_pylist())) == ["None", "None", "[1]", "[]", "[]", "[]"]
+    pq.write_table(events(x=pa.array([1, 2, 3])), paths[first])
+    with pytest.raises(SchemaError, match=r"'x' is .* give it one type"):
+        read(paths)
+
+
+def test_lists_of_nothing_have_no_type_yet() -> None:
+    with pytest.raises(SchemaError, match="'x' holds no value, so its type is unknown"):
+        read(events(x=EMPTY))
 
 
 @pytest.mark.parametrize("users", [["a", "b", "c"], [b"a"] * 3], ids=["string", "binary"])

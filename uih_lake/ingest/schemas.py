@@ -10,7 +10,7 @@ from uih_lake import schema
 from uih_lake.errors import SchemaError
 from uih_lake.ingest.columns import Column, Role
 from uih_lake.ingest.source import Source
-from uih_lake.ingest.types import SUPPORTED, may_become, output_type, plain
+from uih_lake.ingest.types import SUPPORTED, is_unknown, may_become, output_type, plain
 from uih_lake.wording import guess, quoted
 
 Part = tuple[Source, Sequence[Column]]
@@ -123,18 +123,18 @@ def _field(column: Column, parts: Sequence[Part], expected: pa.Schema | None) ->
         name = next(c.source for c in layout if c.name == column.name)
         kind = source.schema.field(name).type
         found = _supported(source.where, name, kind, column.role)
-        if wanted is None or pa.types.is_null(wanted):
+        if wanted is None or (is_unknown(wanted) and may_become(wanted, found)):
             wanted = found
         elif expected is not None and column.name in expected.names:
             if not _castable(found, wanted, column.role):
                 raise _other_type(source.where, name, kind, wanted)
-        elif found != wanted and not pa.types.is_null(found):
+        elif found != wanted and not (is_unknown(found) and may_become(found, wanted)):
             raise SchemaError(
                 f"{source.where}: column {name!r} is {kind}, in {parts[0][0].where} it becomes "
                 f"{wanted}",
                 hint="give it one type in all files",
             )
-    if pa.types.is_null(wanted):
+    if wanted is None or is_unknown(wanted):
         raise SchemaError(
             f"{parts[0][0].where}: column {column.source!r} holds no value, so its type is unknown",
             hint="give it a type, leave it out, or append to a lake that has it",

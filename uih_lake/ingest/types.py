@@ -51,14 +51,13 @@ def plain(kind: pa.DataType) -> pa.DataType:
 def stored(kind: pa.DataType) -> pa.DataType | None:
     """The type a trait is kept as; None for a type that is not supported.
 
-    The null type (a column without a single value) is given back as it is: another file, or the
-    lake, may know what it should be.
+    A type that is not known (:func:`is_unknown`) is given back as it is: another file, or the lake,
+    may know what it should be.
     """
     kind = plain(kind)
     if is_listing(kind):
         inner = stored(kind.value_type)
-        nested = inner is None or is_.is_list(inner) or is_.is_null(inner)
-        return None if nested else pa.list_(inner)
+        return None if inner is None or is_.is_list(inner) else pa.list_(inner)
     if is_text(kind):
         return pa.string()
     if is_.is_timestamp(kind) or is_.is_date(kind):
@@ -66,6 +65,11 @@ def stored(kind: pa.DataType) -> pa.DataType | None:
     if is_.is_integer(kind) or is_.is_floating(kind):
         return _NARROWED.get(kind, kind)
     return kind if is_.is_boolean(kind) or is_.is_null(kind) else None
+
+
+def is_unknown(kind: pa.DataType) -> bool:
+    """Whether it is the type of a column without a single value, or of empty lists alone."""
+    return bool(is_.is_null(kind.value_type if is_.is_list(kind) else kind))
 
 
 def identity(kind: pa.DataType) -> pa.DataType | None:
