@@ -378,6 +378,40 @@ def test_a_file_is_not_replaced_unasked_not_even_one_that_appears_meanwhile(tmp_
     assert tree(tmp_path) == {"rows.csv": b"theirs"}
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path: Path, overwrite: bool) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        refused = pytest.raises(OutputError, match=f"{path.name} is no regular file; name another")
+        with refused, output.writing(path, overwrite=overwrite):
+            pytest.fail("it is refused before anything is made")
+    assert pipe.is_fifo() and link.is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
+
+
+def test_a_pipe_that_appears_meanwhile_is_not_replaced_either(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    refused = pytest.raises(OutputError, match="is no regular file")
+    with refused, output.writing(path, overwrite=True):
+        os.mkfifo(path)
+    assert path.is_fifo()
+    assert os.listdir(tmp_path) == ["rows.csv"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o664])
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("old")
+    path.chmod(mode)
+    with output.writing(path, overwrite=True) as file:
+        (partial,) = tmp_path.glob("*.partial")
+        assert partial.stat().st_mode & 0o777 == mode, "nobody else reads it meanwhile"
+        file.write(b"new")
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", mode)
+
+
 def test_a_file_that_fails_halfway_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(PointerError), output.writing(tmp_path / "rows.csv") as file:
         file.write(b"half")

@@ -19,17 +19,22 @@ def writing(
 ) -> Iterator[BinaryIO]:
     """A binary file that becomes ``path`` when the block is done, and nothing if it fails.
 
-    Raises :class:`OutputError` where ``path`` exists and ``overwrite`` is not given, where it lies
-    in ``lake``, and where it cannot be written.
+    A file that it replaces leaves it its mode: what few may read stays so.
+
+    Raises :class:`OutputError` where ``path`` exists and ``overwrite`` is not given, where it is no
+    regular file, where it lies in ``lake``, and where it cannot be written.
     """
     place = check_file(path, overwrite=overwrite, lake=lake)
     partial = place.with_name(f".{place.name}.{uuid.uuid4().hex[:12]}.partial")
     try:
         with open(partial, "xb") as file:
+            if place.exists():
+                os.fchmod(file.fileno(), place.stat().st_mode & 0o777)  # before there is a byte
             yield file
             file.flush()
             os.fsync(file.fileno())
         if overwrite:
+            check_file(path, overwrite=True, lake=lake)  # what is there may have changed meanwhile
             partial.replace(place)
         else:
             os.link(partial, place)  # unlike a rename, refuses what has appeared meanwhile

@@ -23,13 +23,15 @@ def check_file(path: str | Path, *, overwrite: bool, lake: str | Path | None) ->
     """The absolute path of a file that may be written.
 
     Raises :class:`OutputError` where it exists and ``overwrite`` is not given, where it is a
-    directory or below a file, and where it lies in ``lake``.
+    directory, a device, a pipe or below a file, and where it lies in ``lake``.
     """
     place = Path(path).resolve()
     check_apart(path, lake)
     check_below_directories(place)
     if place.is_dir():
         raise OutputError(f"{path} is a directory", hint="name a file in it")
+    if place.exists() and not place.is_file():  # a rename would put a file in the place of it
+        raise OutputError(f"{path} is no regular file", hint="name another place")
     if not overwrite and os.path.lexists(place):
         raise taken(path)
     return place
