@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from uih_lake.cli.process import Untold, prepare_streams, silence
 from uih_lake.cli.terminal import Terminal
 from uih_lake.errors import UihError
 
@@ -30,6 +30,8 @@ VERBS = {
 }
 """Panel of the help -> its verbs, in order."""
 
+UNTOLD = 3
+"""Exit code where stdout cannot be written; the work is done, and not to be repeated."""
 BROKEN_PIPE = 128 + 13
 """Exit code where the reader of a pipe has gone, as of any program that dies of SIGPIPE."""
 INTERRUPTED = 128 + 2
@@ -52,8 +54,7 @@ class Verbs(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # What is still buffered would fail again when the interpreter flushes it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence(sys.stdout)
             raise typer.Exit(BROKEN_PIPE) from None
         except UnicodeDecodeError as error:
             _fail(f"the input is not UTF-8 (byte {error.start})")
@@ -75,7 +76,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
     epilog="""
-Exit codes: 0 success, 1 a refused input or a failed check, 2 wrong usage.
+Exit codes: 0 success, 1 a refused input or a failed check, 2 wrong usage,
+3 done, but stdout could not be written.
 Data goes to stdout, messages and progress to stderr. NO_COLOR is respected.""",
 )
 
@@ -174,4 +176,18 @@ for _panel, _verbs in VERBS.items():
 
 def main() -> None:
     """Entry point of the script ``uihlake``."""
-    app(prog_name="uihlake")
+    prepare_streams()
+    try:
+        try:
+            app(prog_name="uihlake")
+        except SystemExit as ended:
+            if not ended.code:
+                sys.stdout.flush()  # of a help, which is no verb
+            raise
+    except Untold as error:
+        silence(sys.stdout)
+        print(f"error: the report could not be written to stdout: {error}", file=sys.stderr)
+        raise SystemExit(UNTOLD) from None
+    except BrokenPipeError:
+        silence(sys.stdout)
+        raise SystemExit(BROKEN_PIPE) from None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from uih_lake.cli.process import Untold
 from uih_lake.progress import Progress
 
 
@@ -32,8 +33,14 @@ class Terminal:
             print(message, file=sys.stderr)
 
     def report(self, text: str, facts: Mapping[str, Any], as_json: bool) -> None:
-        """What a verb has to tell, on stdout: as text for people or as one JSON object."""
-        print(json.dumps(facts, default=str, allow_nan=False) if as_json else text)
+        """What a verb has to tell, on stdout: as text for people or as one JSON object.
+
+        It is told when the work is done, and a failure to do so must not be taken for one of that.
+        """
+        try:
+            print(json.dumps(facts, default=str, allow_nan=False) if as_json else text, flush=True)
+        except Untold as error:
+            raise Untold(f"{error}; the work is done") from None
 
     def table(
         self, headers: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()

@@ -8,10 +8,12 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import environment, make_lake, process
+from commands import environment, make_lake, process, tables, told
+from house import ROOT
 
 MANY = "SELECT range AS n, repeat('x', 100) AS text FROM range(3000000)"
 
@@ -72,6 +74,63 @@ def test_a_reader_that_never_listens_is_no_error(lake: Path) -> None:
     os.close(theirs)
     _, message = child.communicate()
     assert (child.returncode, message) == (128 + signal.SIGPIPE, "")
+
+
+UNTOLD = "error: the report could not be written to stdout: No space left on device"
+
+
+def test_a_report_that_cannot_be_written_is_no_failure_of_the_work(tmp_path: Path) -> None:
+    """Told as a failure it would be repeated, and its events be there twice."""
+    lake = make_lake(tmp_path)
+    before = len(tables(lake))
+    for words in (("append", lake, tmp_path / "two.parquet"), ("seal", lake, "--json")):
+        with open("/dev/full", "w") as full:
+            child = process(*words, stdout=full)
+        _, message = child.communicate()
+        assert (child.returncode, message) == (3, f"{UNTOLD}; the work is done\n")
+    assert len(tables(lake)) > before
+    assert told("info", lake)["lake_version"] == 2
+    assert "| 3 | stdout could not be written" in (ROOT / "docs/cli.md").read_text("utf-8")
+
+
+def test_an_answer_that_cannot_be_written_is_told_so_whatever_its_size(lake: Path) -> None:
+    for words in (("sql", lake, MANY), ("sql", lake, "SELECT 1"), ("info", lake), ("--help",)):
+        with open("/dev/full", "w") as full:
+            child = process(*words, stdout=full)
+        _, message = child.communicate()
+        assert (child.returncode, message) == (3, f"{UNTOLD}\n")
+    with open("/dev/full", "w") as full:
+        child = process("sql", lake, "FROM nothing", stdout=full)
+    _, message = child.communicate()
+    assert child.returncode == 1, "what failed has failed"
+    assert "nothing" in message and "stdout" not in message
+
+
+def closed(*numbers: int) -> Callable[[], None]:
+    """What closes streams of a child before it begins."""
+    return lambda: [os.close(number) for number in numbers] and None
+
+
+def test_streams_that_are_closed_are_as_good_as_empty_ones(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path)
+    two = tmp_path / "two.parquet"
+    for words, numbers in (
+        (("append", lake, two), [1]),
+        (("append", lake, two), [2]),
+        (("append", lake, two), [0, 1, 2]),
+        (("info", lake), [1]),
+        (("sql", lake, "FROM events"), [1]),
+        (("sql", lake, "FROM events"), [0]),
+    ):
+        child = process(*words, preexec_fn=closed(*numbers))
+        said, message = child.communicate()
+        assert (child.returncode, message) == (0, "")
+        assert (said == "") == (1 in numbers)
+    assert told("info", lake)["lake_version"] == 1 + 3
+    child = process("sql", lake, "-", preexec_fn=closed(0))
+    _, message = child.communicate()
+    assert child.returncode == 1
+    assert message.startswith("error: the text holds no statement")
 
 
 def test_an_interrupt_ends_it_without_a_traceback(lake: Path, tmp_path: Path) -> None:
