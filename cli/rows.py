@@ -1,6 +1,7 @@
 """The rows of a statement, with text for values that Arrow has as bytes, or not in full.
 
-It has numbers of any size, bits and variants as DuckDB stores them, and times of a zone without it.
+It has numbers of any size, bits and variants as DuckDB stores them, times of a zone without it, and
+unsigned numbers of 128 bits as signed ones.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyRelation
 
-_LOST: Final = re.compile("BIGNUM|BIT|VARIANT|TIME WITH TIME ZONE")
+_LOST: Final = re.compile("BIGNUM|UHUGEINT|BIT|VARIANT|TIME WITH TIME ZONE")
 """Found in the name of every type with such values, and in few others."""
 
 

@@ -228,6 +228,8 @@ LOST_IN_ARROW = (
     "TIMETZ '10:00:00.5+05:30'",
     "BIT '0010101'",
     f"BIGNUM '-{'1234567890' * 5}'",
+    f"UHUGEINT '{2**128 - 1}'",
+    f"UHUGEINT '{2**127}'",
     "VARIANT 'a'",
 )
 
