@@ -27,7 +27,11 @@ from uih_lake.sqlfile import literal, statement
 from uih_lake.wording import engine_says, guess, on_one_line
 
 _REMEDY: Final = "ask with one SELECT over the views events, uih and examples"
-_EXPLAIN: Final = re.compile(r"\s*EXPLAIN\s+(ANALYZE\s+)?(?=\S)", re.IGNORECASE)
+_EXPLAIN: Final = re.compile(
+    r"\s*EXPLAIN(\s+|(?=\())(ANALYZE(\s+|(?=\()))?(\(\s*(ANALYZE|FORMAT)\b[\w\s,]*\)\s*)?(?=\S)",
+    re.IGNORECASE,
+)
+"""What stands before the statement: options are words, so that no comment nor text can hide one."""
 
 READS: Final = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 """Kinds of query that do nothing but read."""
@@ -36,13 +40,18 @@ TABLE_FUNCTIONS: Final = frozenset(
     {"range", "generate_series", "repeat", "repeat_row", "unnest", "json_each", "json_tree"}
     | {"duckdb_columns", "duckdb_functions", "duckdb_keywords", "duckdb_tables", "duckdb_types"}
     | {"duckdb_views", "pragma_show", "pragma_table_info", "pragma_version"}
-    | {"histogram", "histogram_values", "summary", "icu_calendar_names", "pg_timezone_names"}
+    | {"histogram", "histogram_values", "icu_calendar_names", "pg_timezone_names"}
     | MACROS.keys()
 )
 """Table functions that read neither a file nor a setting and run no SQL of their own."""
 
-CLOSED: Final = frozenset({"current_setting", "getvariable", "pg_settings", "write_log"})
-"""Functions and views that show settings, where a secret may stand, or write to a log."""
+CLOSED: Final = frozenset(
+    {"current_setting", "getvariable", "json_serialize_plan", "pg_settings", "write_log"}
+)
+"""Functions and views that show settings, where a secret may stand, or write to a log.
+
+A plan has the values of what its query asks for, settings among them, where they are constant.
+"""
 
 
 def lock(session: duckdb.DuckDBPyConnection, files: Iterable[str]) -> None:
@@ -70,7 +79,7 @@ def check_query(session: duckdb.DuckDBPyConnection, sql: str) -> str:
     """The one statement of ``sql``, if it only reads; else raise :class:`SqlRefused`.
 
     SELECT in all its forms (FROM, WITH, VALUES, TABLE, DESCRIBE, SUMMARIZE, SHOW) passes, and so
-    does EXPLAIN [ANALYZE] of one. Nothing is run.
+    does EXPLAIN of one, with ANALYZE or (FORMAT name). Nothing is run.
     """
     text, kind = _only_statement(session, sql)
     read = text
