@@ -134,6 +134,21 @@ def test_json_types(tmp_path: Path, texts: list[str], kind: pa.DataType, wanted:
     assert found["x"].to_pylist() == wanted
 
 
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_an_id_that_a_float_may_have_rounded_is_refused(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"events.{ending}"
+    form = {
+        "csv": "user_id,event_ts\n{}.0,2026-01-31\n",
+        "jsonl": '{{"user_id": {}.0, "event_ts": "2026-01-31"}}\n',
+    }[ending]
+    path.write_text(form.format(2**53 - 1))
+    assert read(path)["user_id"].to_pylist() == [2**53 - 1]
+    for number in (2**53, 2**53 + 1):
+        path.write_text(form.format(number))
+        with pytest.raises(InputError, match="with a value that is no int64, first at row 1"):
+            read(path)
+
+
 def test_a_json_key_may_be_missing_from_rows(tmp_path: Path) -> None:
     path = tmp_path / "events.ndjson"
     path.write_text(

@@ -106,7 +106,8 @@ def _from_floats(values: pa.Array, wanted: pa.DataType, place: Place) -> pa.Arra
     else:
         exact = float(_EXACT[values.type.bit_width])
         whole = pc.and_(pc.is_finite(values), pc.equal(pc.floor(values), values))
-        fits = pc.and_(whole, pc.less_equal(pc.abs(values), exact))
+        # The number after the last exact one is rounded to it, so that is no sure one either.
+        fits = pc.and_(whole, pc.less(pc.abs(values), exact))
         bad = pc.invert(fits)
     place.refuse(bad, values, f"with a value that is no {wanted}", _CAST_HINT, SchemaError)
     if is_.is_floating(wanted):
