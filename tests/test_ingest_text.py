@@ -134,6 +134,18 @@ def test_json_types(tmp_path: Path, texts: list[str], kind: pa.DataType, wanted:
     assert found["x"].to_pylist() == wanted
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+def test_the_line_of_broken_json_is_told(tmp_path: Path, number: int, end: str) -> None:
+    """DuckDB tells that of the line after it."""
+    path = tmp_path / "events.jsonl"
+    lines = ['{"user_id": 1, "event_ts": "2026-01-31"}'] * 7
+    lines[number - 1] = '{"user_id": 1, "event_ts": "2026-0'
+    path.write_text("\n".join(lines) + end)
+    with pytest.raises(InputError, match=rf"at byte \d+ in line {number} \(not counting blank"):
+        read(path)
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_an_id_that_a_float_may_have_rounded_is_refused(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"events.{ending}"

@@ -27,6 +27,10 @@ _FOREIGN: Final = (
     zlib.error,
 )
 
+_MALFORMED: Final = re.compile(r"^(Malformed JSON in file .*, at byte \d+ in) line (\d+)")
+"""DuckDB counts the lines it has begun, the next one with them, and leaves out blank ones."""
+_BLANK: Final = " (not counting blank ones)"
+
 
 class Source(Protocol):
     """One file or table, read once from front to back."""
@@ -73,5 +77,6 @@ def cause_of(error: BaseException) -> str:
         text,
         flags=re.MULTILINE | re.DOTALL,
     )
+    text = _MALFORMED.sub(lambda found: f"{found[1]} line {int(found[2]) - 1}{_BLANK}", text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return ", ".join(lines[:2])[:300].rstrip(". ")
