@@ -73,9 +73,10 @@ def _whole_number(where: str, text: str) -> int:
     """The id that ``text`` spells; raises :class:`InputError` where it spells none."""
     if _INTEGER.fullmatch(text):
         with suppress(ValueError):  # more digits than Python reads
-            return int(text)
+            if -(2**63) <= int(text) < 2**63:
+                return int(text)
     raise InputError(
-        f"{where}: {text!r} is no user: users of this lake are integers",
+        f"{where}: {text!r} is no user: users of this lake are integers (int64)",
         hint="give ids as the lake has them",
     )
 

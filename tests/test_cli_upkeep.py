@@ -142,6 +142,8 @@ def test_labels_come_later(lake: Path, tmp_path: Path) -> None:
         (("label", "nowhere", "labels.parquet"), 1, "no lake at nowhere"),
         (("label", "lake", "labels.parquet"), 1, "labels.parquet"),
         (("forget", "lake", "--user", "ann"), 1, "--user: 'ann' is no user"),
+        (("forget", "lake", "--user", f"{2**63}"), 1, f"'{2**63}' is no user: users of"),
+        (("forget", "lake", "--user", f"{-(2**63) - 1}"), 1, "are integers (int64)"),
         (("forget", "lake", "--users-from", "ids.txt"), 1, "ids.txt, line 3: 'bob' is no user"),
         (("forget", "lake", "--users-from", "users.txt"), 1, "users.txt"),
         (("forget", "lake"), 2, "--users-from"),

@@ -219,6 +219,13 @@ def test_what_makes_no_sense_is_refused_in_one_line(text: str, says: str, tmp_pa
     assert "\n" not in str(refused.value)
 
 
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "ranker.toml"
+    path.write_text(RANKER, encoding="utf-8-sig")
+    assert path.read_bytes()[:3] == b"\xef\xbb\xbf"
+    assert Tenant.load(path) == Tenant.from_toml(RANKER)
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(TenantError, match=r"tenant file .*none\.toml: No such file"):
         Tenant.load(tmp_path / "none.toml")

@@ -103,7 +103,7 @@ class Tenant:
     def load(cls, path: str | Path) -> Tenant:
         """Read a tenant from a TOML file; errors name the file."""
         try:
-            return cls.from_toml(Path(path).read_text(encoding="utf-8"))
+            return cls.from_toml(Path(path).read_text(encoding="utf-8-sig"))
         except OSError as error:
             why = error.strerror or str(error)
             raise TenantError(f"tenant file {path}: {why}", hint="check the path") from None
