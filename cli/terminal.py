@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,8 @@ class Terminal:
     def say(self, message: str) -> None:
         """A message to the user, on stderr."""
         if not self.quiet:
-            print(message, file=sys.stderr)
+            with suppress(OSError):  # a message that nobody gets is no fault of the work
+                print(message, file=sys.stderr)
 
     def report(self, text: str, facts: Mapping[str, Any], as_json: bool) -> None:
         """What a verb has to tell, on stdout: as text for people or as one JSON object.

@@ -94,6 +94,15 @@ def test_a_report_that_cannot_be_written_is_no_failure_of_the_work(tmp_path: Pat
     assert "| 3 | stdout could not be written" in (ROOT / "docs/cli.md").read_text("utf-8")
 
 
+def test_a_warning_that_cannot_be_written_is_no_failure_of_the_work(tmp_path: Path) -> None:
+    lake, old = make_lake(tmp_path), tmp_path / "old.csv"
+    old.write_text("user_id,event_ts,item_id,action\n1,1980-01-01,1,click\n")
+    with open("/dev/full", "w") as full:
+        child = process("append", lake, old, stderr=full)
+    said, _ = child.communicate()
+    assert (child.returncode, said[:15]) == (0, "lake version 2:")
+
+
 def test_an_answer_that_cannot_be_written_is_told_so_whatever_its_size(lake: Path) -> None:
     for words in (("sql", lake, MANY), ("sql", lake, "SELECT 1"), ("info", lake), ("--help",)):
         with open("/dev/full", "w") as full:
