@@ -121,10 +121,10 @@ def test_buckets_of_a_window_are_held_only_by_batches_that_need_them(lake: Lake)
             blocks = planner.lay(window, opened)
             old = [block for block in blocks if len(block.sources) > 1]
             assert old in ([], blocks[:1])
-            assert all(block.jobs == [0] for block in old), "only the first batch mixes windows"
+            assert all(len(block) == 1 for block in old), "only the first batch mixes windows"
             mixed += len(old)
-            batches += sum(len(block.jobs) for block in blocks)
-    batches += sum(len(block.jobs) for block in planner.rest())
+            batches += sum(len(block) for block in blocks)
+    batches += sum(len(block) for block in planner.rest())
     assert batches == len(loader)
     assert mixed > 0
 
