@@ -222,7 +222,7 @@ def test_what_is_no_state_is_refused(lake: Lake, state: Any) -> None:
 @pytest.mark.parametrize(
     ("altered", "says"),
     [
-        ({"epoch": -4}, "the state's epoch -4; it is an integer and at least 0"),
+        ({"epoch": -4}, "the state's epoch -4; it is an integer from 0 to"),
         ({"epoch": "1"}, "the state's epoch '1'"),
         ({"epoch": None}, "the state's epoch None"),
         ({"position": -1}, "the state's position -1"),
