@@ -48,8 +48,6 @@ def connect(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     connection.execute("SET GLOBAL TimeZone = 'UTC'")  # of its cursors too
     # A long IN list would become a hash join, which mixes up the order of rows of several threads.
     connection.execute("SET disabled_optimizers = 'in_clause'")
-    # In a notebook DuckDB would draw one on stdout, in the midst of data.
-    connection.execute("SET enable_progress_bar = false")
     return connection
 
 
