@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from uih_lake.cli.process import Untold, interruptions, prepare_signals, prepare_streams, silence
+from uih_lake.cli.process import Untold, prepare_streams, silence
 from uih_lake.cli.terminal import Terminal
 from uih_lake.errors import UihError
 
@@ -46,8 +46,7 @@ class Verbs(TyperGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the verb asked for."""
         try:
-            with interruptions():
-                result = super().invoke(ctx)
+            result = super().invoke(ctx)
             sys.stdout.flush()  # here, where a closed pipe can still be dealt with
             return result
         except UihError as error:
@@ -178,7 +177,6 @@ for _panel, _verbs in VERBS.items():
 def main() -> None:
     """Entry point of the script ``uihlake``."""
     prepare_streams()
-    prepare_signals()
     try:
         try:
             app(prog_name="uihlake")

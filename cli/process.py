@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -49,35 +45,6 @@ def prepare_streams() -> None:
         line_buffering=plain.line_buffering,
         write_through=plain.write_through,
     )
-
-
-def prepare_signals() -> None:
-    """Let SIGTERM and SIGHUP end the process in order, so that nothing half done is left behind."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # and not ignored, as nohup asks for
-            signal.signal(number, _end)
-
-
-_ended: list[int] = []
-"""Exit codes of the signals that came."""
-
-
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    _ended.append(128 + number)
-    # Nobody may be reading any more, and what is buffered would wait for somebody who does.
-    silence(sys.stdout)
-    raise SystemExit(_ended[-1])
-
-
-@contextmanager
-def interruptions() -> Iterator[None]:
-    """Raise what a signal raised during a query, for which DuckDB raises an error of its own."""
-    try:
-        yield
-    except RuntimeError as error:
-        if str(error) != "Query interrupted":
-            raise
-        raise (SystemExit(_ended[-1]) if _ended else KeyboardInterrupt()) from None
 
 
 def silence(stream: TextIO) -> None:

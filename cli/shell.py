@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uih_lake.cli import results
-from uih_lake.cli.process import interruptions
 from uih_lake.cli.results import Format
 from uih_lake.cli.rows import rows
 from uih_lake.cli.terminal import Terminal
@@ -98,8 +97,7 @@ class Shell:
             if statement.startswith("."):
                 self._command(statement)
             else:
-                with interruptions():
-                    self._show(statement)
+                self._show(statement)
         except UihError as error:
             print("error:", " ".join(str(error).split()), file=sys.stderr)
         except KeyboardInterrupt:
