@@ -1,4 +1,4 @@
-"""What a process is given, streams and signals, made fit for the command line."""
+"""The streams that a process is given, made fit for the command line."""
 
 from __future__ import annotations
 

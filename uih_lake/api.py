@@ -205,14 +205,6 @@ class Lake:
         with self._stores.newest() as store:
             return label(store, read_labels(store, labels))
 
-    def read_labels(self, labels: Any) -> pa.Table:
-        """What :meth:`label` makes of ``labels``: a table with the types of the examples logged.
-
-        Sets nothing. Raises :class:`InputError`.
-        """
-        with self._stores.newest() as store:
-            return read_labels(store, labels)
-
     def snapshot(
         self, user_ids: Any, request_ts: datetime | Sequence[datetime], tenant: Tenant
     ) -> Served:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema
 from uih_lake.errors import InputError, SchemaError
+from uih_lake.given import is_text
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.order import moved, places_of
 from uih_lake.lake.store import APPENDED, APPENDED_ROWS, Store
@@ -64,12 +65,8 @@ def _counter(key: str) -> str:
     """
     if key == "":
         raise InputError("the idempotency key is empty", hint="name the delivery, or give no key")
-    try:
-        key.encode()
-    except (AttributeError, UnicodeEncodeError) as error:
-        raise InputError(
-            f"key {key!r} is no text", hint="give a string that UTF-8 can hold"
-        ) from error
+    if not is_text(key):
+        raise InputError(f"key {key!r} is no text", hint="give a string that UTF-8 can hold")
     return KEY_PREFIX + key
 
 

@@ -39,7 +39,7 @@ from uih_lake.loader.options import (
 from uih_lake.loader.order import Counts, Order, Window, check_order, counted, windows
 from uih_lake.loader.plan import Plan, check_loaded, words_of
 from uih_lake.loader.planner import Planner, Worker
-from uih_lake.loader.state import State
+from uih_lake.loader.state import LAST_EPOCH, State
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Files
 from uih_lake.pointers.policy import Counts as PointerCounts
@@ -211,7 +211,7 @@ class Loader(IterableDataset[Any]):
 
         Raises :class:`InputError` for what is no integer from 0 to 2^63 - 1.
         """
-        epoch = integer("epoch", epoch, 0, 2**63 - 1)
+        epoch = integer("epoch", epoch, 0, LAST_EPOCH)
         if epoch != self._epoch or (self._is_over() and not self._resuming):
             self._go_to(epoch)
             self._resuming = False

@@ -11,6 +11,8 @@ from uih_lake.given import integer, is_integer, is_text
 from uih_lake.wording import on_one_line
 
 SCHEMA = 1
+LAST_EPOCH = 2**63 - 1
+"""The number is shared with worker processes as an int64."""
 _AS_SAVED = "give what state_dict() returned"
 _MUST_AGREE = {
     "where": "another condition on the examples",
@@ -76,7 +78,7 @@ class State:
         return replace(
             state,
             log_version=integer("the state's log_version", state.log_version, -1),
-            epoch=integer("the state's epoch", state.epoch, 0, 2**63 - 1),
+            epoch=integer("the state's epoch", state.epoch, 0, LAST_EPOCH),
             position=integer("the state's position", state.position, 0),
         )
 
