@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from uih_lake.cli.process import Untold, prepare_streams, silence
+from uih_lake.cli.signals import heeded, prepare_signals
 from uih_lake.cli.terminal import Terminal
 from uih_lake.errors import UihError
 
@@ -46,7 +47,8 @@ class Verbs(TyperGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Run the verb asked for."""
         try:
-            result = super().invoke(ctx)
+            with heeded():
+                result = super().invoke(ctx)
             sys.stdout.flush()  # here, where a closed pipe can still be dealt with
             return result
         except UihError as error:
@@ -177,6 +179,7 @@ for _panel, _verbs in VERBS.items():
 def main() -> None:
     """Entry point of the script ``uihlake``."""
     prepare_streams()
+    prepare_signals()
     try:
         try:
             app(prog_name="uihlake")

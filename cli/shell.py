@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from uih_lake.cli import results
 from uih_lake.cli.results import Format
 from uih_lake.cli.rows import rows
+from uih_lake.cli.signals import heeded
 from uih_lake.cli.terminal import Terminal
 from uih_lake.errors import UihError
 
@@ -94,10 +95,11 @@ class Shell:
 
     def _answer(self, statement: str) -> None:
         try:
-            if statement.startswith("."):
-                self._command(statement)
-            else:
-                self._show(statement)
+            with heeded():
+                if statement.startswith("."):
+                    self._command(statement)
+                else:
+                    self._show(statement)
         except UihError as error:
             print("error:", " ".join(str(error).split()), file=sys.stderr)
         except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ traits  = ["item_id", "event_ts"]
 where   = "action = 'click'"
 max_len = 3
 """
+
+ENDLESS = "SELECT sum(a.range * b.range) FROM range(10000000) a, range(1000000) b"
+"""A query of which each task takes for ever: nobody looks for signals in between."""
 
 
 def run(*words: str | Path, given: str | None = None) -> Result:
@@ -52,6 +56,18 @@ def process(*words: str | Path, **options: Any) -> subprocess.Popen[str]:
     code = "from uih_lake.cli import main; main()"
     command = [sys.executable, "-c", code, *map(str, words)]
     return subprocess.Popen(command, text=True, **{**pipes, **options})
+
+
+def works_for(child: subprocess.Popen[str], seconds: float) -> None:
+    """Wait until a child has taken so much more of the processor, or has ended."""
+    stop = _worked(child) + seconds
+    while child.poll() is None and _worked(child) < stop:
+        time.sleep(0.01)
+
+
+def _worked(child: subprocess.Popen[str]) -> float:
+    taken = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[11]
+    return int(taken) / os.sysconf("SC_CLK_TCK")
 
 
 def environment(**changes: str) -> dict[str, str]:

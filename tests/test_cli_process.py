@@ -8,11 +8,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import environment, make_lake, process, tables, told
+from commands import ENDLESS, environment, make_lake, process, tables, told, works_for
 from house import ROOT
 
 MANY = "SELECT range AS n, repeat('x', 100) AS text FROM range(3000000)"
@@ -153,6 +154,91 @@ def test_an_interrupt_ends_it_without_a_traceback(lake: Path, tmp_path: Path) ->
     assert "Traceback" not in message
     child.stdout.close()
     child.stderr.close()
+
+
+ENDING = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+
+
+@ENDING
+def test_a_signal_to_end_leaves_no_partial_file(
+    lake: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    endless = "SELECT range AS n FROM range(1000000000000)"
+    child = process("sql", lake, endless, "-o", tmp_path / "rows.csv")
+    while child.poll() is None and not any(f.stat().st_size for f in tmp_path.glob("*.partial")):
+        time.sleep(0.01)
+    child.send_signal(number)
+    assert child.communicate() == ("", "")
+    assert child.returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_midst_of_a_query_ends_it_without_a_traceback(
+    lake: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    child = process("sql", lake, ENDLESS, "-o", tmp_path / "rows.csv")
+    works_for(child, 4.0)
+    assert [*tmp_path.glob("*.partial")], "it is well in it"
+    child.send_signal(number)
+    assert "Traceback" not in child.communicate()[1]
+    assert child.returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []
+
+
+@ENDING
+def test_a_signal_to_end_does_not_wait_for_a_reader(lake: Path, number: signal.Signals) -> None:
+    child = process("sql", lake, MANY)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "n,text\n"  # and nobody reads on
+    child.send_signal(number)
+    assert child.wait(60) == 128 + number
+    child.communicate()
+
+
+def ignoring_hangups() -> None:
+    """What ``nohup`` does before a child begins."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def test_a_signal_that_is_ignored_stays_so(lake: Path) -> None:
+    child = process("sql", lake, MANY + " LIMIT 20000", preexec_fn=ignoring_hangups)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "n,text\n"  # far more is to come than a pipe holds
+    child.send_signal(signal.SIGHUP)
+    said, _ = child.communicate()
+    assert (child.returncode, said.count("x\n")) == (0, 20_000)
+
+
+MEASURING = """
+import os, sys
+import uih_lake.savings
+def measuring(*given, **named):
+    print(*os.listdir(os.environ["TMPDIR"]), flush=True)
+    sys.stdin.read()
+uih_lake.savings.savings = measuring
+from uih_lake.cli import main
+main()
+"""
+
+
+def test_a_signal_to_end_leaves_no_copy_of_a_raw_log(lake: Path, tmp_path: Path) -> None:
+    given = [lake.parent / name for name in ("one.parquet", "requests.parquet", "ranker.toml")]
+    files = zip(("--events", "--requests", "--tenant"), map(str, given), strict=True)
+    words = ["savings", *(word for pair in files for word in pair)]
+    child = subprocess.Popen(
+        [sys.executable, "-c", MEASURING, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline().startswith("uihlake-savings-"), "the copy is made"
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(60) == 128 + signal.SIGTERM
+    child.communicate()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interrupt_before_anything_is_loaded_ends_it_as_well() -> None:

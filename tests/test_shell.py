@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import environment, make_lake, process
+from commands import ENDLESS, environment, make_lake, process, works_for
 
 PROMPT, MORE = "uih> ", "...> "
 TAB, UP, END, INTERRUPT = "\t", "\x1b[A", "\x04", "\x03"
@@ -81,6 +81,12 @@ class Typist:
         while not self._waits():
             assert time.monotonic() < stop, "it never waits for keys"
         self.types(INTERRUPT)
+
+    def gives_up(self, statement: str) -> str:
+        """What is shown after Ctrl-C in the midst of a statement."""
+        os.write(self._screen, f"{statement}\n".encode())
+        works_for(self._child, 1.0)
+        return self.types(INTERRUPT)
 
     def leaves(self, keys: str) -> int:
         """The exit code after ``keys`` that end it."""
@@ -173,6 +179,14 @@ def test_a_statement_may_take_several_lines_and_be_given_up(shell: Typist) -> No
     shell.types("SELECT something long\n", MORE)
     shell.interrupts()
     assert shell.answers("SELECT 2 AS two;") == "two\n2\n"
+
+
+def test_ctrl_c_gives_up_what_runs_and_nothing_else(shell: Typist) -> None:
+    shell.answers(".mode csv")
+    for _ in range(3):
+        assert shell.gives_up(f"{ENDLESS};").endswith("given up\n")
+        assert shell.answers("SELECT 2 AS two;") == "two\n2\n"
+    assert shell.leaves(END) == 0
 
 
 @pytest.mark.parametrize(

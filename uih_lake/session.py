@@ -11,8 +11,9 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+from weakref import WeakSet
 
 import duckdb
 import pyarrow as pa
@@ -44,7 +45,7 @@ def connect(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
         "preserve_insertion_order": True,
         "threads": threads or len(os.sched_getaffinity(0)),
     }
-    connection = duckdb.connect(":memory:", config=config)
+    connection = _known(duckdb.connect(":memory:", config=config))
     connection.execute("SET GLOBAL TimeZone = 'UTC'")  # of its cursors too
     # A long IN list would become a hash join, which mixes up the order of rows of several threads.
     connection.execute("SET disabled_optimizers = 'in_clause'")
@@ -54,6 +55,24 @@ def connect(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
 _kept: dict[tuple[int, int], duckdb.DuckDBPyConnection] = {}
 _keeping = threading.Lock()
 atexit.register(_kept.clear)  # or DuckDB's binding complains at exit of what it still holds
+
+_open: WeakSet[duckdb.DuckDBPyConnection] = WeakSet()
+_opening = threading.Lock()
+
+
+def _known(session: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    with _opening:
+        _open.add(session)
+    return session
+
+
+def interrupt() -> None:
+    """End whatever statements run in this process, with DuckDB's InterruptException."""
+    with _opening:
+        sessions = list(_open)
+    for session in sessions:
+        with suppress(duckdb.ConnectionException):  # it is closed
+            session.interrupt()
 
 
 def cursor(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -67,7 +86,7 @@ def cursor(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     with _keeping:
         if key not in _kept:
             _kept[key] = connect(threads=count)
-        return _kept[key].cursor()
+    return _known(_kept[key].cursor())
 
 
 def fetch(
