@@ -26,8 +26,8 @@ def create(
 ) -> None:
     """Create an empty lake in a new directory.
 
-    Users are spread over a fixed number of hash buckets, and memory use is bounded by the largest
-    bucket: take so many that a bucket holds a few million events. Columns are fixed by the first
+    Users are spread over a fixed number of hash buckets, and memory use is bounded by a few of the
+    largest: take so many that a bucket holds a few million events. Columns are fixed by the first
     append.
 
       uihlake create shop --buckets 64

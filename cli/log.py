@@ -32,7 +32,7 @@ def log(
     ts_unit: options.Unit = None,
     on_null_user: options.NullUser = options.OnNullUser.RAISE,
     live: Annotated[
-        bool, typer.Option("--live", help="The requests are served now: they see all that is here.")
+        bool, typer.Option("--live", help="Do not bound by arrival time: see all that the lake holds now.")
     ] = False,
     as_json: options.Json = False,
 ) -> None:
