@@ -34,13 +34,13 @@ def info(
         return
     terminal.table((), _overview(facts))
     tables = [(t.name, f"{t.files:,}", f"{t.rows:,}", size(t.bytes)) for t in facts.tables]
-    terminal.table(("table", "files", "rows", "bytes"), tables)
+    terminal.table(("table", "files", "rows", "bytes"), tables, right=(1, 2, 3))
     columns = [
         (table.name, column.name, column.type, size(column.bytes))
         for table in facts.tables
         for column in table.columns
     ]
-    terminal.table(("table", "column", "type", "bytes"), columns)
+    terminal.table(("table", "column", "type", "bytes"), columns, right=(3,))
 
 
 def _overview(facts: Info) -> list[tuple[str, str]]:

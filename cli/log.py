@@ -32,7 +32,10 @@ def log(
     ts_unit: options.Unit = None,
     on_null_user: options.NullUser = options.OnNullUser.RAISE,
     live: Annotated[
-        bool, typer.Option("--live", help="Do not bound by arrival time: see all that the lake holds now.")
+        bool,
+        typer.Option(
+            "--live", help="Do not bound by arrival time: see all that the lake holds now."
+        ),
     ] = False,
     as_json: options.Json = False,
 ) -> None:
