@@ -120,9 +120,10 @@ def savings(
     """Tell what the lake saves against fat rows, or that it does not.
 
     A sample of the same training data as fat rows, a copy of the history in every row, is written
-    beside it: in request order and clustered by user, with zstd at level 9 and the smallest encoding per column. The
-    report says how sure that makes it; with --exact all fat rows are written. Bytes written, at
-    rest, read in an epoch and decoded are compared, and how many requests per user it takes to pay.
+    beside it: in request order and clustered by user, with zstd at level 9 and the smallest
+    encoding of each column. The report says how sure that makes it; with --exact all fat rows are
+    written. Bytes written, at rest, read in an epoch and decoded are compared, and how many
+    requests per user it takes to pay.
     With --json every figure names the statement that gives it.
 
       uihlake savings shop --tenant ranker.toml --tenant short.toml \\

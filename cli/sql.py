@@ -68,7 +68,8 @@ def sql(
     tier, examples the requests with their context and pointers; files, column_chunks and
     generations tell how that is stored. Macros answer common questions: history_as_of(user, time),
     sequence_of(example_id, max_len), changed_between(after, to), longest_histories(n),
-    redundancy(max_len) and freshness(). A statement can write nothing, and read nothing outside the lake.
+    redundancy(max_len) and freshness(). A statement can write nothing, and read nothing outside the
+    lake.
 
       uihlake sql shop "SELECT action, count(*) FROM events GROUP BY ALL"
       uihlake sql shop "FROM history_as_of(4711, '2026-05-01')" --format json
