@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -152,11 +152,10 @@ def savings(
     planned = None
     if per_day is not None:
         planned = _plan(per_day, plan_tenants, length, days, users, price_per_tb)
-    with _pictures(html, png, overwrite, lake) as draw:
-        report = _measured(terminal, source, tenants, exact, seed, planned, keep, overwrite)
-        draw(report)
-    for path in filter(None, (html, png)):
-        terminal.say(f"wrote {path}")
+    pictures = Pictures(html, png, overwrite, lake)
+    pictures.check()
+    report = _measured(terminal, source, tenants, exact, seed, planned, keep, overwrite)
+    pictures.draw(report, terminal)
 
     from uih_lake.savings.text import text
 
@@ -233,28 +232,39 @@ def _measured(
     return source.named(report)
 
 
-@contextmanager
-def _pictures(
-    html: str | None, png: str | None, overwrite: bool, lake: str | None
-) -> Iterator[Callable[[Report], None]]:
-    """What draws a report; what cannot be drawn is refused before anything is measured."""
-    from uih_lake import output
-    from uih_lake.savings import page, slide
+@dataclass(frozen=True)
+class Pictures:
+    """The files that a report is drawn into, each of them only where it is asked for."""
 
-    if html is not None and png is not None and Path(html).resolve() == Path(png).resolve():
-        # A file gets its name when it is whole, so they would meet only after the measurement.
-        raise typer.BadParameter(f"{png} is the file of --html too", param_hint="--png")
-    ways: list[tuple[BinaryIO, Callable[[Report], bytes]]] = []
+    html: str | None
+    png: str | None
+    overwrite: bool
+    lake: str | None
 
-    def draw(report: Report) -> None:
-        for file, drawn in ways:
-            file.write(drawn(report))
+    def check(self) -> None:
+        """Refuse what cannot be drawn, before anything is measured."""
+        from uih_lake import output
+        from uih_lake.savings import slide
 
-    with ExitStack() as files:
+        html, png = self.html, self.png
+        if html is not None and png is not None and Path(html).resolve() == Path(png).resolve():
+            raise typer.BadParameter(f"{png} is the file of --html too", param_hint="--png")
         if png is not None:
             slide.check()
-        for path, drawn in ((html, lambda report: page.page(report).encode()), (png, slide.slide)):
-            if path is not None:
-                place = output.writing(path, overwrite=overwrite, lake=lake)
-                ways.append((files.enter_context(place), drawn))
-        yield draw
+        for path in filter(None, (html, png)):
+            output.check_writing(path, overwrite=self.overwrite, lake=self.lake)
+
+    def draw(self, report: Report, terminal: Terminal) -> None:
+        """Write the files, and say so."""
+        from uih_lake import output
+        from uih_lake.savings import page, slide
+
+        drawn = {}
+        if self.html is not None:
+            drawn[self.html] = page.page(report).encode()
+        if self.png is not None:
+            drawn[self.png] = slide.slide(report)
+        for path, data in drawn.items():
+            with output.writing(path, overwrite=self.overwrite, lake=self.lake) as file:
+                file.write(data)
+            terminal.say(f"wrote {path}")

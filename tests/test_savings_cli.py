@@ -178,6 +178,7 @@ WRONG = {
     "savings lake --tenant ranker.toml --html lake/page.html": "inside the lake",
     "savings lake --tenant ranker.toml --png lake": "lake is inside the lake",
     "savings lake --tenant ranker.toml --html nowhere/page.html": "nowhere/page.html",
+    "savings nowhere --tenant ranker.toml --html /proc/page.html": "/proc/page.html: No such",
     "savings lake --tenant ranker.toml --keep lake/fat": "inside the lake",
     "savings lake --tenant ranker.toml --keep lake/uih --overwrite": "inside the lake",
     "savings lake --tenant ranker.toml --keep ranker.toml": "ranker.toml is a file",
@@ -246,6 +247,14 @@ def test_a_place_that_is_taken_is_refused_before_anything_is_measured(tmp_path: 
     plain = run("savings", "lake", *RANKER, "--html", tmp_path / "taken.html", "--overwrite")
     assert plain.exit_code == 0 and f"wrote {tmp_path / 'taken.html'}\n" in plain.stderr
     assert (tmp_path / "taken.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_what_fails_while_measuring_is_not_told_of_the_page(tmp_path: Path) -> None:
+    keeping = ("--keep", "/proc/fat", "--html", tmp_path / "page.html")
+    result = run("savings", "lake", *RANKER, *keeping)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: /proc/fat: No such file or directory\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
