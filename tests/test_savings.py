@@ -280,6 +280,14 @@ def test_the_union_is_named_as_no_tenant_is(lake: Lake, tmp_path: Path) -> None:
     assert kept == {"union", "union_", "a"}
 
 
+def test_what_is_kept_needs_no_temporary_directory(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.mkdtemp", lambda *_: pytest.fail("made one"))
+    savings(lake.path, [SHORT], keep=tmp_path / "kept")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
 def test_the_look_up_counts_the_columns_that_are_read(lake: Lake) -> None:
     narrow = Tenant(name="a", groups={"g": Group(traits=["item_id"])})
     wide = Tenant(name="b", groups={"g": Group(traits=["item_id", "dwell"])})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from uih_lake import adhoc, schema, sqlfile
@@ -112,11 +112,12 @@ def _check_free(keep: Path, tenants: Sequence[Tenant], overwrite: bool, lake: st
 @contextmanager
 def _place(keep: str | Path | None) -> Iterator[Path]:
     """Where the twins go."""
-    if keep is not None:
+    if keep is None:
+        with TemporaryDirectory(prefix="uihlake-savings-") as temporary:
+            yield Path(temporary).absolute()
+    else:
         Path(keep).mkdir(parents=True, exist_ok=True)
-    temporary = tempfile.TemporaryDirectory(prefix="uihlake-savings-")
-    with nullcontext(str(keep)) if keep is not None else temporary as place:
-        yield Path(place).absolute()
+        yield Path(keep).absolute()
 
 
 @dataclass(frozen=True)
