@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +19,8 @@ from loader_lakes import NUMBERS, build
 from uih_lake import Lake
 from uih_lake.gather.returns import Returns
 from uih_lake.gather.ring import Ring
-from uih_lake.loader import Loader
+from uih_lake.loader import Batch, Loader
+from uih_lake.loader.device import Device
 from uih_lake.loader.planner import Planner, Worker
 from uih_lake.loader.source import Source
 from uih_lake.session import cursor
@@ -137,3 +143,72 @@ def test_a_kept_batch_stays_as_it_was(lake: Lake) -> None:
     for batch, copy in zip(kept, copies, strict=True):
         for one, other in zip(batch.tensors(), copy.tensors(), strict=True):
             assert torch.equal(one.nan_to_num(), other.nan_to_num())
+
+
+def _nothing() -> None:
+    pass
+
+
+class Copy:
+    """In place of a CUDA event: a copy that is under way for as long as a test says."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self.when_asked: Callable[[], None] = _nothing
+        self.when_waited_for: Callable[[], None] = _nothing
+
+    def record(self, stream: Any) -> None:
+        pass
+
+    def query(self) -> bool:
+        self.when_asked()
+        return self.done
+
+    def synchronize(self) -> None:
+        self.when_waited_for()
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Device:
+    """A GPU of which there is no more than what is told of its copies."""
+    monkeypatch.setattr("torch.cuda.Stream", lambda device: None)
+    monkeypatch.setattr("torch.cuda.stream", lambda stream: nullcontext())
+    monkeypatch.setattr("torch.cuda.Event", Copy)
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda tensor: True)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *_, **__: tensor.clone())
+    return Device("cuda")
+
+
+def batch() -> Batch:
+    """A batch of one example and no group."""
+    return Batch(*(torch.zeros(1, dtype=torch.int64) for _ in range(3)), groups={}, context={})
+
+
+def test_memory_is_kept_until_the_copy_from_it_is_done(device: Device) -> None:
+    made = batch()
+    memory = weakref.ref(made.request_ts)
+    arrival = device.send(made)
+    del made
+    kept: list[bool] = []
+    arrival.event.when_waited_for = lambda: kept.append(memory() is not None)
+    device.close()
+    assert kept == [True]
+    assert memory() is None
+
+
+def test_an_iteration_may_end_while_another_sends(device: Device) -> None:
+    """Both are of one loader, so they have one device."""
+    other = threading.Thread(target=device.close)
+
+    def ends() -> None:
+        other.start()
+        other.join(0.2)
+
+    first = device.send(batch()).event
+    first.done, first.when_asked = True, ends
+    waited: list[str] = []
+    first.when_waited_for = lambda: waited.append("first")
+    second = device.send(batch()).event
+    second.when_waited_for = lambda: waited.append("second")
+    other.join()
+    assert waited == ["second"]

@@ -87,8 +87,11 @@ class Device:
 
     def close(self) -> None:
         """Wait for copies under way and let go of their memory."""
-        while self._under_way:
-            self._under_way.popleft()[0].synchronize()
+        with self._lock:  # another iteration of the loader may send meanwhile
+            waiting = [*self._under_way]
+            self._under_way.clear()
+        for event, _ in waiting:  # which keeps the memory of all of them until the end
+            event.synchronize()
 
 
 def _page_locked(tensor: Tensor) -> Tensor:
