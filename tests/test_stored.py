@@ -116,6 +116,18 @@ def test_a_column_is_required_in_the_files_where_it_has_no_null(tmp_path: Path) 
         lake.seal()
 
 
+def test_the_bytes_of_a_column_are_found_by_its_whole_name(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    when = pa.array(range(100), pa.timestamp("us", "UTC"))
+    traits = {"geo": range(100), "geo.lat": [row / 7 for row in range(100)], "tags": [[1]] * 100}
+    lake.append(pa.table({"user_id": [1] * 100, "event_ts": when, **traits}))
+    lake.seal()
+    sizes = lake.sql("SELECT column_name, bytes FROM column_chunks WHERE tier = 'uih'").fetchall()
+    bucket = Bucket(Snapshot.of(Store.open(lake.path)), 0)
+    found = {name: bucket.stored_bytes([name], [0]) for name, _ in sizes}
+    assert found == dict(sizes) and traits.keys() <= found.keys()
+
+
 def _flip(path: str, column: str) -> None:
     """Change a byte in the first page of a column, and leave the file's time as it was."""
     group, status = pq.read_metadata(path).row_group(0), os.stat(path)

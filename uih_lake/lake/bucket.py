@@ -115,6 +115,7 @@ class Bucket:
 def _stored_bytes(footer: pq.FileMetaData, columns: Sequence[str], groups: Sequence[int]) -> int:
     """What some columns take in some row groups of a file."""
     leaves = (footer.schema.column(number).path for number in range(footer.num_columns))
-    places = [n for n, leaf in enumerate(leaves) if leaf.partition(".")[0] in columns]
+    # A list is stored as its elements, and a name may have a dot of its own.
+    places = [n for n, leaf in enumerate(leaves) if leaf.removesuffix(".list.element") in columns]
     found = map(footer.row_group, groups)
     return sum(group.column(n).total_compressed_size for group in found for n in places)
