@@ -142,18 +142,27 @@ def connects(sources: Sources, owner: str) -> list[str]:
 
 
 def bad_headers(found: Mapping[str, str]) -> list[str]:
-    """Statements whose leading comment does not begin with what it is for, or misses a part."""
+    """Statements whose leading comment does not begin with what it is for, or misses a part.
+
+    So does one that does not name every ``{slot}`` and ``$parameter`` of its statement.
+    """
     offences = []
     for name, text in found.items():
         lines = text.splitlines()
         end = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
-        told = re.findall(r"^-- (\w+):[ \t]*\S", "\n".join(lines[:end]), re.MULTILINE)
+        header, body = "\n".join(lines[:end]), "\n".join(lines[end:])
+        told = re.findall(r"^-- (\w+):[ \t]*\S", header, re.MULTILINE)
         parts = tuple(part for part in told if part in HEADER)
         if parts != HEADER:
             offences.append(f"sql/{name}.sql: header tells {parts}, must tell {HEADER}")
         elif re.match(r"-- \w+:", text):
             offences.append(f"sql/{name}.sql: header does not begin with what it is for")
+        elif unnamed := {*_INPUT.findall(body)} - {*_INPUT.findall(header)}:
+            offences.append(f"sql/{name}.sql: header does not name {', '.join(sorted(unnamed))}")
     return offences
+
+
+_INPUT = re.compile(r"(?<!\{)\{[a-z]\w*\}|\$[a-z]\w*")
 
 
 def dead_statements(found: Mapping[str, str], sources: Sources) -> list[str]:

@@ -103,10 +103,13 @@ def test_every_statement_has_its_header() -> None:
         GOOD_HEADER.replace("-- order: none\n", ""),
         GOOD_HEADER.replace("-- grain: g", "-- grain:"),
         GOOD_HEADER.replace("-- grain: g\n", "").replace("SELECT 1", "-- grain: g\nSELECT 1"),
+        GOOD_HEADER.replace("SELECT 1", "SELECT {column}"),
+        GOOD_HEADER.replace("SELECT 1", "SELECT {{a: $value}}").replace("p\n", "p, {value}\n"),
     ],
 )
 def test_a_header_that_misses_a_part_is_seen(text: str) -> None:
-    assert house.bad_headers({"good": GOOD_HEADER}) == []
+    named = GOOD_HEADER.replace("-- inputs: i", "-- inputs: {i}, of $p").replace("1", "$p FROM {i}")
+    assert house.bad_headers({"good": GOOD_HEADER, "named": named}) == []
     assert len(house.bad_headers({"bad": text})) == 1
 
 

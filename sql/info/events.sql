@@ -1,4 +1,4 @@
--- Facts about the events of one tier.
+-- Facts about events: of both tiers, or of one.
 -- grain: one row in all
 -- inputs: {events}, events with user_id, event_ts and lake_version
 -- parameters: $newest, newest lake version to count
