@@ -86,6 +86,20 @@ class Selection:
         """``example_id, user_id, request_ts``, then the context."""
         return list(dict.fromkeys([*_KEYS, *self.context]))
 
+    @property
+    def columns_read(self) -> list[str]:
+        """Stored columns of the examples that are read: those of :meth:`asked` and of ``where``."""
+        return list(dict.fromkeys([*self._columns_asked, *self._columns_met]))
+
+    @property
+    def _columns_asked(self) -> list[str]:
+        return list(dict.fromkeys([*self.columns, *_POINTER, *PROOF, *PLACE, names.BUCKET]))
+
+    @property
+    def _columns_met(self) -> list[str]:
+        """Those that ``where`` may speak of."""
+        return spoken_of(self.where, self.examples.public.names)
+
     def asked(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> pa.Table:
         """The examples of one bucket as stored: :attr:`columns`, pointer bounds, proof, place."""
         return self._fetched(duck, bucket, bucket)
@@ -114,14 +128,11 @@ class Selection:
         return dict(by_bucket(self._fetched(duck, beside[0], beside[-1])))
 
     def _fetched(self, duck: duckdb.DuckDBPyConnection, first: int, last: int) -> pa.Table:
-        columns = list(dict.fromkeys([*self.columns, *_POINTER, *PROOF, *PLACE, names.BUCKET]))
-        met = spoken_of(self.where, self.examples.public.names)
-        named = list(dict.fromkeys([*columns, *met]))
-        found = self.examples.read(self.snapshot.pages, named, first, last)
+        found = self.examples.read(self.snapshot.pages, self.columns_read, first, last)
         if self.where != "true" or not self._are_as_wanted(found):
-            keys = list(dict.fromkeys([*_ORDER, names.LAKE_VERSION, *met]))
+            keys = list(dict.fromkeys([*_ORDER, names.LAKE_VERSION, *self._columns_met]))
             found = found.take(self._wanted(duck, found.select(keys))).combine_chunks()
-        return found.select(columns)
+        return found.select(self._columns_asked)
 
     def _are_as_wanted(self, found: pa.Table) -> bool:
         """Whether these are all to be taken, in order, as examples of one log mostly are."""

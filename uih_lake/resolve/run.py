@@ -40,8 +40,10 @@ from uih_lake.tenant import evaluating, spoken_of
 _FEW_USERS = 16  # each is one comparison per row, which more of them cost more than they save
 _HIDDEN = (names.DELAY, names.TIE, names.FINGERPRINT)
 
-EVERYTHING = Scan(None, (), ())
+_EVERYTHING = Scan(None, (), ())
 """The scan that proves a pointer: every event, no trait."""
+_PROVING = (names.FINGERPRINT,)
+"""Columns that a scan reads for a proof, beside those of any."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,23 @@ class Located:
         return Located(pa.concat_tables(tables).take(pa.array(order)), ranges)
 
 
+def passes(plan: Sequence[Scan]) -> list[tuple[Scan, tuple[str, ...]]]:
+    """The scans to run for ``plan`` and a proof, with the columns to read beside their traits.
+
+    Those are columns of one scan, which the proof comes out of: one that sees every event, or where
+    there is none in ``plan``, another before all of them.
+    """
+    whole = next((scan for scan in plan if scan.sees_everything), _EVERYTHING)
+    scans = [whole, *plan] if whole is _EVERYTHING else plan
+    return [(scan, _PROVING if scan is whole else ()) for scan in scans]
+
+
+def columns_read(scan: Scan, more: Sequence[str], stored: Sequence[str]) -> list[str]:
+    """Those ``stored`` that a scan reads: keys, traits, ``more``, what its condition speaks of."""
+    asked = {*KEYS, *scan.traits, *more, *spoken_of(scan.where, stored)}
+    return [name for name in stored if name in asked]
+
+
 class Resolver:
     """Resolves pointers against a snapshot, in one DuckDB session.
 
@@ -124,15 +143,14 @@ class Resolver:
         if located is not None:
             cuts = [self._cut(scan, pointers, located, bucket) for scan in plan]
             return Resolution(located.proof, cuts)
-        whole = next((scan for scan in plan if scan.sees_everything), EVERYTHING)
-        cuts, proof = [], None
-        for scan in plan:
-            more = (names.FINGERPRINT,) if scan is whole else ()
+        cuts = []
+        for scan, more in passes(plan):
             run = self._run(scan, pointers, bucket, last, more)
-            if scan is whole:
+            if more:
                 proof = run.by_user.whole().proof.table
-            cuts.append(run.cut(scan))
-        return Resolution(self.prove(pointers, bucket, last) if proof is None else proof, cuts)
+            if scan is not _EVERYTHING:
+                cuts.append(run.cut(scan))
+        return Resolution(proof, cuts)
 
     def cuts(self, plan: Sequence[Scan], pointers: pa.Table, bucket: int) -> list[Cut]:
         """Every scan of ``plan`` cut and nothing proven, which halves what is read."""
@@ -143,7 +161,7 @@ class Resolver:
 
         Event by event, whatever is known of prefixes.
         """
-        run = self._run(EVERYTHING, pointers, bucket, last, (names.FINGERPRINT,))
+        run = self._run(_EVERYTHING, pointers, bucket, last, _PROVING)
         return run.by_user.whole().proof.table
 
     def point(self, asked: Sequence[Asked]) -> list[pa.Table]:
@@ -242,7 +260,8 @@ class Resolver:
         traits = [*scan.traits, *more]
         parameters = Bounds.of(pointers).reach(scan)
         statement = self.statement(scan, traits, pointers.column(names.USER_ID), bucket, last)
-        self._snapshot.check(bucket, bucket if last is None else last, self._read(scan, traits))
+        read = columns_read(scan, more, self._snapshot.stored.names)
+        self._snapshot.check(bucket, bucket if last is None else last, read)
         with evaluating(scan.where):
             rows = fetch(self._duck, statement, parameters).combine_chunks()
         order = bands.by_user(whole(rows.column(names.USER_ID)))
@@ -250,12 +269,6 @@ class Resolver:
         if order is not None:
             by_user = by_user.take(pa.array(order)).combine_chunks()
         return _Run(rows, order, Rows.of(self._duck, by_user, pointers))
-
-    def _read(self, scan: Scan, traits: Sequence[str]) -> list[str]:
-        """Stored columns a scan reads: keys, traits, and whatever its condition may speak of."""
-        stored = self._snapshot.stored.names
-        asked = {*KEYS, *traits, *spoken_of(scan.where, stored)}
-        return [name for name in stored if name in asked]
 
     def statement(
         self,

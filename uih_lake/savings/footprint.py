@@ -8,14 +8,12 @@ from typing import Any, Final
 
 from uih_lake import names
 from uih_lake.lake.store import Store
+from uih_lake.materialize import Rebuild
 from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.plan import Scan
-from uih_lake.resolve.rows import KEYS
-from uih_lake.resolve.run import EVERYTHING
+from uih_lake.resolve.run import columns_read, passes
 from uih_lake.savings.figures import Asker, Figure
-from uih_lake.tenant import Tenant, spoken_of
 
-_POINTER: Final = (names.AS_OF_TS, names.LAKE_VERSION, names.LENGTH, names.DIGEST, names.START_TS)
 _HISTORY: Final = (names.UIH, names.RECENT)
 
 
@@ -70,31 +68,26 @@ class Epoch:
     decoded_lookup: Figure
 
     @classmethod
-    def of(cls, lake: Asker, tenant: Tenant, plan: list[Scan], stored: list[str]) -> Epoch:
-        """Read the footers of the columns that ``plan`` scans; ``stored`` are those of an event."""
-        keys = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS, names.BUCKET)
-        asked = list(dict.fromkeys([*keys, *_POINTER, *PLACE, *tenant.context]))
-        passes = _passes(plan, stored)
+    def of(cls, lake: Asker, rebuild: Rebuild) -> Epoch:
+        """Read the footers of the columns that ``rebuild`` reads."""
+        asked = rebuild.selection.columns_read
+        looked_up = _passes(rebuild.plan, rebuild.selection.snapshot.stored.names)
         return cls(
             primary=lake.figure("savings/primary", "bytes", columns=asked),
-            lookup=lake.figure("savings/lookup", "bytes", passes=passes),
-            row_groups=lake.figure("savings/lookup", "row_groups", passes=passes),
+            lookup=lake.figure("savings/lookup", "bytes", passes=looked_up),
+            row_groups=lake.figure("savings/lookup", "row_groups", passes=looked_up),
             decoded_primary=lake.figure("savings/primary", "uncompressed_bytes", columns=asked),
-            decoded_lookup=lake.figure("savings/lookup", "uncompressed_bytes", passes=passes),
+            decoded_lookup=lake.figure("savings/lookup", "uncompressed_bytes", passes=looked_up),
         )
 
 
 def _passes(plan: list[Scan], stored: list[str]) -> list[dict[str, Any]]:
     """Columns and reach of each pass over a bucket: a scan per condition, and the proof."""
-    whole = next((scan for scan in plan if scan.sees_everything), None)
-    found = [] if whole else [_pass(EVERYTHING, (names.FINGERPRINT,), stored)]
-    for scan in plan:
-        more = (names.FINGERPRINT,) if scan is whole else ()
-        found.append(_pass(scan, (*scan.traits, *more), stored))
-    return found
-
-
-def _pass(scan: Scan, traits: tuple[str, ...], stored: list[str]) -> dict[str, Any]:
-    asked = {*KEYS, names.BUCKET, *traits, *spoken_of(scan.where, stored)}
-    read = [name for name in (*stored, names.BUCKET) if name in asked]
-    return {"columns": read, "window_us": scan.window_us, "lag_us": scan.lag_us}
+    return [
+        {
+            "columns": [*columns_read(scan, more, stored), names.BUCKET],
+            "window_us": scan.window_us,
+            "lag_us": scan.lag_us,
+        }
+        for scan, more in passes(plan)
+    ]

@@ -216,9 +216,7 @@ class Measurement:
         users: float,
         plan: Plan | None,
     ) -> tuple[TenantFacts, Basis]:
-        rebuild = counted.histories.rebuild
-        stored = self.surface.snapshot.stored.names
-        epoch = Epoch.of(self.lake, counted.tenant, rebuild.plan, stored)
+        epoch = Epoch.of(self.lake, counted.histories.rebuild)
         demand = counted.demand(users)
         at_rest = _cost(footprint.history, footprint.examples, demand)
         read = _cost(epoch.lookup, epoch.primary, demand)
