@@ -37,7 +37,6 @@ BATCH_VALUES = 4_000_000
 EXAMPLES_AT_ONCE = 50_000
 """Examples read in one go: a few megabytes of keys and pointers, and their context."""
 
-_KEYS = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS)
 _ORDER = (names.BUCKET, names.USER_ID, names.REQUEST_TS, names.EXAMPLE_ID)
 _POINTER = (names.AS_OF_TS, names.LAKE_VERSION)
 
@@ -84,7 +83,7 @@ class Selection:
     @property
     def columns(self) -> list[str]:
         """``example_id, user_id, request_ts``, then the context."""
-        return list(dict.fromkeys([*_KEYS, *self.context]))
+        return list(dict.fromkeys([*names.ROW_KEYS, *self.context]))
 
     @property
     def columns_read(self) -> list[str]:

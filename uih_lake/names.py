@@ -60,6 +60,9 @@ VIRTUAL_COLUMNS: Final = ("filename", "file_index", "file_row_number")
 """Columns that DuckDB gives to every Parquet file: where a row comes from. A stored column of one
 of these names would be read in its place, so no trait and no context column may take it."""
 
+ROW_KEYS: Final = (EXAMPLE_ID, USER_ID, REQUEST_TS)
+"""Columns of every row that a tenant is given, before the context and the groups."""
+
 HIDDEN_EXAMPLE_COLUMNS: Final = (BUCKET, RUN, END, GAPS)
 """Columns of a stored example that no view shows."""
 

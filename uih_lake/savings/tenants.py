@@ -55,8 +55,7 @@ def columns_of_union(whole: Tenant, tenant: Tenant) -> list[str]:
 
 
 def _keys(tenant: Tenant) -> dict[str, None]:
-    keys = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS)
-    return dict.fromkeys((*keys, *tenant.context))
+    return dict.fromkeys((*names.ROW_KEYS, *tenant.context))
 
 
 def _widened(one: Group, other: Group) -> Group:

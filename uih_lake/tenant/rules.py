@@ -12,9 +12,6 @@ from uih_lake.wording import fold, listed
 _TENANT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _GROUP_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
-ALWAYS_THERE: Final = (names.EXAMPLE_ID, names.USER_ID, names.REQUEST_TS)
-"""Columns of every row a tenant gives, before the context and the groups."""
-
 
 def tenant_name(name: str) -> str:
     """A tenant's name can be part of a file name."""
@@ -42,7 +39,7 @@ def trait_names(traits: Sequence[str]) -> tuple[str, ...]:
 def context_names(context: Sequence[str]) -> tuple[str, ...]:
     """Context is what a request brought, each column once, and no part of the pointer."""
     for name in context:
-        if fold(name) in ALWAYS_THERE:
+        if fold(name) in names.ROW_KEYS:
             raise ValueError(f"'{name}' always travels along; leave it out")
         if fold(name) in names.EXAMPLE_COLUMNS:
             raise ValueError(f"'{name}' is part of the pointer, not of the request; leave it out")
@@ -60,7 +57,7 @@ def _distinct(found: Iterable[str]) -> tuple[str, ...]:
 
 def group_names(groups: Iterable[str], context: Iterable[str]) -> None:
     """Every group becomes a column beside the context, so their names must differ."""
-    taken = dict.fromkeys(ALWAYS_THERE, "a column of every example")
+    taken = dict.fromkeys(names.ROW_KEYS, "a column of every example")
     taken |= {fold(name): "a context column" for name in context}
     found = list(groups)
     if not found:
