@@ -11,10 +11,10 @@ from contextlib import closing
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from uih_lake import names
+from uih_lake.arrays import ints
 from uih_lake.lake import lease, parquet
 from uih_lake.lake.seal import merge
 from uih_lake.lake.snapshot import Snapshot
@@ -63,7 +63,7 @@ def _place(store: Store, snapshot: Snapshot, file: File) -> None:
     jobs = (partial(_placed, snapshot, *one) for one in by_bucket(pointers))
     with closing(ahead(jobs)) as placed:
         places = pa.concat_tables(placed)
-    if (_runs(places) != _runs(pointers)).any():
+    if (ints(places, names.RUN) != ints(pointers, names.RUN)).any():
         table = store.pages.read(path, examples.schema.names)
         for name in PLACE:
             at = table.schema.get_field_index(name)
@@ -83,12 +83,7 @@ def _placed(snapshot: Snapshot, bucket: int, pointers: pa.Table) -> pa.Table:
     logged = pointers.take(pa.array(lost))
     with cursor(threads=1) as duck:
         (found,) = Resolver(seen, duck).point([(bucket, logged)])
-    sound = ~differs(logged, found) & (_runs(found) != NOWHERE)
+    sound = ~differs(logged, found) & (ints(found, names.RUN) != NOWHERE)
     order = np.arange(len(pointers))
     order[lost[sound]] = len(pointers) + np.flatnonzero(sound)
     return pa.concat_tables([places, found.select(PLACE)]).take(pa.array(order))
-
-
-def _runs(pointers: pa.Table) -> npt.NDArray[np.int64]:
-    runs: npt.NDArray[np.int64] = pointers.column(names.RUN).to_numpy()
-    return runs

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from uih_lake import names, schema
-from uih_lake.arrays import Int64, whole
+from uih_lake.arrays import Int64, ints, whole
 from uih_lake.errors import InputError, PointerError
 from uih_lake.lake.tombstones import Tombstones
 
@@ -70,7 +70,7 @@ class Judge:
         """
         wrong = differs(logged, proof)
         self.counts.examples += logged.num_rows
-        self.counts.unknown_user += int(np.count_nonzero(_ints(logged, names.LENGTH) == 0))
+        self.counts.unknown_user += int(np.count_nonzero(ints(logged, names.LENGTH) == 0))
         if wrong.any():
             self._judge(logged, proof, np.flatnonzero(wrong))
         return np.ones(logged.num_rows, bool) if self.policy == "keep" else ~wrong
@@ -93,11 +93,9 @@ class Judge:
 
     def _faults(self, logged: pa.Table) -> Int64:
         """Per pointer that finds another history, which of :data:`_FAULTS` is the first to fit."""
-        users, pinned = whole(logged.column(names.USER_ID)), _ints(logged, names.LAKE_VERSION)
+        users, pinned = whole(logged.column(names.USER_ID)), ints(logged, names.LAKE_VERSION)
         forgotten = self.tombstones.cover(users, pinned)
-        starts = logged.column(names.START_TS).cast(pa.int64()).fill_null(schema.MAX_TIME)
-        expired = starts.to_numpy() < self.retained_from
-        faults: Int64 = np.select([forgotten, expired], [0, 1], 2)
+        faults: Int64 = np.select([forgotten, expired(logged, self.retained_from)], [0, 1], 2)
         return faults
 
 
@@ -105,12 +103,18 @@ def _row(table: pa.Table, place: int) -> dict[str, Any]:
     return table.slice(place, 1).to_pylist()[0]  # type: ignore[no-any-return]
 
 
-def _ints(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
-    return table.column(name).to_numpy()  # type: ignore[no-any-return]
+def expired(pointers: pa.Table, retained_from: int) -> npt.NDArray[np.bool_]:
+    """Which pointers reach past the retention window, one bool each; ``retained_from`` in us.
+
+    One that sees nothing (its ``start_ts`` is null) does not.
+    """
+    starts = pointers.column(names.START_TS).cast(pa.int64()).fill_null(schema.MAX_TIME)
+    past: npt.NDArray[np.bool_] = starts.to_numpy() < retained_from
+    return past
 
 
 def differs(logged: pa.Table, proof: pa.Table) -> npt.NDArray[np.bool_]:
     """Which pointers find another history than the one that was logged, one bool each."""
-    found = [_ints(logged, name) != _ints(proof, name) for name in (names.LENGTH, names.DIGEST)]
+    found = [ints(logged, name) != ints(proof, name) for name in (names.LENGTH, names.DIGEST)]
     different: npt.NDArray[np.bool_] = found[0] | found[1]
     return different

@@ -27,6 +27,7 @@ from uih_lake import names, schema
 from uih_lake.arrays import Int64, running
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
+from uih_lake.pointers.policy import expired
 from uih_lake.resolve.plan import Scan
 from uih_lake.resolve.ranges import Ranges, packed, touched
 
@@ -47,8 +48,7 @@ def standing(snapshot: Snapshot, pointers: pa.Table, bucket: int) -> Int64:
     file has events, or it reaches past the retention window.
     """
     runs, pinned = _ints(pointers, names.RUN), _ints(pointers, names.LAKE_VERSION)
-    starts = pointers.column(names.START_TS).cast(pa.int64()).fill_null(schema.MAX_TIME).to_numpy()
-    able = (_ints(pointers, names.END) >= 0) & (starts >= snapshot.retained_from)
+    able = (_ints(pointers, names.END) >= 0) & ~expired(pointers, snapshot.retained_from)
     begins = np.full(len(runs), NOWHERE)
     for run, begin, until in Bucket(snapshot, bucket).alone():
         begins[able & (runs == run) & (pinned < until)] = begin
