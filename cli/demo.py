@@ -191,6 +191,7 @@ On disk, compressed:
     def tensors(self) -> None:
         """One batch as tensors, straight from the lake."""
         from uih_lake import Lake, Loader, Tenant
+        from uih_lake.loader import shown
 
         lake, tenant = self.path("lake"), self.path("ranker.toml")
         self.tell(
@@ -210,9 +211,4 @@ A trainer needs no fat rows. Batches come straight from the lake, as jagged tens
             tensors |= {f"{name}.{trait}": values for trait, values in group.values.items()}
             tensors[f"{name}.offsets"] = group.offsets
         for name, tensor in tensors.items():
-            self.tell(f"  {name:<18} {_shape(tensor)}")
-
-
-def _shape(values: Any) -> str:
-    """Type and shape of a tensor, e.g. ``int64 [256]``."""
-    return f"{str(values.dtype).removeprefix('torch.')} {list(values.shape)}"
+            self.tell(f"  {name:<18} {shown.tensor(tensor)}")

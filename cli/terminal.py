@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from uih_lake.cli.process import Untold
-from uih_lake.progress import Progress
+from uih_lake.progress import Progress, quiet
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Terminal:
     def progress(self, title: str) -> Iterator[Progress]:
         """A bar on stderr while the block runs, on a terminal only; gone afterwards."""
         if self.quiet or not self.bars or not sys.stderr.isatty():
-            yield _ignore
+            yield quiet
             return
         from rich.console import Console
         from rich.progress import Progress as Bars
@@ -76,10 +76,6 @@ class Terminal:
         with Bars(console=Console(stderr=True), transient=True) as bars:
             task = bars.add_task(title, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
-
-
-def _ignore(done: int, total: int) -> None:
-    """Show nothing."""
 
 
 def amount(count: int, noun: str) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from uih_lake import names, schema
+from uih_lake.damage import FROM_A_COPY
 from uih_lake.errors import CorruptionError, LakeError
 from uih_lake.given import is_integer
 from uih_lake.lake.integrity import Pages
@@ -102,7 +103,7 @@ class Store:
         table = _opened(root, name)
         if table is None:
             raise CorruptionError(
-                f"the table {name} of the lake at {root} is missing", hint="restore it from a copy"
+                f"the table {name} of the lake at {root} is missing", hint=FROM_A_COPY
             )
         return table
 
@@ -174,7 +175,7 @@ class Store:
                 raise CorruptionError(
                     f"the lake at {self.given} has {abs(difference)} {kind} too "
                     f"{'many' if difference > 0 else 'few'} for what its Delta logs say was {came}",
-                    hint="a commit is missing from a _delta_log; restore it from a copy",
+                    hint=f"a commit is missing from a _delta_log; {FROM_A_COPY}",
                 )
         pinned = self.examples.counter(PINNED)
         if pinned is not None and pinned > self.lake_version:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from uih_lake import names
 from uih_lake.errors import InputError
-from uih_lake.schema import EPOCH
+from uih_lake.schema import EPOCH, TIME
 from uih_lake.workload import requests as asking
 from uih_lake.workload import traits
 from uih_lake.workload.catalogue import Catalogue, catalogue
@@ -22,8 +22,6 @@ from uih_lake.workload.shape import Block, blocks, history_lengths
 from uih_lake.workload.streams import Stage, draws, stream
 from uih_lake.workload.tables import Array, Ints
 from uih_lake.workload.times import DAY, SECOND, Timeline, timeline
-
-TIMESTAMP = pa.timestamp("us", "UTC")
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,8 @@ class Workload:
         """Schema of the events: user_id, event_ts, arrival_ts and eight traits."""
         keys = [
             pa.field(names.USER_ID, self._user_type, nullable=False),
-            pa.field(names.EVENT_TS, TIMESTAMP, nullable=False),
-            pa.field(names.ARRIVAL_TS, TIMESTAMP, nullable=False),
+            pa.field(names.EVENT_TS, TIME, nullable=False),
+            pa.field(names.ARRIVAL_TS, TIME, nullable=False),
         ]
         return pa.schema([*keys, *traits.FIELDS])
 
@@ -174,14 +172,14 @@ class Workload:
         keys = [who.ids.take(pa.array(user)), self._timestamps(request_us)]
         fields = [
             pa.field(names.USER_ID, self._user_type, nullable=False),
-            pa.field(names.REQUEST_TS, TIMESTAMP, nullable=False),
+            pa.field(names.REQUEST_TS, TIME, nullable=False),
             *asking.FIELDS,
         ]
         return pa.RecordBatch.from_arrays([*keys, *context], schema=pa.schema(fields))
 
     def _timestamps(self, since_start: Ints) -> pa.Array:
         origin = (self.start - EPOCH) // timedelta(microseconds=1)
-        return pa.array(since_start + origin).view(TIMESTAMP)
+        return pa.array(since_start + origin).view(TIME)
 
 
 def _by_arrival(arrival_us: Ints, begin: int | None, end: int | None) -> Array:
