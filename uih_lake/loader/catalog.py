@@ -8,14 +8,14 @@ import xxhash
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.lake.parquet import contents, origin
-from uih_lake.loader.order import Counts, Order
+from uih_lake.loader.order import Order, Slots
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples, Files
 from uih_lake.session import cursor, fetch
 from uih_lake.tenant import evaluating, spoken_of
 
 
-def counts(selection: Selection, order: Order, span_us: int) -> Counts:
+def slots(selection: Selection, order: Order, span_us: int) -> Slots:
     """Examples of the selection by slot and bucket."""
     statement = sqlfile.fill(
         "loader/counts",

@@ -36,14 +36,13 @@ from uih_lake.loader.options import (
     tenants_of,
     words_given,
 )
-from uih_lake.loader.order import Counts, Order, Window, check_order, counted, windows
+from uih_lake.loader.order import Order, Slots, Window, check_order, counted, windows
 from uih_lake.loader.plan import Plan, check_loaded, words_of
 from uih_lake.loader.planner import Planner, Worker
 from uih_lake.loader.state import LAST_EPOCH, State
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Files
-from uih_lake.pointers.policy import Counts as PointerCounts
-from uih_lake.pointers.policy import Policy
+from uih_lake.pointers.policy import Counts, Policy
 from uih_lake.tenant import Tenant
 
 if TYPE_CHECKING:
@@ -186,7 +185,7 @@ class Loader(IterableDataset[Any]):
     @property
     def examples(self) -> int:
         """Examples in an epoch, of all ranks."""
-        return self._passed.count + counted(self._counts)
+        return self._passed.count + counted(self._slots)
 
     @property
     def dictionaries(self) -> dict[str, dict[str, list[str]]]:
@@ -194,7 +193,7 @@ class Loader(IterableDataset[Any]):
         return {place: {n: d.words for n, d in w.items()} for place, w in self._words.items()}
 
     @property
-    def pointers(self) -> PointerCounts:
+    def pointers(self) -> Counts:
         """How many pointers were checked, and how many of them had what trouble.
 
         Since the loader was made, a state was loaded or a loader that follows began anew.
@@ -242,7 +241,7 @@ class Loader(IterableDataset[Any]):
         replace(self._state(), lake=catalog.identity(kept.files, selection)).check(saved)
         saved.check_worker(ranks.worker(), self._options.deal.cut)
         saved.check_words(self._options.words)
-        saved.check_position(counted(self._counts_of(replace(selection, examples=kept))))
+        saved.check_position(counted(self._slots_of(replace(selection, examples=kept))))
         self._known = saved.words
         if self._follower is None:
             selection = replace(selection, examples=kept)
@@ -256,14 +255,14 @@ class Loader(IterableDataset[Any]):
     def _begin(self, selection: Selection) -> None:
         """Go through this selection with none behind it."""
         self._passed = Passed()
-        self._checked = PointerCounts()
+        self._checked = Counts()
         self._select(selection)
 
     def _select(self, selection: Selection) -> None:
         options = self._options
         stored, examples = selection.snapshot.stored, selection.examples
         self._selection = selection.counted_by(self._checked)
-        self._counts = self._counts_of(selection)
+        self._slots = self._slots_of(selection)
         self._words = words_of(selection, options.tenants, options.fill, self._known, options.words)
         self._plan = Plan.of(
             options.tenants,
@@ -276,8 +275,8 @@ class Loader(IterableDataset[Any]):
         self._log_version = catalog.log_version(examples)
         self.__dict__.pop("_engine", None)
 
-    def _counts_of(self, selection: Selection) -> Counts:
-        return catalog.counts(selection, self._options.order, self._options.span_us)
+    def _slots_of(self, selection: Selection) -> Slots:
+        return catalog.slots(selection, self._options.order, self._options.span_us)
 
     @cached_property
     def _engine(self) -> Engine:
@@ -294,7 +293,7 @@ class Loader(IterableDataset[Any]):
 
     def _windows(self, first: int = 0) -> list[Window]:
         options = self._options
-        order = windows(self._counts, options.seed, self._epoch, options.open_buckets, first)
+        order = windows(self._slots, options.seed, self._epoch, options.open_buckets, first)
         return list(order)
 
     def _epoch_of(self, start: int, worker: Worker) -> Iterator[Any]:

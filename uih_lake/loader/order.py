@@ -22,7 +22,7 @@ ORDERS: Final[tuple[Order, ...]] = get_args(Order)
 USER_RUN = 16
 """Examples of one user that stay together in the order ``user``."""
 
-Counts = Mapping[int, Mapping[int, int]]
+Slots = Mapping[int, Mapping[int, int]]
 """Slot -> bucket -> number of examples; a slot is a stretch of time, a log version, or all (0)."""
 
 _BUCKETS, _EXAMPLES, _LENGTHS = range(3)
@@ -39,9 +39,9 @@ class Window:
     count: int
 
 
-def counted(counts: Counts) -> int:
+def counted(slots: Slots) -> int:
     """The examples of all slots and buckets."""
-    return sum(sum(buckets.values()) for buckets in counts.values())
+    return sum(sum(buckets.values()) for buckets in slots.values())
 
 
 def check_order(order: str) -> None:
@@ -51,16 +51,16 @@ def check_order(order: str) -> None:
 
 
 def windows(
-    counts: Counts, seed: int, epoch: int, open_buckets: int, first: int = 0
+    slots: Slots, seed: int, epoch: int, open_buckets: int, first: int = 0
 ) -> Iterator[Window]:
     """The windows of an epoch: slots in their order, the buckets of each slot shuffled."""
-    for slot in sorted(counts):
-        buckets = np.array(sorted(counts[slot]), np.int64)
+    for slot in sorted(slots):
+        buckets = np.array(sorted(slots[slot]), np.int64)
         words = _words(len(buckets), seed, epoch, slot, 0, _BUCKETS)
         shuffled = buckets[_ranked(words)].tolist()
         for number, start in enumerate(range(0, len(shuffled), open_buckets)):
             some = tuple(shuffled[start : start + open_buckets])
-            count = sum(counts[slot][bucket] for bucket in some)
+            count = sum(slots[slot][bucket] for bucket in some)
             yield Window(slot, number, some, first, count)
             first += count
 
