@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from uih_lake import names
 from uih_lake.arrays import ints
-from uih_lake.lake import lease, parquet
+from uih_lake.lake import locks, parquet
 from uih_lake.lake.seal import merge
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
@@ -48,7 +48,7 @@ def place_anew(store: Store, progress: Progress) -> None:
     A file of examples is rewritten in a commit of its own, so a crash leaves some as they were.
     Pointers that no longer find their history are left alone. Raises :class:`CorruptionError`.
     """
-    with lease.maintenance(store.root):
+    with locks.maintenance(store.root):
         store.refresh()
         snapshot, files = Snapshot.of(store), store.examples.files()
         for done, file in enumerate(files):

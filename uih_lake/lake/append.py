@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from uih_lake import hashing, names, schema
 from uih_lake.errors import InputError, SchemaError
 from uih_lake.given import is_text
-from uih_lake.lake import lease, parquet
+from uih_lake.lake import locks, parquet
 from uih_lake.lake.order import moved, places_of
 from uih_lake.lake.store import APPENDED, APPENDED_ROWS, Store
 from uih_lake.lake.tables import File, optimistic
@@ -41,7 +41,7 @@ def append(
     """
     _fitted(store, fit)
     files: list[File] = []
-    with lease.writing(store.root), store.recent.discarding(files):
+    with locks.writing(store.root), store.recent.discarding(files):
         with parquet.Writing(store.recent.root, files) as writing:
             for number, batch in enumerate(events):
                 table = _chunk(batch, number, store.buckets)

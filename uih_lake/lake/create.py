@@ -14,7 +14,7 @@ import pyarrow as pa
 from uih_lake import names, schema
 from uih_lake.errors import LakeError
 from uih_lake.given import is_integer
-from uih_lake.lake import heads, lease, store
+from uih_lake.lake import heads, locks, store
 from uih_lake.lake.append import recent_columns
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
@@ -90,7 +90,7 @@ def _alone(path: str) -> Iterator[str]:
             f"no lake can be created at {path}: {error.strerror}",
             hint="choose another path, writable and with a plain name",
         ) from error
-    with lease.maintenance(root):
+    with locks.maintenance(root):
         _check_vacant(root, path)
         yield root
 
@@ -104,5 +104,5 @@ def _check_vacant(root: str, path: str) -> None:
         raise LakeError(f"{path} is a lake already", hint="open it, or choose another path")
     for found in sorted(Path(root).glob("*")):
         left = found.name in _TABLES and all(each.name == "_delta_log" for each in found.glob("*"))
-        if not left and found.name not in lease.LOCKS:
+        if not left and found.name not in locks.LOCKS:
             raise LakeError(f"{path} is not empty: it holds {found.name}", hint="choose a new one")

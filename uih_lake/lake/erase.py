@@ -18,7 +18,8 @@ import pyarrow as pa
 from uih_lake import hashing, names, sqlfile
 from uih_lake.errors import InputError
 from uih_lake.given import within
-from uih_lake.lake import lease, parquet
+from uih_lake.lake import locks as lease
+from uih_lake.lake import parquet
 from uih_lake.lake.bands import Run, laid_out
 from uih_lake.lake.seal import tidy
 from uih_lake.lake.sqltypes import list_literal

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from uih_lake import names
-from uih_lake.lake import lease, parquet
+from uih_lake.lake import locks, parquet
 from uih_lake.lake.bands import Run, bands
 from uih_lake.lake.order import moved, places_of
 from uih_lake.lake.snapshot import Snapshot
@@ -37,7 +37,7 @@ class Sealed:
 
 def seal(store: Store, progress: Progress) -> Sealed:
     """Move every committed event into the immutable tier."""
-    with lease.maintenance(store.root):
+    with locks.maintenance(store.root):
         store.refresh()
         snapshot = Snapshot.of(store)
         if snapshot.lake_version > snapshot.sealed:
@@ -95,7 +95,7 @@ def _laid_out(snapshot: Snapshot, first: int, last: int) -> Iterator[tuple[int, 
 
 def merge(store: Store, progress: Progress) -> None:
     """Merge the runs of every bucket that has several into one."""
-    with lease.maintenance(store.root):
+    with locks.maintenance(store.root):
         store.refresh()
         sealed = Snapshot.of(store).through(store.sealed)
         scattered = [bucket for bucket, paths in sealed.runs.items() if len(paths) > 1]

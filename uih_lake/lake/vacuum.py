@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from uih_lake.given import within
-from uih_lake.lake import lease
+from uih_lake.lake import locks
 from uih_lake.lake.store import Store
 
 _MOST_HOURS = 1_000_000  # more than a century; Delta panics at what its clock does not hold
@@ -19,7 +19,7 @@ def vacuum(store: Store, retain_hours: int) -> list[str]:
     Nothing a pointer resolves to is ever touched: those files are in the newest version.
     """
     within(0, _MOST_HOURS, retain_hours=retain_hours)
-    with lease.sweeping(store.root):
+    with locks.sweeping(store.root):
         store.refresh()
         return [
             f"{Path(table.root).name}/{path}"

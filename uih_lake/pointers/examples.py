@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import InputError
-from uih_lake.lake import lease, parquet
+from uih_lake.lake import locks, parquet
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.sqltypes import anchor, list_literal
 from uih_lake.lake.store import LOGGED, LOGGED_ROWS, PINNED, Store
@@ -147,7 +147,7 @@ def add(store: Store, tables: Sequence[pa.Table], numbered: bool, fit: Callable[
         _commit(store, files, tables, first, numbered)
         return first
 
-    with lease.writing(store.root), store.examples.discarding(files):
+    with locks.writing(store.root), store.examples.discarding(files):
         return optimistic(attempt, "log")
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from uih_lake import names, sqlfile
 from uih_lake.errors import InputError, SchemaError
 from uih_lake.ingest import check_types, open_labels
-from uih_lake.lake import lease, parquet
+from uih_lake.lake import locks, parquet
 from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import File, optimistic
@@ -37,7 +37,7 @@ def label(store: Store, labels: pa.Table) -> int:
     type than the examples have by now.
     """
     _check(labels)
-    with lease.maintenance(store.root), cursor() as duck:
+    with locks.maintenance(store.root), cursor() as duck:
         store.refresh()  # whoever was waited for may have changed files and columns
         duck.register("labels", labels)
         return optimistic(lambda: _relabel(store, duck, labels.schema), "label")
