@@ -50,7 +50,7 @@ def verify(
         known = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
         print(f"pointers: {known or 'none'}")
     for check in report.checks:
-        for what in check.examples:
+        for what in check.first_failures:
             terminal.say(f"{check.name}: {what}")
     if not report.passed:
         failed = sum(1 for check in report.checks if check.failed)

@@ -27,6 +27,9 @@ def test_a_whole_lake_passes_and_a_damaged_one_fails(lake: Path) -> None:
     result = run("verify", lake)
     assert result.exit_code == 1, result.output
     assert result.stderr and "Traceback" not in result.stderr
+    checks = json.loads(run("verify", lake, "--json").stdout)["checks"]
+    failures = [check["first_failures"] for check in checks if check["failed"]]
+    assert failures and all(file.name in first for first, *_ in failures)
 
 
 def test_forgotten_users_are_gone_from_every_view(lake: Path, tmp_path: Path) -> None:

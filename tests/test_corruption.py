@@ -49,7 +49,7 @@ def lake(sound: Path, tmp_path: Path) -> Path:
 def verified(path: Path) -> None:
     """Raise what verify found, as text, where it has not raised by itself."""
     report = Lake.open(path).verify()
-    said = [text for check in report.checks for text in check.examples]
+    said = [text for check in report.checks for text in check.first_failures]
     if not report.passed:
         raise CorruptionError("; ".join(said))
 
@@ -88,7 +88,7 @@ def test_verify_finds_what_only_a_scan_in_sql_refuses(lake: Path, table: str) ->
     report = Lake.open(lake).verify()
     (pages,) = [check for check in report.checks if check.name == "pages"]
     assert pages.failed == 1
-    assert file.name in pages.examples[0]
+    assert file.name in pages.first_failures[0]
 
 
 def test_verify_reads_every_column_whatever_they_are_called(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_verify_reads_every_column_whatever_they_are_called(tmp_path: Path) -> N
     garble_levels(file)
     failed = [check for check in Lake.open(lake.path).verify().checks if check.failed]
     assert [check.name for check in failed] == ["pages"]
-    assert file.name in failed[0].examples[0]
+    assert file.name in failed[0].first_failures[0]
 
 
 @pytest.mark.parametrize("table", [*WITH_DATA, "forgotten"])

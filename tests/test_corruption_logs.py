@@ -81,7 +81,7 @@ def test_verify_finds_what_is_wrong_behind_a_checkpoint(lake: Path, truth: str) 
             assert rebuilt(lake) == truth
             (logs,) = [c for c in Lake.open(lake).verify().checks if c.name == "logs"]
             assert logs.failed == 1
-            assert "recent/_delta_log" in logs.examples[0]
+            assert "recent/_delta_log" in logs.first_failures[0]
         entry.write_bytes(raw)
     assert Lake.open(lake).verify().passed
 
@@ -174,7 +174,7 @@ def test_an_emptied_log_entry_is_found(lake: Path) -> None:
         raw = entry.read_bytes()
         entry.write_bytes(b"")
         report = Lake.open(lake).verify()
-        said = [text for check in report.checks for text in check.examples]
+        said = [text for check in report.checks for text in check.first_failures]
         assert not report.passed
         assert any(f"{table}/_delta_log" in text for text in said), said
         entry.write_bytes(raw)

@@ -44,14 +44,14 @@ class Check:
     meaning: str
     looked_at: int = 0
     failed: int = 0
-    examples: list[str] = field(default_factory=list)
+    first_failures: list[str] = field(default_factory=list)
 
     def found(self, count: int, what: str) -> None:
         """Count failures and remember the first few in words."""
         if count:
             self.failed += count
-            if len(self.examples) < _SHOWN:
-                self.examples.append(what)
+            if len(self.first_failures) < _SHOWN:
+                self.first_failures.append(what)
 
 
 @dataclass
