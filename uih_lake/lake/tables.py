@@ -193,8 +193,8 @@ class Table:
         ]
         numbers = {WRITER: self.version + 1, **(counters or {})}
         before = self.version
-        widened = schema is not None and schema != self.schema
-        stored = schema if widened and schema is not None else self.schema
+        stored = self.schema if schema is None else schema
+        widened = stored != self.schema
         try:
             self._delta.create_write_transaction(
                 actions,
