@@ -17,7 +17,7 @@ SHIPPED = {"uih_lake": PACKAGE, "cli": f"{PACKAGE}.cli", "sql": f"{PACKAGE}.sql"
 """Top-level folder -> the package it is imported as."""
 
 ORDER = (
-    *("errors", "names", "wording", "progress", "arrays", "bytesize", "damage"),
+    *("errors", "names", "wording", "facts", "progress", "arrays", "bytesize", "damage"),
     *("sql", "sqlfile", "session", "hashing", "schema", "given"),
     *("tenant", "ingest", "lake", "pointers", "resolve", "gather"),
     *("log", "compact", "materialize", "output", "adhoc", "info", "append", "verify"),

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import ingest, names, schema
-from uih_lake.info import plain, retained_from
+from uih_lake.facts import plain
 from uih_lake.ingest import EventColumns
 from uih_lake.lake import append as lake_append
 from uih_lake.lake.store import Store
@@ -68,7 +68,7 @@ def append(
         )
 
     tally = _Tally(store.retained_from)
-    window = retained_from(store)
+    window = store.retention_start
     version, added = lake_append.append(store, tally.over(batches, progress), key, fit)
     tell_skipped(batches)
     if not added:

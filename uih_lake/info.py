@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
+from uih_lake.facts import plain
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
@@ -90,7 +91,7 @@ class Info:
             buckets=snapshot.buckets,
             **counts,
             examples=logged,
-            retained_from=retained_from(store),
+            retained_from=store.retention_start,
             bytes=sum(table.bytes for table in tables),
             tables=tables,
             event_schema=_types(schema.public_events(snapshot.stored)),
@@ -100,19 +101,6 @@ class Info:
     def as_dict(self) -> dict[str, Any]:
         """The facts as plain values that JSON has; times in ISO 8601."""
         return plain(self)
-
-
-def plain(facts: Any) -> dict[str, Any]:
-    """A dataclass as plain values that JSON has; times in ISO 8601."""
-    found = asdict(facts)
-    times = {name: value for name, value in found.items() if isinstance(value, datetime)}
-    return found | {name: time.isoformat() for name, time in times.items()}
-
-
-def retained_from(store: Store) -> datetime | None:
-    """Where the retention window starts; None while there is none."""
-    start = store.retained_from
-    return None if start <= schema.MIN_TIME else schema.EPOCH + timedelta(microseconds=start)
 
 
 def _counts(duck: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -140,6 +141,12 @@ class Store:
         """Events before this time, in microseconds since the epoch, are gone."""
         cutoff = self.uih.counter(RETAINED)
         return schema.MIN_TIME if cutoff is None else cutoff
+
+    @property
+    def retention_start(self) -> datetime | None:
+        """:attr:`retained_from` as a time in UTC; None while there is no retention window."""
+        start = self.retained_from
+        return None if start <= schema.MIN_TIME else schema.EPOCH + timedelta(microseconds=start)
 
     @property
     def tables(self) -> tuple[Table, ...]:
