@@ -42,6 +42,11 @@ class Lake:
 
     Open one with :meth:`create` or :meth:`open`. Every read sees the newest committed state, or the
     lake version it was opened at; a lake opened at a version is read only. Threads may share it.
+
+    Any method may raise :class:`CorruptionError`, where a file of the lake is damaged, and
+    :class:`LakeError`, where one cannot be had or was replaced and vacuumed meanwhile. One that
+    changes the lake also raises :class:`LakeError` where it is read only, :class:`OutputError`
+    where the disk takes nothing, and :class:`ConflictError` where other writers won too often.
     """
 
     def __init__(self, store: Store, version: int | None = None) -> None:
@@ -108,10 +113,14 @@ class Lake:
         """Add events as one lake version, which is returned.
 
         ``events`` is anything with ``__arrow_c_stream__``, or paths and globs of Parquet, CSV, JSON
-        lines or Arrow files. With ``key``, an append repeated with the same key adds nothing and
-        returns the lake version of the first. ``add_columns`` accepts traits the lake did not have;
-        older events read as null there. ``progress`` is told how many of the sources have been
-        read. Raises :class:`InputError`; then nothing is written.
+        lines or Arrow files. ``user_id``, ``event_ts`` and ``arrival_ts`` name columns of it (None:
+        ``arrival_ts`` where there is one, else the event time); times that are numbers count
+        ``ts_unit`` ("s", "ms" or "us") since 1970, UTC. Rows without a user are refused, or left
+        out by ``on_null_user="skip"``. With ``key``, an append repeated with the same key adds
+        nothing and returns the lake version of the first. ``add_columns`` accepts traits the lake
+        did not have; older events read as null there. ``progress`` is told how many of the sources
+        have been read. Raises :class:`InputError`, :class:`ConflictError` or :class:`OutputError`;
+        then nothing is written.
         """
         self._writable("append to")
         columns = EventColumns(user_id, event_ts, arrival_ts, ts_unit, on_null_user)
@@ -122,13 +131,19 @@ class Lake:
         return appended.lake_version
 
     def seal(self, *, progress: Progress = quiet) -> int:
-        """Move all appended events into the immutable tier; returns the generation."""
+        """Move all appended events into the immutable tier; returns the generation.
+
+        Raises :class:`ConflictError`, :class:`CorruptionError` and :class:`OutputError`.
+        """
         self._writable("seal")
         with self._stores.taken() as store:
             return seal(store, progress).generation
 
     def compact(self, *, progress: Progress = quiet) -> int:
-        """Merge each bucket's runs into one and place pointers in it; returns the generation."""
+        """Merge each bucket's runs into one and place pointers in it; returns the generation.
+
+        Raises as :meth:`seal`.
+        """
         self._writable("compact")
         with self._stores.taken() as store:
             return compact(store, progress)
@@ -137,6 +152,7 @@ class Lake:
         """Delete files that no version of the last ``retain_hours`` needs; their paths in the lake.
 
         Pointers are never affected. A reader at work on an older version is, once its files go.
+        Raises :class:`InputError` for hours below 0, :class:`OutputError`.
         """
         self._writable("vacuum")
         with self._stores.taken() as store:
@@ -144,6 +160,8 @@ class Lake:
 
     def forget(self, users: Iterable[int | str], *, dry_run: bool = False) -> dict[str, int]:
         """Erase users from both tiers and the examples; returns rows erased per table.
+
+        Raises :class:`InputError` for ids of another type than the lake's, and as :meth:`seal`.
 
         Their bytes leave the disk with the next ``vacuum(retain_hours=0)``. All other pointers stay
         valid; pointers of these users kept elsewhere are reported as ``forgotten``. With
@@ -160,7 +178,8 @@ class Lake:
         """Drop events older than ``days`` before ``now`` (default: the clock); rows per table.
 
         Pointers that reached past it are reported as ``expired``. With ``dry_run`` the rows are
-        only counted.
+        only counted. Raises :class:`InputError` for days below 1 and a ``now`` without a time zone,
+        and as :meth:`seal`.
         """
         self._writable("drop events of")
         retain = erase.to_drop if dry_run else erase.retain
@@ -183,9 +202,11 @@ class Lake:
         """Store requests as examples with versioned pointers, which are returned as given.
 
         A ``live`` pointer sees all that the lake holds now; a backfilled one only what had arrived
-        by its ``as_of_ts`` or else by its ``request_ts``. ``pointers`` are those of
-        :meth:`snapshot`, one per request, stored as serving cut them. Raises :class:`InputError`;
-        then nothing is written.
+        by its ``as_of_ts`` or else by its ``request_ts``. Columns are named, and numbers and nulls
+        taken, as in :meth:`append`; ``as_of_ts`` None is the one of that name where there is one.
+        ``pointers`` are those of :meth:`snapshot`, one per request, stored as serving cut them.
+        Raises :class:`InputError`, :class:`OutputError` or, also where users were forgotten
+        meanwhile, :class:`ConflictError`; then nothing is written.
         """
         self._writable("log to")
         columns = RequestColumns(user_id, request_ts, as_of_ts, ts_unit, on_null_user)
@@ -199,7 +220,7 @@ class Lake:
         """Set columns that became known later on examples that are logged; how many were found.
 
         ``labels`` is an Arrow table, or files, with ``example_id`` and the columns to set. Pointers
-        stay as they are. Raises :class:`InputError`.
+        stay as they are. Raises :class:`InputError`, and as :meth:`seal`.
         """
         self._writable("label examples of")
         with self._stores.newest() as store:
@@ -211,7 +232,9 @@ class Lake:
         """What serving feeds the model for ``user_ids`` at ``request_ts``, and the pointers to log.
 
         One time for all users, or one each. Logging the pointers with :meth:`log` and rebuilding
-        later gives the same sequences bit for bit.
+        later gives the same sequences bit for bit. Raises :class:`TenantError` where the tenant
+        does not fit the lake, :class:`InputError` for users or times that make no sense, and
+        :class:`SqlRefused` where a condition meets a value that it cannot be evaluated on.
         """
         state = self._snapshot()
         served = replace(tenant, context=())
@@ -234,7 +257,8 @@ class Lake:
 
         Start ``after`` the last log version that was dealt with; every later one comes exactly
         once. Without ``stop`` the iteration ends when all there is has come; with it, it waits for
-        more, looking every ``poll_s`` seconds, until ``stop`` is set.
+        more, looking every ``poll_s`` seconds, until ``stop`` is set. Raises as
+        :meth:`materialize`, when the next one is asked for.
         """
         while stop is None or not stop.is_set():
             with self._stores.newest() as store:
@@ -251,7 +275,11 @@ class Lake:
     def verify(
         self, *, sample: int | None = None, seed: int = 0, progress: Progress = quiet
     ) -> Report:
-        """Audit the files and resolve all pointers, or about ``sample``, against their digests."""
+        """Audit the files and resolve all pointers, or about ``sample``, against their digests.
+
+        Damage is a failed check. Raises :class:`CorruptionError` where a Delta log cannot be read
+        at all, and :class:`InputError` for a sample or a seed below 0.
+        """
         with self._stores.newest() as store:
             selection = Selection.of(store, Snapshot.of(store, self._version), policy="keep")
             return verify(store, selection, sample, seed, progress)
@@ -273,12 +301,18 @@ class Lake:
         Every pointer is checked against its length and digest. ``on_mismatch`` says what to do with
         one whose history differs: raise :class:`PointerError` while the rows are read, drop the
         example, or keep it as rebuilt. ``counts``, where given, is filled while the rows are read.
+        Raises :class:`TenantError` where the tenant does not fit the lake, :class:`InputError` for
+        an unknown policy, and :class:`SqlRefused` for a ``where`` that is no condition or, while
+        the rows are read, one that meets a value it cannot be evaluated on.
         """
         rebuild = self._rebuild(tenant, where, on_mismatch, counts)
         return pa.RecordBatchReader.from_batches(rebuild.schema, rebuild.batches(progress))
 
     def info(self) -> Info:
-        """Facts about the lake: versions, counts per tier, bytes per column, schema."""
+        """Facts about the lake: versions, counts per tier, bytes per column, schema.
+
+        Raises :class:`CorruptionError` where a file is damaged.
+        """
         with self._stores.newest() as store:
             return Info.of(store, self._version)
 
@@ -287,18 +321,21 @@ class Lake:
 
         Views: ``events``, ``uih``, ``examples``; ``files``, ``column_chunks``, ``generations``;
         ``tenants``, those that are given. :data:`uih_lake.adhoc.MACROS` answer common questions.
+        Raises :class:`SqlRefused` for what is no query or cannot be bound, and :class:`TenantError`
+        for tenants that do not fit. What fails while rows are fetched is an error of DuckDB.
         """
         return adhoc.query(self._surface(tenants), query)
 
     def sql_session(self, *, tenants: Sequence[Tenant] = ()) -> adhoc.Session:
-        """A session for many queries like :meth:`sql` runs, all on the state of the lake now."""
+        """A session for many queries on the lake as it is now; it raises as :meth:`sql`."""
         return adhoc.Session(self._surface(tenants).session())
 
     def sql_script(self, *, tenants: Sequence[Tenant] = ()) -> str:
         """The views and macros of :meth:`sql` as text for a DuckDB session of any kind.
 
         They show the lake as it is now, and lock the session to the files of the lake, which it
-        names in full, so that the session may be started in any directory.
+        names in full, so that the session may be started in any directory. Raises
+        :class:`TenantError` as :meth:`sql` does.
         """
         return self._surface(tenants).script()
 

@@ -26,10 +26,13 @@ _EVENTS = 1 << 20
 class Served:
     """The sequences of some users, each at a time.
 
-    ``rows`` has ``user_id, request_ts`` and a struct of lists per group, a row per user in the
-    order asked for. ``pointers`` has the pointer columns for the same rows; hand them to
-    :meth:`Lake.log` together with the requests, and rebuilding gives the same sequences bit for
-    bit.
+    ``rows`` is a row per user, in the order asked for: ``user_id`` (int64 or string),
+    ``request_ts`` (timestamp[us, UTC]) and per group a struct of lists, one per trait, oldest event
+    first; values in the lists may be null, all else is not. ``pointers`` has for the same rows
+    ``user_id, request_ts, as_of_ts`` (null: unbounded), ``lake_version, generation, start_ts,
+    end_ts`` (null where nothing is visible), ``length`` and ``digest``: times are timestamp[us,
+    UTC], all else but the user int64. Hand them to :meth:`Lake.log` together with the requests, and
+    rebuilding gives the same sequences bit for bit.
     """
 
     rows: pa.Table

@@ -33,7 +33,21 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The events of a lake up to ``lake_version``, wherever they are stored."""
+    """The events of a lake up to ``lake_version``, wherever they are stored; -1: there is none.
+
+    ``generation``    Delta version of the immutable tier
+    ``sealed``        lake version up to which that tier holds everything; -1: none. Where it is
+                      after ``lake_version``, files of the tier may have newer events, too
+    ``buckets``       number of hash buckets
+    ``stored``        columns of an event as stored, ``lake_version`` among them
+    ``runs``          bucket to the paths of its files in the immutable tier, in order of the paths;
+                      a bucket that has none is left out
+    ``recent``        the files of the mutable tier with what is not sealed, by lake version
+    ``sealed_rows``   events in all files of the immutable tier, whatever their lake version
+    ``retained_from`` start of the retention window in microseconds since the epoch, before which no
+                      event is seen; :data:`uih_lake.schema.MIN_TIME` where there is no window
+    ``pages``         reads the files, and knows which have been checked
+    """
 
     lake_version: int
     generation: int

@@ -93,21 +93,27 @@ class Jagged(Tensors):
     def padding_mask(self, length: int | None = None, *, side: str = "right") -> Tensor:
         """True where :meth:`to_padded` has an event, False where it has padding.
 
-        A bool tensor ``[batch, length]``, on the device of the sequences.
+        A bool tensor ``[batch, length]``, on the device of the sequences. Raises
+        :class:`InputError` for a length or a side that makes no sense.
         """
         return _inside(self.lengths, self._width(length), side)
 
     def padded_masks(self, length: int | None = None, *, side: str = "right") -> dict[str, Tensor]:
         """``masks`` in the shape of :meth:`to_padded`: True where there is an event and a value.
 
-        Per trait a bool tensor ``[batch, length]``. Raises :class:`UihError` without masks.
+        Per trait a bool tensor ``[batch, length]``. Raises :class:`UihError` without masks, and
+        :class:`InputError` for a length or a side that makes no sense.
         """
         if self.masks is None:
             raise UihError("the sequences have no masks", hint="make the loader with masks=True")
         return self._padded(self.masks, length, side, False)
 
     def to_nested(self, traits: Iterable[str] | None = None) -> dict[str, Tensor]:
-        """Per trait a nested tensor (jagged layout) over the same memory."""
+        """Per trait a nested tensor ``[batch, *]`` (jagged layout) over the same memory.
+
+        Its type is that of the trait. List-valued traits have no such form and are left out. Raises
+        :class:`InputError` for ``traits`` that are no list, that are list-valued or not there.
+        """
         return {
             name: torch.nested.nested_tensor_from_jagged(
                 values, self.offsets, min_seqlen=0, max_seqlen=max(self.longest, 1)

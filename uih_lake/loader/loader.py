@@ -55,6 +55,10 @@ class Loader(IterableDataset[Any]):
     An iteration is one epoch and yields :class:`Batch`, or a dict of them by tenant name where a
     list of tenants is given. Examples and events are those there were when the loader was made.
 
+    ``batch_size`` examples of a batch; those of several tenants have the same examples, and
+                   ``max_tokens`` is of all of them together
+    ``device``     where batches go: "cuda", "cuda:1", a torch.device; None is the CPU
+    ``seed``       with the epoch it decides the order, and what ``stochastic_length`` leaves out
     ``order``      "affinity": buckets shuffled, ``open_buckets`` at once, examples shuffled inside;
                    "user": the same, but up to 16 examples of a user stay together (for ``share``);
                    "time": by stretches of ``time_window``, affinity inside; "log": by log version
@@ -64,6 +68,7 @@ class Loader(IterableDataset[Any]):
     ``max_tokens`` batches of at most so many events, and at most ``batch_size`` examples; one that
                    has more is alone. What counts is ``min(visible events, max_len)`` per sequence
     ``prefetch``   batches made ahead; ``budget`` is the bytes that buckets and buffers may take
+    ``threads``    that make them; default: a core each, 16 at most, shared by DataLoader workers
     ``share``      sequences come as :class:`Shared`: history that examples have in common, once
     ``fill``       what a null becomes, per column (default 0); ``masks`` tell where there was one
     ``words``      strings per column that have the codes 1, 2, ... whatever the lake holds, others
