@@ -35,9 +35,9 @@ def forget(
 ) -> None:
     """Erase users: their events in both tiers, and their examples.
 
-    What remains is a keyed hash, so that pointers kept elsewhere are reported as forgotten and not
-    as a mismatch. All other pointers stay valid. The bytes leave the disk with
-    [bold]vacuum --retain-hours 0[/bold].
+    What remains is a keyed hash, by which pointers kept elsewhere are known: they are refused, or
+    reported as forgotten and not as a mismatch. All other pointers stay valid. The bytes leave the
+    disk with [bold]vacuum --retain-hours 0[/bold].
 
       uihlake forget shop --user 4711 --user 4712
       uihlake forget shop --users-from erasure-requests.txt --dry-run

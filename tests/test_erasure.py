@@ -20,7 +20,7 @@ import pytest
 import xxhash
 from deltalake import DeltaTable
 
-from uih_lake import Counts, Group, Lake, PointerError, Tenant
+from uih_lake import Counts, Group, InputError, Lake, PointerError, Tenant
 from uih_lake.lake.tombstones import Tombstones, user_hash
 from uih_lake.pointers.policy import Judge, Policy
 
@@ -179,13 +179,18 @@ def test_a_tombstone_does_not_tell_who(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pointer_kept_elsewhere_is_forgotten_not_wrong(tmp_path: Path, kind: str) -> None:
-    lake = lived_in(tmp_path / "lake", kind, "compacted")
-    asked = requests(kind, 4)
-    moment = datetime.fromtimestamp(4 * 86_400, UTC)
-    served = lake.snapshot(asked["user_id"].to_pylist(), moment, Tenant("s", TENANT.groups))
+    """The examples come from a copy of before; all but the last of the user were erased before."""
+    path = tmp_path / "lake"
+    lake = lived_in(path, kind, "compacted")
     lake.forget([GONE[kind]])
-    logged = lake.log(asked, pointers=served.pointers)
+    lake.append(events(kind, 40, [GONE[kind]]))
+    logged = lake.log(requests(kind, 4))
     mine = logged["example_id"].to_pylist()[0]
+    shutil.copytree(path / "examples", tmp_path / "copy")
+    lake.forget([GONE[kind]])
+    shutil.rmtree(path / "examples")
+    shutil.move(tmp_path / "copy", path / "examples")
+    lake = Lake.open(path)
     counts = Counts()
     kept = lake.materialize(TENANT, on_mismatch="keep", counts=counts).read_all()
     assert (counts.forgotten, counts.mismatch, counts.expired) == (1, 0, 0)
@@ -198,6 +203,25 @@ def test_a_pointer_kept_elsewhere_is_forgotten_not_wrong(tmp_path: Path, kind: s
         lake.materialize(TENANT).read_all()
     assert lake.verify().passed, "forgotten is no fault of the lake"
     assert lake.verify().pointers["forgotten"] == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pointers_of_who_was_forgotten_since_they_were_served_are_refused(
+    tmp_path: Path, kind: str
+) -> None:
+    lake = lived_in(tmp_path / "lake", kind, "sealed")
+    asked, moment = requests(kind, 4)[::-1], datetime.fromtimestamp(4 * 86_400, UTC)
+    users, tenant = asked["user_id"].to_pylist(), Tenant("s", TENANT.groups)
+    served = lake.snapshot(users, moment, tenant)
+    lake.forget([GONE[kind]])
+    before = len(lake.sql("FROM examples"))
+    says = "users who were forgotten since they were cut, first at row 5; leave these requests out"
+    with pytest.raises(InputError, match=says):
+        lake.log(asked, pointers=served.pointers)
+    assert len(lake.sql("FROM examples")) == before
+    lake.log(asked[:4], pointers=served.pointers[:4])
+    lake.log(asked, pointers=lake.snapshot(users, moment, tenant).pointers)
+    assert lake.materialize(TENANT).read_all().num_rows == before + 9
 
 
 @pytest.mark.parametrize("kind", KINDS)

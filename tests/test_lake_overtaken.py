@@ -6,9 +6,12 @@ The other one commits when the first row is asked for, so that who wins is no ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
@@ -20,11 +23,12 @@ from uih_lake.ingest import EventColumns
 from uih_lake.lake import erase
 from uih_lake.lake.seal import Sealed, seal
 from uih_lake.lake.store import Store
-from uih_lake.lake.tables import Table
+from uih_lake.lake.tables import File, Table
 from uih_lake.pointers import examples
 from uih_lake.progress import quiet
 
 TIME = pa.timestamp("us", "UTC")
+NINE = datetime.fromtimestamp(9e-6, UTC)
 TENANT = Tenant("t", {"g": Group(["event_ts"])})
 KINDS = {
     "whole numbers": pa.array([7]),
@@ -205,8 +209,7 @@ def test_who_is_forgotten_while_requests_are_logged_is_in_no_example(
     both = pa.concat_tables([requests(), requests(user_id=pa.array([2]))])
     if known:
         lake.log(both)
-    nine = datetime.fromtimestamp(9e-6, UTC)
-    pointers = lake.snapshot([1, 2], nine, TENANT).pointers if served else None
+    pointers = lake.snapshot([1, 2], NINE, TENANT).pointers if served else None
     left: list[Path] = []
 
     def forget(other: Lake) -> None:
@@ -266,20 +269,85 @@ def test_a_forget_at_any_moment_of_a_log_is_not_overlooked(
 def test_a_log_between_the_looks_of_a_forget_is_erased(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
-    """The forget has looked at the lake, and has not told of itself."""
+    """The forget has looked at the lake, and has not told of itself, or has not told it anew."""
     lake.append(pa.concat_tables([events(), events(user_id=pa.array([2]))]))
     if known:
         lake.log(requests(user_id=pa.array([2])))
     remember = erase.remember
 
-    def logged_first(*given: Any) -> None:
+    def logged_first(*given: Any) -> File:
         Lake.open(lake.path).log(requests())
-        remember(*given)
+        return remember(*given)
 
     monkeypatch.setattr(erase, "remember", logged_first)
-    assert lake.forget([1])["examples"] == 1
+    assert lake.forget([1])["examples"] == 2
     assert lake.sql("FROM examples WHERE user_id = 1").fetchall() == []
     lake.vacuum(retain_hours=0)
+    assert lake.verify().passed
+
+
+def log_cut(lake: Lake, pause: Callable[[Lake], object]) -> None:
+    lake.log(meanwhile(requests(), pause, lake))
+
+
+def log_served(lake: Lake, pause: Callable[[Lake], object]) -> None:
+    pointers = lake.snapshot([1], NINE, TENANT).pointers
+    pause(lake)
+    lake.log(requests(), pointers=pointers)
+
+
+@pytest.mark.parametrize("log", [log_cut, log_served])
+@pytest.mark.parametrize("ends", ["at once", "after the forget"])
+@pytest.mark.parametrize("commit", range(6))
+def test_a_log_at_any_moment_of_a_forget_leaves_no_pointer_to_what_goes(
+    lake: Lake,
+    monkeypatch: pytest.MonkeyPatch,
+    log: Callable[[Lake, Callable[[Lake], object]], None],
+    ends: str,
+    commit: int,
+) -> None:
+    """It begins, after an append, as the forget is about to make one of its commits.
+
+    What it has seen by then is erased with it, or it is refused.
+    """
+    lake.append(events())
+    lake.seal()
+    lake.append(events())
+    moments = (number == commit for number in count())
+    make, begun, go_on = Table.commit, Event(), Event()
+    logs: list[Future[None]] = []
+
+    with lake._stores.taken() as store:  # the call below will have it
+        mine = store.tables
+
+    def pause(_: Lake) -> None:
+        begun.set()
+        go_on.wait()
+
+    def beside() -> None:
+        other = Lake.open(lake.path)
+        other.append(events())
+        with suppress(ConflictError, InputError):
+            log(other, pause)
+
+    def committed(table: Table, *given: Any, **more: Any) -> None:
+        if table in mine and next(moments):
+            logs.append(pool.submit(beside))
+            begun.wait()
+            if ends == "at once":
+                go_on.set()
+                logs[0].result()
+        make(table, *given, **more)
+
+    monkeypatch.setattr(Table, "commit", committed)
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            lake.forget([1])
+        finally:
+            go_on.set()
+    (done,) = logs
+    done.result()
+    assert lake.materialize(TENANT).read_all().num_rows == len(lake.sql("FROM examples"))
     assert lake.verify().passed
 
 

@@ -206,7 +206,7 @@ def bad_pointers(served: pa.Table) -> dict[str, tuple[Any, str]]:
             served.set_column(place(name), name, none),
             f"column '{name}' of the pointers is null in 1 of 1 rows",
         )
-        for name in ("lake_version", "generation", "length", "digest")
+        for name in ("user_id", "lake_version", "generation", "length", "digest")
     }
 
 

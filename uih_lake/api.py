@@ -164,8 +164,8 @@ class Lake:
         Raises :class:`InputError` for ids of another type than the lake's, and as :meth:`seal`.
 
         Their bytes leave the disk with the next ``vacuum(retain_hours=0)``. All other pointers stay
-        valid; pointers of these users kept elsewhere are reported as ``forgotten``. With
-        ``dry_run`` the rows are only counted.
+        valid; pointers of these users kept elsewhere are refused by :meth:`log`, or reported as
+        ``forgotten``. With ``dry_run`` the rows are only counted.
         """
         self._writable("forget users of")
         forget = erase.to_forget if dry_run else erase.forget

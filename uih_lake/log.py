@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema
+from uih_lake.arrays import whole
 from uih_lake.errors import ConflictError, InputError, SchemaError
 from uih_lake.ingest import Batches, check_types
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
+from uih_lake.lake.tombstones import Tombstones
 from uih_lake.pointers import examples
 from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead, together
@@ -23,7 +25,7 @@ from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import Asked, by_bucket
 from uih_lake.session import cursor
 
-_NEVER_NULL = (names.LAKE_VERSION, names.GENERATION, names.LENGTH, names.DIGEST)
+_NEVER_NULL = (names.USER_ID, names.LAKE_VERSION, names.GENERATION, names.LENGTH, names.DIGEST)
 _AS_SERVED = "give the pointers of Lake.snapshot, one per request and in its order"
 
 
@@ -42,7 +44,8 @@ def log(
     columns of :func:`uih_lake.schema.pointers`, in the order of the requests.
 
     Raises :class:`InputError` where requests that are live, or ``served``, have an ``as_of_ts``,
-    which they could not keep, and where the pointers are not those of the requests.
+    which they could not keep, and where the pointers are not those of the requests, or tell of who
+    was forgotten since.
     """
     if live or served is not None:
         _check_unbounded(requests)
@@ -53,6 +56,7 @@ def log(
     fit()
     if served is not None:
         _check_served(served, requests.schema.field(names.USER_ID).type)
+        _refuse_forgotten(served, Tombstones.of(store))
     snapshot = Snapshot.of(store, users=requests.schema.field(names.USER_ID).type)
     numbered = names.EXAMPLE_ID not in requests.schema.names
     tables: list[pa.Table] = []
@@ -159,6 +163,19 @@ def _check_served_column(served: pa.Table, wanted: pa.Field) -> None:
         raise InputError(
             f"column {name!r} of the pointers is null in {column.null_count} of {len(column)} rows",
             hint=_AS_SERVED,
+        )
+
+
+def _refuse_forgotten(served: pa.Table, tombstones: Tombstones) -> None:
+    """Refuse pointers that tell of events erased since they were cut: nothing rebuilds those."""
+    pinned = served.column(names.LAKE_VERSION).to_numpy()
+    gone = tombstones.cover(whole(served.column(names.USER_ID)), pinned)
+    gone &= served.column(names.LENGTH).to_numpy() > 0
+    if gone.any():
+        raise InputError(
+            "the pointers tell of users who were forgotten since they were cut, "
+            f"first at row {1 + int(np.argmax(gone))}",
+            hint="leave these requests out, or log them without pointers",
         )
 
 

@@ -8,7 +8,7 @@ Old files stay on disk until :mod:`.vacuum` takes them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -33,13 +33,24 @@ _YEAR_1 = datetime.min.replace(tzinfo=UTC)
 
 
 def forget(store: Store, users: pa.Array) -> dict[str, int]:
-    """Erase ``users`` from both tiers and the examples; returns the rows erased per table."""
+    """Erase ``users`` from both tiers and the examples; returns the rows erased per table.
+
+    The examples go first, so that nobody is told of pointers to what is gone, and once more at the
+    end: a log that began since may have seen the events, of an append even that the tombstones do
+    not reach. They are renewed before, so that it is among these examples or finds the tombstones
+    others than they were, and is refused.
+    """
     with lease.maintenance(store.root), cursor() as duck:
         store.refresh()
         _check_type(store, users)
-        remember(store, users)
+        tombstones = remember(store, users)
         optimistic(lambda: tidy(store), "forget")
-        return _of_users(store, duck, users).erase()
+        gone = _of_users(store, duck, users)
+        erased = gone.erase()
+        store.recent.refresh()
+        remember(store, users, [tombstones])
+        logged_since = replace(gone, tables={names.EXAMPLES: store.examples}).erase()
+        return {name: rows + logged_since.get(name, 0) for name, rows in erased.items()}
 
 
 def to_forget(store: Store, users: pa.Array) -> dict[str, int]:
@@ -128,8 +139,8 @@ class _Gone:
         The examples are committed to even where none goes. A log looks who was forgotten after it
         has looked at the examples, and before it commits to them. If its commit comes before this
         one, its examples are among those looked through here, or this commit loses the race and
-        looks again; if it comes after, the log has lost the race or begun later, and looking again
-        it finds the tombstones, which were committed before.
+        looks again; if it comes after, the log has lost the race, and looking again it finds the
+        tombstones that were committed before this, or it has begun since those.
         """
         return {
             name: optimistic(partial(self._erase, table), "erasing")

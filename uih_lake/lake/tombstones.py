@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from uih_lake import names
 from uih_lake.arrays import Int64
 from uih_lake.lake import parquet
 from uih_lake.lake.store import SALT, Store
-from uih_lake.lake.tables import optimistic
+from uih_lake.lake.tables import File, optimistic
 
 _NEVER = -2
 """A lake version before that of any pointer, which is -1 where nothing had been appended."""
@@ -28,14 +28,18 @@ def user_hash(salt: str, user: int | str) -> str:
     return hashlib.blake2b(raw, key=bytes.fromhex(salt), digest_size=16).hexdigest()
 
 
-def remember(store: Store, users: pa.Array) -> None:
-    """Leave a tombstone per user: that somebody was erased at this lake version, not who."""
+def remember(store: Store, users: pa.Array, earlier: Sequence[File] = ()) -> File:
+    """Leave a tombstone per user: that somebody was erased at this lake version, not who.
+
+    Returns their file, which takes the place of ``earlier`` ones of the same users.
+    """
     salt = store.uih.setting(SALT) or ""
     hashes = [user_hash(salt, user) for user in pc.unique(users).to_pylist()]
     table = pa.table([pa.array(hashes, pa.string())], names=[names.USER_HASH])
     file = parquet.write(store.forgotten.root, table, {names.LAKE_VERSION: store.lake_version})
     with store.forgotten.discarding([file]):
-        optimistic(lambda: store.forgotten.commit([file]), "forget")
+        optimistic(lambda: store.forgotten.commit([file], earlier), "forget")
+    return file
 
 
 @dataclass(frozen=True)
