@@ -83,11 +83,7 @@ def _told(brought: Appended) -> str:
 
 
 def _warn(terminal: Terminal, brought: Appended) -> None:
-    """Say so where no reader sees some, or times look like numbers read in the wrong unit."""
-    if brought.expired:
-        start = f"{brought.retained_from:%Y-%m-%d %H:%M:%S} UTC"
-        hidden = f"{brought.expired:,} of {amount(brought.events, 'event')}"
-        terminal.say(f"warning: no reader sees {hidden}: the lake retains those from {start} on")
+    """Say so where times look like numbers read in the wrong unit."""
     first, last = brought.first_event, brought.last_event
     if last and last < _LIKELY:
         terminal.say(f"warning: the last event is of {last:%Y-%m-%d}: is --ts-unit right?")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -317,6 +318,20 @@ def test_a_log_of_nothing_changes_nothing(lake: Lake) -> None:
 
 
 # Order
+
+
+def test_an_append_warns_of_events_before_the_window(
+    lake: Lake, caplog: pytest.LogCaptureFixture
+) -> None:
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    lake.retain(days=1, now=epoch + timedelta(days=1, microseconds=5))
+    lake.append(events([1, 1, 2], [4, 5, 3]), key="k")
+    says = "no reader sees 2 of 3 events: the lake retains those from 1970-01-01 00:00:00 UTC on"
+    (warning,) = caplog.messages
+    assert says in warning
+    lake.append(events([1], [4]), key="k")
+    lake.append(events([1], [5]))
+    assert caplog.messages == [warning], "none where nothing is added, nor where all is seen"
 
 
 def test_ties_keep_their_order_across_chunks(lake: Lake) -> None:

@@ -74,7 +74,9 @@ def append(
     if not added:
         return Appended(version)
     first, last = min(tally.firsts, default=None), max(tally.lasts, default=None)
-    return Appended(version, True, tally.events, first, last, tally.expired, window)
+    brought = Appended(version, True, tally.events, first, last, tally.expired, window)
+    _tell_expired(brought, batches.where)
+    return brought
 
 
 def tell_skipped(batches: ingest.Batches) -> None:
@@ -82,6 +84,15 @@ def tell_skipped(batches: ingest.Batches) -> None:
     if batches.rows_skipped:
         skipped, read = f"{batches.rows_skipped:,}", f"{batches.rows_read:,}"
         _LOG.warning("%s: skipped %s of %s rows, without a user id", batches.where, skipped, read)
+
+
+def _tell_expired(brought: Appended, where: str) -> None:
+    """Log a warning where no reader sees some of the events."""
+    if brought.expired:
+        hidden, events = f"{brought.expired:,}", f"{brought.events:,}"
+        start = f"{brought.retained_from:%Y-%m-%d %H:%M:%S} UTC"
+        says = "%s: no reader sees %s of %s events: the lake retains those from %s on"
+        _LOG.warning(says, where, hidden, events, start)
 
 
 @dataclass
