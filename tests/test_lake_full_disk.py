@@ -1,4 +1,4 @@
-"""A full disk is told and changes nothing; what is committed by then stands."""
+"""A full disk is told and changes nothing; what is committed by then stands, noted or not."""
 
 from __future__ import annotations
 
@@ -87,6 +87,41 @@ def test_a_note_that_finds_no_room_is_not_made(lake: Lake) -> None:
     assert state(lake) == before
     heads.note(table, noted)
     assert heads.noted(table) == noted
+
+
+@pytest.mark.parametrize(
+    "name", ["_uih_lake_head", f"{10:020}.json", f"{10:020}.checkpoint.parquet"]
+)
+def test_what_no_note_can_be_made_of_is_let_be(lake: Lake, name: str) -> None:
+    """A directory cannot be read as a file, nor be replaced by one."""
+    table = Path(lake.path, names.RECENT)
+    for number in range(10):
+        lake.append(events([1], [number]))
+    heads.drop(str(table))
+    file = table / "_delta_log" / name
+    file.unlink(missing_ok=True)
+    file.mkdir()
+    heads.note(str(table), 10)
+    file.rmdir()
+    assert heads.noted(str(table)) == -1
+
+
+def test_an_append_stands_though_its_note_cannot_be_read(lake: Lake) -> None:
+    """It is refused before it is committed, or not at all: it would be repeated."""
+    lake.append(events([1], [1]))
+    note, more = Path(lake.path, names.RECENT, "_delta_log", "_uih_lake_head"), events([1], [2])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        """The rows, and before them a directory where the note was."""
+        note.unlink()
+        note.mkdir()
+        yield from more.to_batches()
+
+    assert lake.append(pa.RecordBatchReader.from_batches(more.schema, batches())) == 1
+    note.rmdir()
+    assert lake.append(more) == 2
+    assert lake.sql("SELECT count(*) FROM events").fetchall() == [(3,)]
+    assert lake.verify().passed
 
 
 def test_committed_files_survive_being_discarded(lake: Lake) -> None:

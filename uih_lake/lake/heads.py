@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,24 +35,37 @@ class Head(NamedTuple):
 def note(table: str, version: int) -> None:
     """Note that the log of the table in the directory ``table`` has reached ``version``.
 
-    Nothing is noted where the disk takes nothing.
+    Nothing is noted where something cannot be read or written: the commit stands, and the note
+    before only says less.
     """
-    head = before = _read(table)
+    with suppress(OSError, CorruptionError):
+        before = _read(table)
+        head = _further(table, before, version)
+        if head != before:
+            _write(table, head)
+
+
+def _further(table: str, head: Head, version: int) -> Head:
+    """The note that follows ``head`` once the log has reached ``version``."""
     if version > head.version:
         head = head._replace(version=version, digest=_digest(table, head, version))
     checkpoint = _checkpoint(table, version)
     if version > head.checkpoint and checkpoint.exists():
         found = xxhash.xxh64_hexdigest(checkpoint.read_bytes())
         head = head._replace(checkpoint=version, checkpoint_digest=found)
-    if head != before:
-        path = _path(table)
-        new = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-        told = head if head.checkpoint >= 0 else head[:2]
-        try:
-            new.write_text(" ".join(map(str, told)) + "\n")
-            os.replace(new, path)
-        except OSError:  # the commit stands, and the note before only says less
-            new.unlink(missing_ok=True)
+    return head
+
+
+def _write(table: str, head: Head) -> None:
+    path = _path(table)
+    new = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    told = head if head.checkpoint >= 0 else head[:2]
+    try:
+        new.write_text(" ".join(map(str, told)) + "\n")
+        os.replace(new, path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def drop(table: str) -> None:

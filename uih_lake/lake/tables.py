@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from uih_lake import damage
-from uih_lake.errors import ConflictError, LakeError
+from uih_lake.errors import ConflictError, CorruptionError, LakeError
 from uih_lake.lake import disk, heads
 from uih_lake.wording import on_one_line
 
@@ -212,7 +212,8 @@ class Table:
             )
         except (DeltaError, OSError) as error:
             self._find_out(before, add, error)
-        self.refresh()
+        with suppress(LakeError, CorruptionError):  # it stands, and the next look tells more
+            self.refresh()
         heads.note(self.root, self.version)
 
     def _find_out(self, before: int, add: Sequence[File], error: Exception) -> None:
