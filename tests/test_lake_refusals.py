@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -262,9 +264,15 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
     ("eons", lambda lake: lake.vacuum(retain_hours=10**15), "it is an integer from 0 to 1000000"),
     ("seed", lambda lake: lake.verify(sample=1, seed=-1), "seed -1; it is an integer and at"),
     ("sample", lambda lake: lake.verify(sample=-1), "sample -1; it is an integer and at least 0"),
-    ("no user", lambda lake: lake.snapshot([1, None], NOW, TAIL), "users to serve: no list of"),
+    (
+        "no user",
+        lambda lake: lake.snapshot([1, None], NOW, TAIL),
+        "users to serve: 1 of 2 are null",
+    ),
     ("name", lambda lake: lake.snapshot(["a"], NOW, TAIL), "give ids as the lake has them, int64"),
     ("one", lambda lake: lake.snapshot(1, NOW, TAIL), "users to serve: 'int' object is not iter"),
+    ("part", lambda lake: lake.snapshot([1.5], NOW, TAIL), "users to serve: they are double; give"),
+    ("nobody", lambda lake: lake.snapshot([], NOW, TAIL), "no users to serve; name at least one"),
     ("big", lambda lake: lake.snapshot([2**64], NOW, TAIL), "users to serve: Python int too large"),
     ("bytes", lambda lake: lake.snapshot(b"\1", NOW, TAIL), "users to serve: b'\\x01' is one id"),
     ("times", lambda lake: lake.snapshot([1, 2], [NOW], TAIL), "1 times for 2 users; give one"),
@@ -272,6 +280,10 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
     ("text", lambda lake: lake.snapshot([1], "2026", TAIL), "times to serve at:"),
     ("mixed", lambda lake: lake.forget([1, "a"]), "users to forget:"),
     ("huge", lambda lake: lake.forget([2**64]), "users to forget:"),
+    ("half a user", lambda lake: lake.forget([1.5]), "users to forget: they are double; give ids"),
+    ("true user", lambda lake: lake.forget([True]), "users to forget: they are bool; give ids"),
+    ("named", lambda lake: lake.forget(["a"]), "users to forget: they are string; give ids as the"),
+    ("none", lambda lake: lake.forget([]), "no users to forget; name at least one"),
     ("raw", lambda lake: lake.forget(b"\1", dry_run=True), "b'\\x01' is one id; give a list: [b'"),
     ("loose", lambda lake: lake.forget(bytearray(b"\1")), "is one id; give a list: [bytearray("),
 ]
@@ -301,6 +313,29 @@ def test_one_text_is_no_list_of_users(lake: Lake) -> None:
         assert said == f"users to {what}: 'ann' is one id; give a list: ['ann']"
     assert state(lake) == before
     assert sum(lake.forget(["ann"]).values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("many", "given"),
+    [
+        ([1, 2], np.array([1], np.int32)),
+        ([1, 2], [np.int16(1)]),
+        ([1, 2], pa.array([1], pa.uint8())),
+        ([1, 2], pa.chunked_array([[1], [1]], pa.int32())),
+        ([1, 2], {1: "a dict of them"}),
+        (["a", "b"], pa.array(["a"], pa.large_string())),
+        (["a", "b"], pa.array(["a"], pa.string_view())),
+        (["a", "b"], pa.array(["a"]).dictionary_encode()),
+        (["a", "b"], np.array(["a"])),
+        (["a", "b"], pl.Series(["a"])),
+    ],
+)
+def test_users_are_taken_in_every_form(lake: Lake, many: list[Any], given: Any) -> None:
+    lake.append(events(many, [1, 2]))
+    (served,) = set(lake.snapshot(given, NOW, TAIL).rows["user_id"].to_pylist())
+    assert served == many[0]
+    assert lake.forget(given, dry_run=True) == lake.forget(given)
+    assert lake.sql("SELECT user_id FROM events").fetchall() == [(many[1],)]
 
 
 def test_a_window_may_begin_with_the_first_year(kept: Lake) -> None:

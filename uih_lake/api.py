@@ -170,7 +170,7 @@ class Lake:
         self._writable("forget users of")
         forget = erase.to_forget if dry_run else erase.forget
         with self._stores.taken() as store:
-            return forget(store, users_of(users, "forget"))
+            return forget(store, users)
 
     def retain(
         self, *, days: int, now: datetime | None = None, dry_run: bool = False
@@ -240,8 +240,6 @@ class Lake:
         served = replace(tenant, context=())
         served.check(schema.public_events(state.stored), pa.schema([]))
         users = users_of(user_ids, "serve", state.stored.field(names.USER_ID).type)
-        if len(users) == 0:
-            raise InputError("no users to serve", hint="name at least one")
         return serve(state, users, times_of(request_ts, len(users)), served)
 
     def follow(

@@ -69,10 +69,11 @@ def between(least: float, most: float, /, **numbers: Any) -> None:
 
 
 def users_of(values: Any, what: str, kind: pa.DataType | None = None) -> pa.Array:
-    """User ids as an int64 or string array, of the type ``kind`` where there is one.
+    """User ids as an int64 or string array; ``kind`` is that of the lake, where it has any.
 
     Raises :class:`InputError`, which says for what the users were given: also for one text, which
-    would be taken for users of one letter each.
+    would be taken for users of one letter each, and for numbers that are no integers, which would
+    be cut off to other users.
     """
     if isinstance(values, str | bytes | bytearray):
         shown = on_one_line(repr(values), 80)
@@ -81,13 +82,32 @@ def users_of(values: Any, what: str, kind: pa.DataType | None = None) -> pa.Arra
     if kind is not None:
         hint = f"give ids as the lake has them, {kind}"
     try:
-        users = pa.array(values, kind)
+        users = _plain(pa.array(values))
     except _UNFIT as error:
         raise InputError(f"users to {what}: {on_one_line(error)}", hint=hint) from error
-    known = pa.types.is_int64(users.type) or pa.types.is_string(users.type)
-    if not known or users.null_count:
-        raise InputError(f"users to {what}: no list of user ids", hint=hint)
+    if len(users) == 0:
+        raise InputError(f"no users to {what}", hint="name at least one")
+    if users.type not in ((pa.int64(), pa.string()) if kind is None else (kind,)):
+        raise InputError(f"users to {what}: they are {users.type}", hint=hint)
+    if users.null_count:
+        raise InputError(f"users to {what}: {users.null_count} of {len(users)} are null", hint=hint)
     return users
+
+
+def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Integers and strings of every type that Arrow has for them as int64 and string.
+
+    All else as it is. Raises :class:`pyarrow.ArrowInvalid` where an integer is too large.
+    """
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_integer(values.type):
+        return values.cast(pa.int64())
+    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type):
+        return values.cast(pa.string())
+    return values
 
 
 def times_of(values: datetime | Iterable[datetime], users: int) -> pa.Array:

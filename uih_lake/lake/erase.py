@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from uih_lake import hashing, names, sqlfile
 from uih_lake.errors import InputError
-from uih_lake.given import within
-from uih_lake.lake import locks as lease
-from uih_lake.lake import parquet
+from uih_lake.given import users_of, within
+from uih_lake.lake import locks, parquet
 from uih_lake.lake.bands import Run, laid_out
 from uih_lake.lake.seal import tidy
 from uih_lake.lake.sqltypes import list_literal
@@ -32,17 +32,17 @@ from uih_lake.session import cursor, fetch
 _YEAR_1 = datetime.min.replace(tzinfo=UTC)
 
 
-def forget(store: Store, users: pa.Array) -> dict[str, int]:
-    """Erase ``users`` from both tiers and the examples; returns the rows erased per table.
+def forget(store: Store, given: Any) -> dict[str, int]:
+    """Erase users from both tiers and the examples; returns the rows erased per table.
 
     The examples go first, so that nobody is told of pointers to what is gone, and once more at the
     end: a log that began since may have seen the events, of an append even that the tombstones do
     not reach. They are renewed before, so that it is among these examples or finds the tombstones
-    others than they were, and is refused.
+    others than they were, and is refused. Raises :class:`InputError` for what is no list of users.
     """
-    with lease.maintenance(store.root), cursor() as duck:
+    with locks.maintenance(store.root), cursor() as duck:
         store.refresh()
-        _check_type(store, users)
+        users = _users(store, given)
         tombstones = remember(store, users)
         optimistic(lambda: tidy(store), "forget")
         gone = _of_users(store, duck, users)
@@ -53,12 +53,17 @@ def forget(store: Store, users: pa.Array) -> dict[str, int]:
         return {name: rows + logged_since.get(name, 0) for name, rows in erased.items()}
 
 
-def to_forget(store: Store, users: pa.Array) -> dict[str, int]:
+def to_forget(store: Store, given: Any) -> dict[str, int]:
     """The rows per table that :func:`forget` would erase; nothing is changed."""
     store.refresh()
-    _check_type(store, users)
     with cursor() as duck:
-        return _of_users(store, duck, users).count()
+        return _of_users(store, duck, _users(store, given)).count()
+
+
+def _users(store: Store, given: Any) -> pa.Array:
+    """The users that are ``given``, of the type that the lake's have once there are any."""
+    known = [t.schema for t in (store.recent, store.examples) if names.USER_ID in t.schema.names]
+    return users_of(given, "forget", known[0].field(names.USER_ID).type if known else None)
 
 
 def _of_users(store: Store, duck: duckdb.DuckDBPyConnection, users: pa.Array) -> _Gone:
@@ -87,7 +92,7 @@ def retain(store: Store, cutoff: int) -> dict[str, int]:
 
     From the first commit on no reader sees them; a cutoff never moves back.
     """
-    with lease.maintenance(store.root), cursor() as duck:
+    with locks.maintenance(store.root), cursor() as duck:
         store.refresh()
         first = max(cutoff, store.retained_from)
         if first > store.retained_from:
@@ -107,16 +112,6 @@ def _of_times(store: Store, duck: duckdb.DuckDBPyConnection, first: int) -> _Gon
     """Events before ``first``, in microseconds since the epoch."""
     condition = sqlfile.fill("lake/gone_times", cutoff=sqlfile.literal(first))
     return _Gone(store, duck, condition, {names.RECENT: store.recent, names.UIH: store.uih})
-
-
-def _check_type(store: Store, users: pa.Array) -> None:
-    known = [t.schema for t in (store.recent, store.examples) if names.USER_ID in t.schema.names]
-    if known and known[0].field(names.USER_ID).type != users.type:
-        raise InputError(
-            f"the users to forget are {users.type}, "
-            f"the lake's users are {known[0].field(names.USER_ID).type}",
-            hint="give ids as the lake has them",
-        )
 
 
 @dataclass(frozen=True)
