@@ -139,7 +139,12 @@ def test_a_column_may_be_called_like_any_word_of_a_macro(lake: Lake, tmp_path: P
 def test_tenants_that_are_none_or_have_one_name_are_refused(tmp_path: Path) -> None:
     lake = Lake.create(tmp_path / "lake", buckets=1)
     tenant = Tenant(name="a", groups={"g": Group(traits=["event_ts"])})
-    for tenants, said in ((["a.toml"], "'a.toml' is no tenant"), ([tenant, tenant], "same name")):
+    for tenants, said in (
+        (["a.toml"], "'a.toml' is no tenant"),
+        ([tenant, tenant], "same name"),
+        (tenant, r"a Tenant is no list of tenants; give a list: \[tenant\]"),
+        (None, "a NoneType is no list of tenants"),
+    ):
         for ask in (lake.sql_session, lake.sql_script, partial(lake.sql, "FROM tenants")):
             with pytest.raises(TenantError, match=said):
                 ask(tenants=tenants)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from small_lakes import TIME, at, events, refusal, requests, state
 
-from uih_lake import Group, InputError, Lake, Loader, SchemaError, SqlRefused, Tenant
+from uih_lake import Group, InputError, Lake, Loader, SchemaError, SqlRefused, Tenant, TenantError
 
 
 @pytest.fixture
@@ -253,6 +253,7 @@ def test_a_live_request_has_no_time_up_to_which_arrivals_count(
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TAIL = Tenant("tail", {"g": Group(["event_ts"])})
+ONE = events([1], [1])
 BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
     ("days", lambda lake: lake.retain(days=0), "days 0; it is an integer from 1 to"),
     ("years", lambda lake: lake.retain(days=800_000), "days 800000; it is an integer from 1 to"),
@@ -285,6 +286,18 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
     ("named", lambda lake: lake.forget(["a"]), "users to forget: they are string; give ids as the"),
     ("none", lambda lake: lake.forget([]), "no users to forget; name at least one"),
     ("raw", lambda lake: lake.forget(b"\1", dry_run=True), "b'\\x01' is one id; give a list: [b'"),
+    ("no days", lambda lake: lake.retain(days=None), "days None; it is an integer from 1 to"),
+    ("date", lambda lake: lake.retain(days=1, now="2026-01-01"), "now '2026-01-01' is no datetime"),
+    ("empty date", lambda lake: lake.retain(days=1, now=""), "now '' is no datetime; give one"),
+    ("no hours", lambda lake: lake.vacuum(retain_hours=None), "retain_hours None; it is an integ"),
+    ("no seed", lambda lake: lake.verify(sample=1, seed=None), "seed None; it is an integer and"),
+    ("user", lambda lake: lake.append(ONE, user_id=None), "user_id is None; give the name of a"),
+    ("event", lambda lake: lake.append(ONE, event_ts=["t"]), "event_ts is ['t']; give the name"),
+    ("arrival", lambda lake: lake.append(ONE, arrival_ts=5), "arrival_ts is 5; give the name"),
+    ("asked", lambda lake: lake.log(ONE, request_ts=None), "request_ts is None; give the name of"),
+    ("known by", lambda lake: lake.log(ONE, as_of_ts=5), "as_of_ts is 5; give the name of a col"),
+    ("begun", lambda lake: list(lake.follow(TAIL, after=None)), "after None; it is an integer and"),
+    ("wait", lambda lake: list(lake.follow(TAIL, poll_s="1")), "poll_s '1'; it is a number of sec"),
     ("loose", lambda lake: lake.forget(bytearray(b"\1")), "is one id; give a list: [bytearray("),
 ]
 
@@ -298,6 +311,19 @@ def test_refused_arguments_change_nothing(
     before = state(kept)
     assert says in refusal(InputError, lambda: call(kept))
     assert state(kept) == before
+
+
+def test_what_is_no_tenant_is_refused(kept: Lake) -> None:
+    for path in ("t.toml", None):
+        said = refusal(TenantError, lambda path=path: kept.snapshot([1], NOW, path))
+        assert said == f"{path!r} is no tenant; load it first: Tenant.load(path)"
+
+
+@pytest.mark.parametrize("given", [{"user_id": "int64"}, ONE, ["user_id"]])
+def test_a_schema_is_one_of_arrow(tmp_path: Path, given: Any) -> None:
+    said = refusal(InputError, lambda: Lake.create(tmp_path / "lake", schema=given))
+    assert f"schema: a {type(given).__name__} is no Arrow schema; give one: pyarrow.sch" in said
+    assert not (tmp_path / "lake").exists()
 
 
 def test_one_text_is_no_list_of_users(lake: Lake) -> None:

@@ -380,8 +380,9 @@ def test_what_cannot_be_measured_is_refused(lake: Lake, tmp_path: Path) -> None:
         savings(lake.path, [])
     with pytest.raises(TenantError, match="same name"):
         savings(lake.path, [SHORT, SHORT])
-    with pytest.raises(InputError, match="seed -1; it is an integer and at least 0"):
-        savings(lake.path, [SHORT], seed=-1)
+    for seed in (-1, None):
+        with pytest.raises(InputError, match=f"seed {seed}; it is an integer and at least 0"):
+            savings(lake.path, [SHORT], seed=seed)
     with pytest.raises(LakeError, match="has no lake version 99"):
         savings(lake.path, [SHORT], version=99, keep=tmp_path / "kept")
     assert not (tmp_path / "kept").exists()

@@ -16,7 +16,7 @@ from uih_lake import adhoc, ingest, names, schema
 from uih_lake.append import append, tell_skipped
 from uih_lake.compact import compact
 from uih_lake.errors import InputError, LakeError
-from uih_lake.given import times_of, users_of
+from uih_lake.given import integer, seconds, times_of, users_of
 from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
 from uih_lake.lake import erase
@@ -184,7 +184,8 @@ class Lake:
         self._writable("drop events of")
         retain = erase.to_drop if dry_run else erase.retain
         with self._stores.taken() as store:
-            return retain(store, erase.window_start(now or datetime.now(UTC), days))
+            moment = datetime.now(UTC) if now is None else now
+            return retain(store, erase.window_start(moment, days))
 
     def log(
         self,
@@ -236,6 +237,7 @@ class Lake:
         does not fit the lake, :class:`InputError` for users or times that make no sense, and
         :class:`SqlRefused` where a condition meets a value that it cannot be evaluated on.
         """
+        check_tenants([tenant])
         state = self._snapshot()
         served = replace(tenant, context=())
         served.check(schema.public_events(state.stored), pa.schema([]))
@@ -258,6 +260,7 @@ class Lake:
         more, looking every ``poll_s`` seconds, until ``stop`` is set. Raises as
         :meth:`materialize`, when the next one is asked for.
         """
+        after, poll_s = integer("after", after, -1), seconds(poll_s)
         while stop is None or not stop.is_set():
             with self._stores.newest() as store:
                 newest = store.log_version
@@ -383,6 +386,11 @@ class Lake:
 
 def _declared(events: pa.Schema) -> pa.Schema:
     """Normalised event columns of a schema given ahead of any event, which may lack the times."""
+    if not isinstance(events, pa.Schema):
+        raise InputError(
+            f"schema: a {type(events).__name__} is no Arrow schema",
+            hint="give one: pyarrow.schema([('user_id', pyarrow.int64()), ...])",
+        )
     if names.EVENT_TS not in events.names:
         events = events.append(pa.field(names.EVENT_TS, schema.TIME))
     return ingest.open_events(events.empty_table(), EventColumns(), None).schema

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable
 from datetime import datetime
 from numbers import Integral, Real
@@ -56,16 +57,32 @@ def integer(name: str, number: Any, least: int, most: float = math.inf) -> int:
 
 
 def between(least: float, most: float, /, **numbers: Any) -> None:
-    """Raise :class:`InputError` for what is no number from ``least`` to ``most``, by its name.
-
-    None is let pass.
-    """
+    """Raise :class:`InputError` for what is no number from ``least`` to ``most``, by its name."""
     for name, number in numbers.items():
-        if number is None:
-            continue
         real = isinstance(number, Real) and not isinstance(number, bool)
         if not real or not least <= number <= most:  # NaN compares with nothing
             raise InputError(f"{name} {number!r}", hint=f"it is a number from {least} to {most}")
+
+
+def seconds(poll_s: float) -> float:
+    """How long to wait, in seconds; raises :class:`InputError` for what nobody can wait."""
+    if not isinstance(poll_s, Real) or not 0 <= float(poll_s) <= threading.TIMEOUT_MAX:
+        raise InputError(f"poll_s {poll_s!r}", hint="it is a number of seconds and at least 0")
+    return float(poll_s)
+
+
+def moment(name: str, time: Any) -> datetime:
+    """A datetime of which it is known when it is.
+
+    Raises :class:`InputError` for what is none, or has no time zone, by its name.
+    """
+    if not isinstance(time, datetime):
+        raise InputError(f"{name} {time!r} is no datetime", hint="give one, as datetime.now(UTC)")
+    if time.utcoffset() is None:
+        raise InputError(
+            f"{name} {time} has no time zone", hint="give it one, as datetime.now(UTC) has"
+        )
+    return time
 
 
 def users_of(values: Any, what: str, kind: pa.DataType | None = None) -> pa.Array:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from uih_lake import hashing, names, schema, sqlfile
 from uih_lake.arrays import whole
 from uih_lake.errors import CorruptionError
-from uih_lake.given import within
+from uih_lake.given import integer, within
 from uih_lake.lake import bands, heads
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.order import falls, unordered
@@ -80,7 +80,8 @@ def verify(
     ``selection`` judges with the policy ``keep``, so that every fault is counted. Raises
     :class:`InputError` for a sample or a seed below 0.
     """
-    within(0, sample=sample, seed=seed)
+    within(0, sample=sample)
+    seed = integer("seed", seed, 0)
     # Nothing that was checked before counts: this is where a file that changed since is found.
     selection = replace(selection, snapshot=replace(selection.snapshot, pages=Pages()))
     newest = max(store.lake_version, store.sealed)

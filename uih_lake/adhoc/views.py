@@ -50,8 +50,7 @@ class Surface:
 
         Raises :class:`TenantError` where a tenant asks for what is not there, or two have one name.
         """
-        if tenants:
-            check_tenants(tenants)
+        check_tenants(tenants, least=0)
         snapshot, examples = Snapshot.of(store, version), Examples.of(store)
         for tenant in tenants:
             tenant.check(schema.public_events(snapshot.stored), examples.public)

@@ -10,10 +10,17 @@ from typing import Final
 
 from uih_lake import names
 from uih_lake.errors import InputError, SchemaError
+from uih_lake.given import is_text
 from uih_lake.wording import guess, quoted
 
 TIME_UNITS: Final = ("s", "ms", "us")
 _ON_NULL_USER: Final = ("raise", "skip")
+
+
+def _check_columns(**given: str) -> None:
+    for key, column in given.items():
+        if not is_text(column):
+            raise InputError(f"{key} is {column!r}", hint="give the name of a column")
 
 
 def _check_options(ts_unit: str | None, on_null_user: str) -> None:
@@ -39,6 +46,8 @@ class EventColumns:
     on_null_user: str = "raise"
 
     def __post_init__(self) -> None:
+        arrival = self.event_ts if self.arrival_ts is None else self.arrival_ts
+        _check_columns(user_id=self.user_id, event_ts=self.event_ts, arrival_ts=arrival)
         _check_options(self.ts_unit, self.on_null_user)
 
 
@@ -56,6 +65,8 @@ class RequestColumns:
     on_null_user: str = "raise"
 
     def __post_init__(self) -> None:
+        as_of = self.request_ts if self.as_of_ts is None else self.as_of_ts
+        _check_columns(user_id=self.user_id, request_ts=self.request_ts, as_of_ts=as_of)
         _check_options(self.ts_unit, self.on_null_user)
 
 

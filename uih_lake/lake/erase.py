@@ -17,8 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from uih_lake import hashing, names, sqlfile
-from uih_lake.errors import InputError
-from uih_lake.given import users_of, within
+from uih_lake.given import integer, moment, users_of
 from uih_lake.lake import locks, parquet
 from uih_lake.lake.bands import Run, laid_out
 from uih_lake.lake.seal import tidy
@@ -79,12 +78,9 @@ def window_start(now: datetime, days: int) -> int:
 
     Raises :class:`InputError` where it is before the year 1, or nobody can tell when ``now`` is.
     """
-    if now.utcoffset() is None:
-        raise InputError(
-            f"now {now} has no time zone", hint="give it one, as datetime.now(UTC) has"
-        )
-    within(1, (now - _YEAR_1).days, days=days)
-    return (now - timedelta(days=days) - EPOCH) // timedelta(microseconds=1)
+    most = (moment("now", now) - _YEAR_1).days
+    window = timedelta(days=integer("days", days, 1, most))
+    return (now - window - EPOCH) // timedelta(microseconds=1)
 
 
 def retain(store: Store, cutoff: int) -> dict[str, int]:

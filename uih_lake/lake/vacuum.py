@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from uih_lake.given import within
+from uih_lake.given import integer
 from uih_lake.lake import locks
 from uih_lake.lake.store import Store
 
@@ -18,11 +18,11 @@ def vacuum(store: Store, retain_hours: int) -> list[str]:
     A reader that holds an older version fails once its files are gone; 0 hours is for erasing.
     Nothing a pointer resolves to is ever touched: those files are in the newest version.
     """
-    within(0, _MOST_HOURS, retain_hours=retain_hours)
+    hours = integer("retain_hours", retain_hours, 0, _MOST_HOURS)
     with locks.sweeping(store.root):
         store.refresh()
         return [
             f"{Path(table.root).name}/{path}"
             for table in store.tables
-            for path in table.vacuum(retain_hours)
+            for path in table.vacuum(hours)
         ]

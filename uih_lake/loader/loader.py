@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset
 
 from uih_lake import schema
 from uih_lake.errors import UihError
-from uih_lake.given import integer
+from uih_lake.given import integer, seconds
 from uih_lake.lake.integrity import Pages
 from uih_lake.loader import catalog, ranks
 from uih_lake.loader.batch import Batch
@@ -30,7 +30,6 @@ from uih_lake.loader.options import (
     check_flags,
     check_lake,
     fills_of,
-    seconds,
     shortening,
     span_of,
     tenants_of,

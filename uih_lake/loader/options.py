@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -99,13 +98,6 @@ def check_flags(**given: Any) -> None:
     for name, flag in given.items():
         if not isinstance(flag, bool | np.bool_):
             raise InputError(f"{name} {flag!r}", hint="it is True or False")
-
-
-def seconds(poll_s: float) -> float:
-    """How long to wait, in seconds; raises :class:`InputError` for what nobody can wait."""
-    if not isinstance(poll_s, Real) or not 0 <= float(poll_s) <= threading.TIMEOUT_MAX:
-        raise InputError(f"poll_s {poll_s!r}", hint="it is a number of seconds and at least 0")
-    return float(poll_s)
 
 
 def fills_of(given: Mapping[str, Fill] | None) -> dict[str, Fill]:

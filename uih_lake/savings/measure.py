@@ -11,7 +11,7 @@ from typing import Any
 
 from uih_lake import adhoc, schema, sqlfile
 from uih_lake.errors import InputError
-from uih_lake.given import within
+from uih_lake.given import integer
 from uih_lake.lake.store import Store
 from uih_lake.output import check_file
 from uih_lake.progress import Progress, quiet
@@ -68,7 +68,7 @@ def savings(
     such ``version`` of it, :class:`OutputError` where ``keep`` lies in the lake or has such files.
     """
     check_tenants(tenants)
-    within(0, seed=seed)
+    seed = integer("seed", seed, 0)
     store = Store.open(str(lake))
     store.require(version)
     surface = adhoc.Surface.of(store, version, tenants)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from uih_lake.given import between, within
+from uih_lake.given import between, integer, within
 from uih_lake.savings.twin import Rates
 
 LENGTHS: Final = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
@@ -127,11 +127,12 @@ class Plan:
 
     def __post_init__(self) -> None:
         between(0.001, MOST_REQUESTS, per_day=self.per_day)
-        within(1, _MOST_TENANTS, tenants=self.tenants)
-        within(1, 2**31 - 1, length=self.length)
+        integer("tenants", self.tenants, 1, _MOST_TENANTS)
+        integer("length", self.length, 1, 2**31 - 1)
         between(1, _MOST_DAYS, days=self.days)
         within(1, _MOST_USERS, users=self.users)
-        between(0, _HIGHEST_PRICE, price_per_tb=self.price_per_tb)
+        if self.price_per_tb is not None:
+            between(0, _HIGHEST_PRICE, price_per_tb=self.price_per_tb)
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,13 @@ _Duration = Annotated[str | timedelta, BeforeValidator(canonical)]
 _Length = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 
 
-def check_tenants(tenants: Sequence[Tenant]) -> None:
-    """Raise :class:`TenantError` for none, for what is no tenant, and for two of one name."""
-    if not tenants:
+def check_tenants(tenants: Sequence[Tenant], least: int = 1) -> None:
+    """Raise :class:`TenantError` for too few, for what is no tenant, and for two of one name."""
+    if not isinstance(tenants, Sequence):
+        raise TenantError(
+            f"a {type(tenants).__name__} is no list of tenants", hint="give a list: [tenant]"
+        )
+    if len(tenants) < least:
         raise TenantError("no tenant is given", hint="name at least one")
     for tenant in tenants:
         if not isinstance(tenant, Tenant):
