@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -252,6 +254,7 @@ def test_a_live_request_has_no_time_up_to_which_arrivals_count(
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LOCAL = datetime(2026, 1, 1)
 TAIL = Tenant("tail", {"g": Group(["event_ts"])})
 ONE = events([1], [1])
 BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
@@ -260,7 +263,7 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
     ("ages", lambda lake: lake.retain(days=10**10), "days 10000000000; it is an integer from 1 to"),
     ("half", lambda lake: lake.retain(days=0.5), "days 0.5; it is an integer from 1 to"),
     ("truth", lambda lake: lake.retain(days=True), "days True; it is an integer from 1 to"),
-    ("now", lambda lake: lake.retain(days=1, now=datetime(2026, 1, 1)), "has no time zone; give"),
+    ("now", lambda lake: lake.retain(days=1, now=LOCAL), "has no time zone; give"),
     ("hours", lambda lake: lake.vacuum(retain_hours=-1), "retain_hours -1; it is an integer"),
     ("eons", lambda lake: lake.vacuum(retain_hours=10**15), "it is an integer from 0 to 1000000"),
     ("seed", lambda lake: lake.verify(sample=1, seed=-1), "seed -1; it is an integer and at"),
@@ -277,8 +280,33 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
     ("big", lambda lake: lake.snapshot([2**64], NOW, TAIL), "users to serve: Python int too large"),
     ("bytes", lambda lake: lake.snapshot(b"\1", NOW, TAIL), "users to serve: b'\\x01' is one id"),
     ("times", lambda lake: lake.snapshot([1, 2], [NOW], TAIL), "1 times for 2 users; give one"),
-    ("no time", lambda lake: lake.snapshot([1], [None], TAIL), "0 times for 1 users; give one"),
-    ("text", lambda lake: lake.snapshot([1], "2026", TAIL), "times to serve at:"),
+    ("no time", lambda lake: lake.snapshot([1], [None], TAIL), "request_ts None is no datetime"),
+    (
+        "text",
+        lambda lake: lake.snapshot([1], "2026", TAIL),
+        "request_ts '2026' is no datetime; give",
+    ),
+    (
+        "local",
+        lambda lake: lake.snapshot([1], LOCAL, TAIL),
+        "request_ts 2026-01-01 00:00:00 has no t",
+    ),
+    (
+        "one local",
+        lambda lake: lake.snapshot([1, 1], [NOW, LOCAL], TAIL),
+        "no time zone; give it one",
+    ),
+    (
+        "a number",
+        lambda lake: lake.snapshot([1], [5], TAIL),
+        "request_ts 5 is no datetime; give one",
+    ),
+    (
+        "never",
+        lambda lake: lake.snapshot([1], pd.NaT, TAIL),
+        "request_ts NaT has no time zone; give",
+    ),
+    ("late", lambda lake: lake.snapshot([1], pa.array([2**62], TIME), TAIL), "times to serve at: "),
     ("mixed", lambda lake: lake.forget([1, "a"]), "users to forget:"),
     ("huge", lambda lake: lake.forget([2**64]), "users to forget:"),
     ("half a user", lambda lake: lake.forget([1.5]), "users to forget: they are double; give ids"),
@@ -362,6 +390,16 @@ def test_users_are_taken_in_every_form(lake: Lake, many: list[Any], given: Any) 
     assert served == many[0]
     assert lake.forget(given, dry_run=True) == lake.forget(given)
     assert lake.sql("SELECT user_id FROM events").fetchall() == [(many[1],)]
+
+
+@pytest.mark.parametrize(
+    "form", [list, pa.array, pa.chunked_array, pd.Series, pl.Series], ids=lambda form: form.__name__
+)
+def test_times_are_taken_in_every_form(kept: Lake, form: Callable[[Any], Any]) -> None:
+    """Those of another zone are the same instants."""
+    berlin = NOW.astimezone(ZoneInfo("Europe/Berlin"))
+    given = form([[berlin]] if form is pa.chunked_array else [berlin])
+    assert kept.snapshot([1], given, TAIL).rows["request_ts"].to_pylist() == [NOW]
 
 
 def test_a_window_may_begin_with_the_first_year(kept: Lake) -> None:

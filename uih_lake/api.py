@@ -232,10 +232,10 @@ class Lake:
     ) -> Served:
         """What serving feeds the model for ``user_ids`` at ``request_ts``, and the pointers to log.
 
-        One time for all users, or one each. Logging the pointers with :meth:`log` and rebuilding
-        later gives the same sequences bit for bit. Raises :class:`TenantError` where the tenant
-        does not fit the lake, :class:`InputError` for users or times that make no sense, and
-        :class:`SqlRefused` where a condition meets a value that it cannot be evaluated on.
+        One time for all users, or one each, with its zone. Logging the pointers with :meth:`log`
+        and rebuilding later gives the same sequences bit for bit. Raises :class:`TenantError` where
+        the tenant does not fit the lake, :class:`InputError` for users or times that make no sense,
+        and :class:`SqlRefused` where a condition meets a value that it cannot be evaluated on.
         """
         check_tenants([tenant])
         state = self._snapshot()

@@ -78,7 +78,7 @@ def moment(name: str, time: Any) -> datetime:
     """
     if not isinstance(time, datetime):
         raise InputError(f"{name} {time!r} is no datetime", hint="give one, as datetime.now(UTC)")
-    if time.utcoffset() is None:
+    if time.tzinfo is None or time.utcoffset() is None:
         raise InputError(
             f"{name} {time} has no time zone", hint="give it one, as datetime.now(UTC) has"
         )
@@ -127,18 +127,21 @@ def _plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return values
 
 
-def times_of(values: datetime | Iterable[datetime], users: int) -> pa.Array:
+def times_of(values: Any, users: int) -> pa.Array:
     """A time for each of so many users: one of all of them, or one each.
 
-    Raises :class:`InputError`.
+    Raises :class:`InputError`, also for a time without a zone: taken for one of UTC it would be off
+    by that zone, and serving might see the future.
     """
     hint = "give one datetime for all users, or one each"
+    several = isinstance(values, Iterable) and not isinstance(values, str)
     try:
-        each = [values] * users if isinstance(values, datetime) else list(values)
+        if isinstance(values, pa.Array | pa.ChunkedArray):
+            values = values.to_pylist()
+        each = [moment("request_ts", time) for time in (values if several else [values] * users)]
         times = pa.array(each, TIME)
     except _UNFIT as error:
         raise InputError(f"times to serve at: {on_one_line(error)}", hint=hint) from error
-    found = len(times) - times.null_count
-    if found != users or times.null_count:
-        raise InputError(f"{found} times for {users} users", hint=hint)
+    if len(times) != users:
+        raise InputError(f"{len(times)} times for {users} users", hint=hint)
     return times
