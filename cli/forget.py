@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Annotated, Final
@@ -86,9 +87,16 @@ def _lines(path: str) -> Iterator[tuple[str, str]]:
 
     An id is a line as it stands, blanks and all. Only a line feed ends one, for an id may hold any
     other separator that Python knows; a carriage return before it and a byte order mark at the
-    start are how some systems write text, and no part of an id.
+    start are how some systems write text, and no part of an id. Raises :class:`InputError` for a
+    line that is not UTF-8.
     """
-    with open(path, encoding="utf-8-sig", newline="\n") as file:
+    with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
-            if user := line.removesuffix("\n").removesuffix("\r"):
-                yield f"{path}, line {number}", user
+            where = f"{path}, line {number}"
+            raw = line.removeprefix(BOM_UTF8) if number == 1 else line
+            try:
+                user = raw.removesuffix(b"\n").removesuffix(b"\r").decode()
+            except UnicodeDecodeError as error:
+                raise InputError(f"{where}: it is not UTF-8", hint="save it as UTF-8") from error
+            if user:
+                yield where, user

@@ -149,6 +149,11 @@ def test_labels_come_later(lake: Path, tmp_path: Path) -> None:
         (("forget", "lake", "--user", f"{-(2**63) - 1}"), 1, "are integers (int64)"),
         (("forget", "lake", "--users-from", "ids.txt"), 1, "ids.txt, line 3: 'bob' is no user"),
         (("forget", "lake", "--users-from", "users.txt"), 1, "users.txt"),
+        (
+            ("forget", "lake", "--users-from", "latin.txt"),
+            1,
+            "latin.txt, line 2: it is not UTF-8; s",
+        ),
         (("forget", "lake"), 2, "--users-from"),
         (("retain", "lake"), 2, "--days"),
         (("retain", "lake", "--days", "0"), 2, "--days"),
@@ -169,6 +174,7 @@ def test_what_is_wrong_is_told_and_nothing_changes(
 ) -> None:
     monkeypatch.chdir(lake.parent)
     Path("ids.txt").write_text("1\n\nbob\n")
+    Path("latin.txt").write_bytes("1\nélodie\n".encode("latin-1"))
     before = tables(lake)
     result = run(*words)
     assert (result.exit_code, result.stdout) == (code, "")
