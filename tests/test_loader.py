@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
-from loader_lakes import EVENTS, NUMBERS, SHORT, TENANT, build, filled, ids, reference, rows
+from loader_lakes import EVENTS, NUMBERS, SHORT, TENANT, build, events, filled, ids, reference, rows
 from torch.utils.data import DataLoader
 
-from uih_lake import InputError, Lake, PointerError, TenantError, UihError
+from uih_lake import Group, InputError, Lake, PointerError, Tenant, TenantError, UihError
 from uih_lake.loader import Loader
 from uih_lake.loader.columns import fill_of
 
@@ -131,6 +133,25 @@ def test_several_tenants_come_from_one_pass(lake: Lake, truth: Any) -> None:
     assert rows(batch["short"] for batch in batches) == short
     alone = [ids(batch) for batch in Loader(lake, SHORT, 16)]
     assert alone == [ids(batch["short"]) for batch in batches]
+
+
+def test_all_tenants_fit_one_state_of_the_lake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trait that comes between their checks is not there in the one that is used."""
+    lake, check = build(tmp_path / "lake"), Tenant.check
+    tenants = [SHORT, Tenant("late", {"g": Group(["late"])})]
+    late = events(random.Random(6), [1], 1).append_column("late", pa.array([1]))
+
+    def checked(tenant: Tenant, *columns: pa.Schema) -> None:
+        check(tenant, *columns)
+        Lake.open(lake.path).append(late, add_columns=True, key="once")
+
+    monkeypatch.setattr(Tenant, "check", checked)
+    with pytest.raises(TenantError, match="trait 'late'"):
+        Loader(lake, tenants)
+    (batch,) = Loader(lake, tenants, 140)
+    assert len(batch["late"]) == 140
 
 
 def test_where_picks_examples(lake: Lake, truth: Any) -> None:

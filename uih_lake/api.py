@@ -32,7 +32,7 @@ from uih_lake.pointers.label import label, read_labels
 from uih_lake.pointers.policy import Counts, Policy
 from uih_lake.progress import Progress, quiet
 from uih_lake.serving import Served, serve
-from uih_lake.tenant import Tenant, check_tenants
+from uih_lake.tenant import Tenant, check_tenants, context_of
 from uih_lake.tenant.condition import check_condition
 from uih_lake.verify import Report, verify
 
@@ -352,25 +352,39 @@ class Lake:
         counts: Counts | None = None,
         log_versions: tuple[int, int] = (-1, schema.UNBOUNDED),
     ) -> Rebuild:
-        """What to rebuild of the examples with ``after < log_version <= through``."""
-        check_tenants([tenant])
+        """What to rebuild for one tenant of what :meth:`_select` gives."""
+        return Rebuild(self._select([tenant], where, on_mismatch, counts, log_versions), tenant)
+
+    def _select(
+        self,
+        tenants: Sequence[Tenant],
+        where: str | None,
+        on_mismatch: Policy,
+        counts: Counts | None = None,
+        log_versions: tuple[int, int] = (-1, schema.UNBOUNDED),
+    ) -> Selection:
+        """The examples with ``after < log_version <= through`` that meet ``where``.
+
+        With the context of all ``tenants``, each of which fits this very state of the lake.
+        """
+        check_tenants(tenants)
         with self._stores.newest() as store:
             snapshot = Snapshot.of(store, self._version)
             examples = Examples.of(store, *log_versions)
-            tenant.check(schema.public_events(snapshot.stored), examples.public)
+            for tenant in tenants:
+                tenant.check(schema.public_events(snapshot.stored), examples.public)
             if not isinstance(where, str | None):
                 raise InputError(f"where {where!r}", hint="give a condition as text, or None")
             condition = "true" if where is None else check_condition(where, examples.public)
-            selection = Selection.of(
+            return Selection.of(
                 store,
                 snapshot,
                 examples,
                 policy=on_mismatch,
                 counts=counts,
-                context=tenant.context,
+                context=context_of(tenants),
                 where=condition,
             )
-        return Rebuild(selection, tenant)
 
     def _snapshot(self) -> Snapshot:
         with self._stores.newest() as store:

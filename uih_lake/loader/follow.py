@@ -29,12 +29,7 @@ class Wanted:
     def select(self, after: int = -1) -> Selection:
         """Those logged by now, with a log version beyond ``after``; checked for every tenant."""
         beyond = (after, schema.UNBOUNDED)
-        found = [
-            self._lake._rebuild(tenant, self._where, self._policy, log_versions=beyond)
-            for tenant in self._tenants
-        ]
-        # Each saw the lake a moment later; one view is used for all.
-        return found[0].selection
+        return self._lake._select(self._tenants, self._where, self._policy, log_versions=beyond)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from uih_lake.loader.dictionary import Dictionary, distinct
 from uih_lake.materialize import Selection
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.session import cursor
-from uih_lake.tenant import Group, Tenant
+from uih_lake.tenant import Group, Tenant, context_of
 
 Words = dict[str, dict[str, Dictionary]]
 """``events`` and ``context`` -> column -> dictionary."""
@@ -69,11 +69,6 @@ class Plan:
                 sequences.append(Cutting(key, number, name, group, place, which))
         context = columns(context_of(tenants), examples, fills, masks, words["context"])
         return cls(tuple(tenants), tuple(merged), tuple(loaded), tuple(sequences), tuple(context))
-
-
-def context_of(tenants: Iterable[Tenant]) -> list[str]:
-    """The context columns of all tenants."""
-    return list(dict.fromkeys(name for tenant in tenants for name in tenant.context))
 
 
 def traits_of(tenants: Iterable[Tenant]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -42,6 +42,11 @@ def check_tenants(tenants: Sequence[Tenant], least: int = 1) -> None:
     for name in names:
         if names.count(name) > 1:
             raise TenantError(f"two tenants have the same name, {name!r}", hint="give each its own")
+
+
+def context_of(tenants: Iterable[Tenant]) -> list[str]:
+    """The context columns of all tenants."""
+    return list(dict.fromkeys(name for tenant in tenants for name in tenant.context))
 
 
 @refuses_in_one_line()
