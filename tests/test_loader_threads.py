@@ -15,12 +15,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from loader_lakes import (
     EVENTS,
     NUMBERS,
     SHORT,
     TENANT,
+    TIME,
     build,
     events,
     frozen,
@@ -31,9 +33,11 @@ from loader_lakes import (
 )
 from torch.utils.data import DataLoader
 
-from uih_lake import CorruptionError, InputError, Lake, Tenant, UihError
+from uih_lake import CorruptionError, Group, InputError, Lake, Tenant, UihError
+from uih_lake.hashing import bucket_of
 from uih_lake.loader import Loader
 from uih_lake.loader.assemble import Assembly, Part
+from uih_lake.loader.follow import Wanted
 
 
 @pytest.fixture
@@ -379,6 +383,41 @@ class TestFollow:
                 lake.log(requests(random.Random(3), [5, 5], 3, 900), live=True)
                 loader.stop()
         assert loader.dictionaries["events"]["action"][: len(before)] == before
+
+    def test_strings_are_looked_for_in_what_is_new(self, tmp_path: Path) -> None:
+        """The files of a bucket of which nothing is asked any more are gone, and nobody minds."""
+        lake = Lake.create(tmp_path / "lake", buckets=2)
+        users, times = list(range(8)), pa.array(range(8), TIME)
+        names = [f"name {user}" for user in users]
+        lake.append(pa.table({"user_id": users, "event_ts": times, "name": names}))
+        lake.seal()
+        lake.log(pa.table({"user_id": users, "request_ts": pa.array([9] * 8, TIME)}))
+        mine = bucket_of(pa.array(users), 2).tolist().index(1)
+        loader = Loader(
+            lake, Tenant("t", {"g": Group(["name"])}), 4, follow=True, poll_s=0.01, threads=1
+        )
+        for number, batch in enumerate(loader):
+            if number == 1:
+                for file in Path(lake.path, "uih").glob("bucket0-*"):
+                    file.unlink()
+                times = pa.array([10], TIME)
+                lake.append(pa.table({"user_id": [mine], "event_ts": times, "name": ["new"]}))
+                lake.log(pa.table({"user_id": [mine] * 4, "request_ts": pa.array([11] * 4, TIME)}))
+            if number == 2:
+                assert batch["g"].values["name"].tolist() == [mine + 1, 9] * 4
+                loader.stop()
+        assert loader.dictionaries["events"]["name"] == [*names, "new"]
+
+    def test_a_look_that_finds_nothing_new_reads_no_file(self, lake: Lake) -> None:
+        """Those that a selection reads are gone."""
+        lake.forget([3])
+        wanted = Wanted(lake, [SHORT], None, "raise")
+        newest = max(file.log_version for file in wanted.select().examples.files)
+        for file in Path(lake.path, "forgotten").glob("*.parquet"):
+            file.unlink()
+        assert wanted.newer(newest) is None
+        with pytest.raises(CorruptionError, match="is missing"):
+            wanted.newer(newest - 1)
 
     def test_nothing_follows_in_a_worker_process(self, lake: Lake) -> None:
         import pickle

@@ -262,8 +262,7 @@ class Lake:
         """
         after, poll_s = integer("after", after, -1), seconds(poll_s)
         while stop is None or not stop.is_set():
-            with self._stores.newest() as store:
-                newest = store.log_version
+            newest = self._log_version
             for version in range(after + 1, newest + 1):
                 rebuild = self._rebuild(tenant, None, on_mismatch, None, (version - 1, version))
                 batches = rebuild.batches(quiet)
@@ -385,6 +384,12 @@ class Lake:
                 context=context_of(tenants),
                 where=condition,
             )
+
+    @property
+    def _log_version(self) -> int:
+        """The newest log version; -1 before the first log."""
+        with self._stores.newest() as store:
+            return store.log_version
 
     def _snapshot(self) -> Snapshot:
         with self._stores.newest() as store:

@@ -101,6 +101,13 @@ class Snapshot:
         kept = tuple(chunk for chunk in self.recent if chunk.lake_version <= lake_version)
         return self if len(kept) == len(self.recent) else replace(self, recent=kept)
 
+    def beyond(self, lake_version: int) -> Snapshot:
+        """The same without files that have nothing newer than ``lake_version``."""
+        kept = tuple(chunk for chunk in self.recent if chunk.lake_version > lake_version)
+        if self.sealed > lake_version:
+            return replace(self, recent=kept)
+        return replace(self, runs={}, recent=kept, sealed_rows=0)
+
     def seen(self, pinned: Mapping[int, int]) -> Snapshot:
         """The same without files that are newer than all pointers into some buckets.
 

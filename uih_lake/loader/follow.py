@@ -31,6 +31,10 @@ class Wanted:
         beyond = (after, schema.UNBOUNDED)
         return self._lake._select(self._tenants, self._where, self._policy, log_versions=beyond)
 
+    def newer(self, after: int) -> Selection | None:
+        """As :meth:`select`; None where nothing was logged since, for which few files are read."""
+        return self.select(after) if self._lake._log_version > after else None
+
 
 @dataclass(frozen=True)
 class Passed:
@@ -51,9 +55,9 @@ class Follower:
     def more(self, after: int) -> Selection | None:
         """Wait for examples with a log version beyond ``after``; None once stopped."""
         while not self._stopped.is_set():
-            selection = self._wanted.select(after)
-            if selection.examples.files:
-                return selection
+            newer = self._wanted.newer(after)
+            if newer is not None and newer.examples.files:  # they may be erased by now
+                return newer
             self._stopped.wait(self._poll_s)
         return None
 

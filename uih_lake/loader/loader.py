@@ -262,12 +262,15 @@ class Loader(IterableDataset[Any]):
         self._checked = Counts()
         self._select(selection)
 
-    def _select(self, selection: Selection) -> None:
+    def _select(self, selection: Selection, numbered: int = -1) -> None:
+        """Go through this selection; words of events up to ``numbered`` are known."""
         options = self._options
         stored, examples = selection.snapshot.stored, selection.examples
         self._selection = selection.counted_by(self._checked)
         self._slots = self._slots_of(selection)
-        self._words = words_of(selection, options.tenants, options.fill, self._known, options.words)
+        self._words = words_of(
+            selection, options.tenants, options.fill, self._known, options.words, numbered
+        )
         self._plan = Plan.of(
             options.tenants,
             schema.public_events(stored),
@@ -331,8 +334,8 @@ class Loader(IterableDataset[Any]):
                 return
             self._known = self.dictionaries
             self._passed = Passed(self.examples, self._files)
-            engine = self._engine
-            self._select(more)
+            engine, numbered = self._engine, self._selection.snapshot.lake_version
+            self._select(more, numbered)
             engine.over(self._selection, self._plan)
             self.__dict__["_engine"] = engine
             planner.use(self._options.recipe(self._plan))

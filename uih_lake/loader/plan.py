@@ -95,14 +95,16 @@ def words_of(
     fills: Mapping[str, Fill],
     known: Mapping[str, Mapping[str, Sequence[str]]],
     shared: Iterable[str],
+    numbered: int = -1,
 ) -> Words:
     """The dictionary of every string column; ``known`` ones keep their codes and grow.
 
+    Those have all strings of events up to lake version ``numbered``, which are not looked for.
     A trait and a context column of a name that is ``shared`` have one dictionary. Files are checked
     when events are read from them, not here: a string that is not really there only takes a code.
     Raises :class:`InputError` for a shared name that no string column has.
     """
-    snapshot, examples = selection.snapshot, selection.examples
+    snapshot, examples = selection.snapshot.beyond(numbered), selection.examples
     events = schema.public_events(snapshot.stored)
     found: Words = {"events": {}, "context": {}}
     with cursor() as duck:
