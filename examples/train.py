@@ -5,7 +5,8 @@
 
 The attention is the pointwise one of HSTU (Zhai et al., 2024, arXiv 2402.17152): SiLU in place of
 softmax, gated by a projection of its input. It predicts the label of a request from the history
-before it, on CUDA where there is one.
+before it, on CUDA where there is one. A lake of your own has events with `item_id` and `category`,
+integers, and requests with `label`, 0 or 1.
 """
 
 from __future__ import annotations
