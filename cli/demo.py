@@ -103,7 +103,7 @@ class Show:
     def tell(self, text: str) -> None:
         """A line of the story."""
         if not self.terminal.quiet:
-            print(text, flush=True)
+            self.terminal.tell(text)
 
     def run(self, *words: str) -> None:
         """Show a command line and run it."""

@@ -89,7 +89,7 @@ def sql(
 
     opened, named = Lake.open(lake, version=at), [Tenant.load(path) for path in tenants]
     if script:
-        print(opened.sql_script(tenants=named), end="")
+        terminal.tell(opened.sql_script(tenants=named), end="")
     elif query is None:
         from uih_lake.cli.shell import Shell
 

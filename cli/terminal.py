@@ -17,7 +17,10 @@ from uih_lake.progress import Progress, quiet
 
 @dataclass(frozen=True)
 class Terminal:
-    """How talkative this run is; a verb prints through it and nowhere else."""
+    """How talkative this run is; a verb tells what it has to tell through it and nowhere else.
+
+    But for rows of a query, which go to stdout as bytes, and for the shell of a terminal.
+    """
 
     quiet: bool = False
     bars: bool = True
@@ -33,15 +36,25 @@ class Terminal:
             with suppress(OSError):  # a message that nobody gets is no fault of the work
                 print(message, file=sys.stderr)
 
-    def report(self, text: str, facts: Mapping[str, Any], as_json: bool) -> None:
-        """What a verb has to tell, on stdout: as text for people or as one JSON object.
+    def tell(self, text: str, end: str = "\n") -> None:
+        """A text on stdout."""
+        print(text, end=end, flush=True)
 
-        It is told when the work is done, and a failure to do so must not be taken for one of that.
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Tell in the block what comes of work that is done.
+
+        A failure to do so must not be taken for one of the work.
         """
         try:
-            print(json.dumps(facts, default=str, allow_nan=False) if as_json else text, flush=True)
+            yield
         except Untold as error:
             raise Untold(f"{error}; the work is done") from None
+
+    def report(self, text: str, facts: Mapping[str, Any], as_json: bool) -> None:
+        """What comes of work that is done, as text for people or as one JSON object."""
+        with self.reporting():
+            self.tell(json.dumps(facts, default=str, allow_nan=False) if as_json else text)
 
     def table(
         self, headers: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[int] = ()

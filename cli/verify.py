@@ -45,10 +45,11 @@ def verify(
             (check.name, f"{check.looked_at:,}", f"{check.failed:,}" if check.failed else "ok")
             for check in report.checks
         ]
-        terminal.table(("check", "looked at", "result"), rows, right=(1, 2))
         counts = report.pointers
         known = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)
-        print(f"pointers: {known or 'none'}")
+        with terminal.reporting():
+            terminal.table(("check", "looked at", "result"), rows, right=(1, 2))
+            terminal.tell(f"pointers: {known or 'none'}")
     for check in report.checks:
         for what in check.first_failures:
             terminal.say(f"{check.name}: {what}")

@@ -84,7 +84,8 @@ def test_a_report_that_cannot_be_written_is_no_failure_of_the_work(tmp_path: Pat
     """Told as a failure it would be repeated, and its events be there twice."""
     lake = make_lake(tmp_path)
     before = len(tables(lake))
-    for words in (("append", lake, tmp_path / "two.parquet"), ("seal", lake, "--json")):
+    append, seal = ("append", lake, tmp_path / "two.parquet"), ("seal", lake, "--json")
+    for words in (append, seal, ("verify", lake), ("verify", lake, "--json")):
         with open("/dev/full", "w") as full:
             child = process(*words, stdout=full)
         _, message = child.communicate()
@@ -104,7 +105,8 @@ def test_a_warning_that_cannot_be_written_is_no_failure_of_the_work(tmp_path: Pa
 
 
 def test_an_answer_that_cannot_be_written_is_told_so_whatever_its_size(lake: Path) -> None:
-    for words in (("sql", lake, MANY), ("sql", lake, "SELECT 1"), ("info", lake), ("--help",)):
+    asked = [("sql", lake, *words) for words in ((MANY,), ("SELECT 1",), ("--script",))]
+    for words in (*asked, ("info", lake), ("demo",), ("--help",)):
         with open("/dev/full", "w") as full:
             child = process(*words, stdout=full)
         _, message = child.communicate()
