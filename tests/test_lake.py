@@ -334,6 +334,21 @@ def test_an_append_warns_of_events_before_the_window(
     assert caplog.messages == [warning], "none where nothing is added, nor where all is seen"
 
 
+def test_what_is_known_of_files_does_not_grow_with_those_that_went(lake: Lake) -> None:
+    """A process that serves lives long, and files come with each append and go with each seal."""
+    tenant = Tenant("t", {"g": Group(["event_ts"])})
+    for version in range(12):
+        lake.append(events([1], [version]))
+        lake.snapshot([1], at(99), tenant)
+        lake.seal()
+        lake.compact()
+        lake.snapshot([1], at(99), tenant)
+        with lake._stores.newest() as store:
+            files = sum(len(table.files()) for table in store.tables)
+            assert 0 < store.pages.files <= 2 * files
+    assert len(list(Path(lake.path).rglob("*.parquet"))) > 24, "the control: they were many"
+
+
 def test_ties_keep_their_order_across_chunks(lake: Lake) -> None:
     """A large append is written in chunks; a tie that spans them comes out as it was given."""
     items = iter(range(100))

@@ -42,6 +42,17 @@ class Pages:
         self._passed: dict[tuple[str, int, int], set[str]] = {}
         self._lock = threading.Lock()
 
+    @property
+    def files(self) -> int:
+        """How many files are remembered."""
+        return len(self._passed)
+
+    def keep(self, paths: Iterable[str]) -> None:
+        """Forget all other files: they come and go for as long as a process lives."""
+        kept = set(paths)
+        with self._lock:
+            self._passed = {key: done for key, done in self._passed.items() if key[0] in kept}
+
     def check(self, paths: Iterable[str], columns: Iterable[str] | None = None) -> None:
         """Check the given columns (default: all) of the given Parquet files.
 

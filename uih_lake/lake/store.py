@@ -191,6 +191,7 @@ class Store:
                 f"and events up to {self.lake_version}",
                 hint="its tables are of different times; restore all of them from one copy",
             )
+        self._forget_checks()
 
     def _refreshed_difference(self) -> int:
         """Refresh every table; events in the files less events in the ledger."""
@@ -203,6 +204,12 @@ class Store:
         held += sum(f.rows for f in self.recent.files() if f.partition[names.LAKE_VERSION] > sealed)
         erased = (self.recent.counter(ERASED_ROWS) or 0) + (self.uih.counter(ERASED_ROWS) or 0)
         return held + erased - (self.recent.counter(APPENDED_ROWS) or 0)
+
+    def _forget_checks(self) -> None:
+        """Forget what was checked of files that are in no table any more, once most are such."""
+        files = [(table, file) for table in self.tables for file in table.files()]
+        if self.pages.files > 2 * len(files):
+            self.pages.keep(table.path(file) for table, file in files)
 
     def _surplus_examples(self) -> int:
         """Examples in the files less those in the ledger; lakes are older than this counter."""
