@@ -62,7 +62,7 @@ class Lake:
         ``schema`` fixes the columns of events (``user_id`` and the traits) ahead of the first
         append. Raises :class:`LakeError` where the directory is there and not empty.
         """
-        declared = None if schema is None else _declared(schema)
+        declared = None if schema is None else ingest.declared(schema)
         return cls(create(str(path), buckets, declared))
 
     @classmethod
@@ -375,15 +375,8 @@ class Lake:
             if not isinstance(where, str | None):
                 raise InputError(f"where {where!r}", hint="give a condition as text, or None")
             condition = "true" if where is None else check_condition(where, examples.public)
-            return Selection.of(
-                store,
-                snapshot,
-                examples,
-                policy=on_mismatch,
-                counts=counts,
-                context=context_of(tenants),
-                where=condition,
-            )
+            found = Selection.of(store, snapshot, examples, policy=on_mismatch, counts=counts)
+            return replace(found, context=tuple(context_of(tenants)), where=condition)
 
     @property
     def _log_version(self) -> int:
@@ -401,15 +394,3 @@ class Lake:
                 f"cannot {verb} a lake opened at lake version {self._version}",
                 hint="open it without a version to write",
             )
-
-
-def _declared(events: pa.Schema) -> pa.Schema:
-    """Normalised event columns of a schema given ahead of any event, which may lack the times."""
-    if not isinstance(events, pa.Schema):
-        raise InputError(
-            f"schema: a {type(events).__name__} is no Arrow schema",
-            hint="give one: pyarrow.schema([('user_id', pyarrow.int64()), ...])",
-        )
-    if names.EVENT_TS not in events.names:
-        events = events.append(pa.field(names.EVENT_TS, schema.TIME))
-    return ingest.open_events(events.empty_table(), EventColumns(), None).schema

@@ -6,7 +6,7 @@ file, the column, how many rows, the first of them (from 1, in its file) and the
 
 from uih_lake.ingest.batches import Batches
 from uih_lake.ingest.columns import EventColumns, RequestColumns
-from uih_lake.ingest.opening import open_events, open_labels, open_requests
+from uih_lake.ingest.opening import declared, open_events, open_labels, open_requests
 from uih_lake.ingest.schemas import check_schema, check_types
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "RequestColumns",
     "check_schema",
     "check_types",
+    "declared",
     "open_events",
     "open_labels",
     "open_requests",

@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from uih_lake.errors import SchemaError
+from uih_lake import names, schema
+from uih_lake.errors import InputError, SchemaError
 from uih_lake.ingest.batches import Batches
 from uih_lake.ingest.columns import (
     Column,
@@ -36,6 +37,18 @@ def open_events(source: Any, columns: EventColumns, expected: pa.Schema | None =
     not fit.
     """
     return _open(source, columns, expected)
+
+
+def declared(events: pa.Schema) -> pa.Schema:
+    """Normalised event columns of a schema given ahead of any event, which may lack the times."""
+    if not isinstance(events, pa.Schema):
+        raise InputError(
+            f"schema: a {type(events).__name__} is no Arrow schema",
+            hint="give one: pyarrow.schema([('user_id', pyarrow.int64()), ...])",
+        )
+    if names.EVENT_TS not in events.names:
+        events = events.append(pa.field(names.EVENT_TS, schema.TIME))
+    return open_events(events.empty_table(), EventColumns(), None).schema
 
 
 def open_requests(

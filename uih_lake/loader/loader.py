@@ -198,10 +198,7 @@ class Loader(IterableDataset[Any]):
 
     @property
     def pointers(self) -> Counts:
-        """How many pointers were checked, and how many of them had what trouble.
-
-        Since the loader was made, a state was loaded or a loader that follows began anew.
-        """
+        """Pointers that were checked, by trouble, since the loader began anew or got a state."""
         return self._checked
 
     @property
