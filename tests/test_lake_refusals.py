@@ -258,6 +258,18 @@ LOCAL = datetime(2026, 1, 1)
 TAIL = Tenant("tail", {"g": Group(["event_ts"])})
 ONE = events([1], [1])
 BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
+    (
+        "live",
+        lambda lake: lake.log(requests([1], [2]), live="no"),
+        "live 'no'; it is True or False",
+    ),
+    (
+        "columns",
+        lambda lake: lake.append(events([1], [1]), add_columns="no"),
+        "add_columns 'no'; it",
+    ),
+    ("dry", lambda lake: lake.forget([1], dry_run="no"), "dry_run 'no'; it is True or False"),
+    ("dry days", lambda lake: lake.retain(days=1, dry_run=0), "dry_run 0; it is True or False"),
     ("days", lambda lake: lake.retain(days=0), "days 0; it is an integer from 1 to"),
     ("years", lambda lake: lake.retain(days=800_000), "days 800000; it is an integer from 1 to"),
     ("ages", lambda lake: lake.retain(days=10**10), "days 10000000000; it is an integer from 1 to"),

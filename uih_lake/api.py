@@ -16,7 +16,7 @@ from uih_lake import adhoc, ingest, names, schema
 from uih_lake.append import append, tell_skipped
 from uih_lake.compact import compact
 from uih_lake.errors import InputError, LakeError
-from uih_lake.given import integer, seconds, times_of, users_of
+from uih_lake.given import check_flags, integer, seconds, times_of, users_of
 from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
 from uih_lake.lake import erase
@@ -168,6 +168,7 @@ class Lake:
         ``forgotten``. With ``dry_run`` the rows are only counted.
         """
         self._writable("forget users of")
+        check_flags(dry_run=dry_run)
         forget = erase.to_forget if dry_run else erase.forget
         with self._stores.taken() as store:
             return forget(store, users)
@@ -182,6 +183,7 @@ class Lake:
         and as :meth:`seal`.
         """
         self._writable("drop events of")
+        check_flags(dry_run=dry_run)
         retain = erase.to_drop if dry_run else erase.retain
         with self._stores.taken() as store:
             moment = datetime.now(UTC) if now is None else now

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from uih_lake import ingest, names, schema
 from uih_lake.facts import plain
+from uih_lake.given import check_flags
 from uih_lake.ingest import EventColumns
 from uih_lake.lake import append as lake_append
 from uih_lake.lake.store import Store
@@ -53,6 +54,7 @@ def append(
     progress: Progress,
 ) -> Appended:
     """Add events as one lake version, as :meth:`Lake.append` says; raises :class:`InputError`."""
+    check_flags(add_columns=add_columns)
     store.refresh()
     known = lake_append.known(store, key)
     if known is not None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from uih_lake.errors import InputError
@@ -22,6 +23,13 @@ def is_integer(number: Any, least: float, most: float = math.inf) -> bool:
     """Whether this is an integer from ``least`` to ``most``; True and False are none."""
     integer = isinstance(number, Integral) and not isinstance(number, bool)
     return integer and least <= int(number) <= most
+
+
+def check_flags(**given: Any) -> None:
+    """Raise :class:`InputError` for what is neither True nor False: the text "no" would be true."""
+    for name, flag in given.items():
+        if not isinstance(flag, bool | np.bool_):
+            raise InputError(f"{name} {flag!r}", hint="it is True or False")
 
 
 def is_text(text: Any) -> bool:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from uih_lake import hashing, names, schema
 from uih_lake.arrays import whole
 from uih_lake.errors import ConflictError, InputError, SchemaError
+from uih_lake.given import check_flags
 from uih_lake.ingest import Batches, check_types
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
@@ -47,6 +48,7 @@ def log(
     which they could not keep, and where the pointers are not those of the requests, or tell of who
     was forgotten since.
     """
+    check_flags(live=live)
     if live or served is not None:
         _check_unbounded(requests)
     # First: of whoever is forgotten while the events are looked at, some may be among them.

@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset
 
 from uih_lake import schema
 from uih_lake.errors import UihError
-from uih_lake.given import integer, seconds
+from uih_lake.given import check_flags, integer, seconds
 from uih_lake.lake.integrity import Pages
 from uih_lake.loader import catalog, ranks
 from uih_lake.loader.batch import Batch
@@ -27,7 +27,6 @@ from uih_lake.loader.options import (
     MOST,
     Options,
     check_agreement,
-    check_flags,
     check_lake,
     fills_of,
     shortening,

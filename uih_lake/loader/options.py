@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-import numpy as np
 import torch
 
 from uih_lake.api import Lake
@@ -91,13 +90,6 @@ def check_agreement(order: str, follow: bool, drop_last: bool, pad_last: bool) -
             f"a loader that follows goes in the order 'log', not {order!r}",
             hint="leave order or follow away",
         )
-
-
-def check_flags(**given: Any) -> None:
-    """Raise :class:`InputError` for what is neither True nor False: the text "no" would be true."""
-    for name, flag in given.items():
-        if not isinstance(flag, bool | np.bool_):
-            raise InputError(f"{name} {flag!r}", hint="it is True or False")
 
 
 def fills_of(given: Mapping[str, Fill] | None) -> dict[str, Fill]:
