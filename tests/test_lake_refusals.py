@@ -342,6 +342,17 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
 ]
 
 
+@pytest.mark.parametrize("given", [None, 5, b"lake", ["lake"]], ids=str)
+@pytest.mark.parametrize("call", [Lake.create, Lake.open, Tenant.load])
+def test_what_is_no_path_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[[Any], object], given: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = refusal(InputError, lambda: call(given))
+    assert f"path {given!r}; it is a string or a pathlib.Path" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("call", "says"), [each[1:] for each in BAD_ARGUMENTS], ids=[each[0] for each in BAD_ARGUMENTS]
 )

@@ -16,7 +16,7 @@ from uih_lake import adhoc, ingest, names, schema
 from uih_lake.append import append, tell_skipped
 from uih_lake.compact import compact
 from uih_lake.errors import InputError, LakeError
-from uih_lake.given import check_flags, integer, seconds, times_of, users_of
+from uih_lake.given import check_flags, integer, path_of, seconds, times_of, users_of
 from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
 from uih_lake.lake import erase
@@ -63,7 +63,7 @@ class Lake:
         append. Raises :class:`LakeError` where the directory is there and not empty.
         """
         declared = None if schema is None else ingest.declared(schema)
-        return cls(create(str(path), buckets, declared))
+        return cls(create(path_of(path), buckets, declared))
 
     @classmethod
     def open(cls, path: str | Path, *, version: int | None = None) -> Lake:
@@ -71,7 +71,7 @@ class Lake:
 
         Raises :class:`LakeError` where there is no lake, or no such version of it.
         """
-        store = Store.open(str(path))
+        store = Store.open(path_of(path))
         store.require(version)
         return cls(store, version)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Iterable
 from datetime import datetime
@@ -41,6 +42,13 @@ def is_text(text: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def path_of(path: Any) -> str:
+    """A path as text; raises :class:`InputError` for what is neither text nor a path of Python."""
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"path {path!r}", hint="it is a string or a pathlib.Path")
+    return str(path)
 
 
 def within(least: int, most: float = math.inf, /, **numbers: Any) -> None:

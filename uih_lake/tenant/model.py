@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from pydantic.dataclasses import dataclass
 
 from uih_lake.errors import TenantError
+from uih_lake.given import path_of
 from uih_lake.tenant import rules
 from uih_lake.tenant.check import check_tenant
 from uih_lake.tenant.duration import canonical, microseconds
@@ -112,7 +113,7 @@ class Tenant:
     def load(cls, path: str | Path) -> Tenant:
         """Read a tenant from a TOML file; errors name the file."""
         try:
-            return cls.from_toml(Path(path).read_text(encoding="utf-8-sig"))
+            return cls.from_toml(Path(path_of(path)).read_text(encoding="utf-8-sig"))
         except OSError as error:
             why = error.strerror or str(error)
             raise TenantError(f"tenant file {path}: {why}", hint="check the path") from None
