@@ -161,11 +161,10 @@ class Lake:
     def forget(self, users: Iterable[int | str], *, dry_run: bool = False) -> dict[str, int]:
         """Erase users from both tiers and the examples; returns rows erased per table.
 
-        Raises :class:`InputError` for ids of another type than the lake's, and as :meth:`seal`.
-
         Their bytes leave the disk with the next ``vacuum(retain_hours=0)``. All other pointers stay
         valid; pointers of these users kept elsewhere are refused by :meth:`log`, or reported as
-        ``forgotten``. With ``dry_run`` the rows are only counted.
+        ``forgotten``. With ``dry_run`` the rows are only counted. Raises :class:`InputError` for
+        ids of another type than the lake's, and as :meth:`seal`.
         """
         self._writable("forget users of")
         check_flags(dry_run=dry_run)

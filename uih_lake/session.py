@@ -86,7 +86,7 @@ def cursor(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     with _keeping:
         if key not in _kept:
             _kept[key] = connect(threads=count)
-    return _known(_kept[key].cursor())
+        return _known(_kept[key].cursor())
 
 
 def fetch(

@@ -207,9 +207,8 @@ class Store:
 
     def _forget_checks(self) -> None:
         """Forget what was checked of files that are in no table any more, once most are such."""
-        files = [(table, file) for table in self.tables for file in table.files()]
-        if self.pages.files > 2 * len(files):
-            self.pages.keep(table.path(file) for table, file in files)
+        if self.pages.files > 2 * sum(len(table.files()) for table in self.tables):
+            self.pages.keep(table.path(file) for table in self.tables for file in table.files())
 
     def _surplus_examples(self) -> int:
         """Examples in the files less those in the ledger; lakes are older than this counter."""

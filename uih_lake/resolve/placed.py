@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from uih_lake import names, schema
-from uih_lake.arrays import Int64, running
+from uih_lake.arrays import Int64, ints, running
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.policy import expired
@@ -47,8 +47,8 @@ def standing(snapshot: Snapshot, pointers: pa.Table, bucket: int) -> Int64:
     not stand: the file is gone or there was none, the pointer pins a lake version of which another
     file has events, or it reaches past the retention window.
     """
-    runs, pinned = _ints(pointers, names.RUN), _ints(pointers, names.LAKE_VERSION)
-    able = (_ints(pointers, names.END) >= 0) & ~expired(pointers, snapshot.retained_from)
+    runs, pinned = ints(pointers, names.RUN), ints(pointers, names.LAKE_VERSION)
+    able = (ints(pointers, names.END) >= 0) & ~expired(pointers, snapshot.retained_from)
     begins = np.full(len(runs), NOWHERE)
     for run, begin, until in Bucket(snapshot, bucket).alone():
         begins[able & (runs == run) & (pinned < until)] = begin
@@ -61,7 +61,7 @@ def placed(plan: Sequence[Scan], pointers: pa.Table, begins: Int64) -> dict[str,
     ``pointers`` has ``length, _end, _gaps``; ``begins`` is where their files begin. Every group
     takes the newest events.
     """
-    ends, length = _ints(pointers, names.END) + begins, _ints(pointers, names.LENGTH)
+    ends, length = ints(pointers, names.END) + begins, ints(pointers, names.LENGTH)
     edges, rows = _gaps(pointers.column(names.GAPS).combine_chunks())
     if begins.any():
         rows = rows + np.repeat(begins, np.diff(edges))
@@ -194,10 +194,3 @@ def _walk(ends, taken, edges, gaps, fill, offsets, starts, stops):  # type: igno
                 gap -= 2
         if not fill:
             offsets[i + 1] = count
-
-
-def _ints(pointers: pa.Table, name: str) -> npt.NDArray[np.int64]:
-    column = pointers.column(name)
-    if column.null_count:
-        column = column.fill_null(NOWHERE)
-    return column.to_numpy()  # type: ignore[no-any-return]
