@@ -10,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from uih_lake import schema
 from uih_lake.lake.stretches import Stretches
-from uih_lake.resolve.ends import STRIPE, stripes
+from uih_lake.resolve.ends import STRIPE, Stripes, ends
+from uih_lake.session import connect
+
+Run = tuple[list[Any], list[int]]
+"""User and time of each row, in order."""
 
 
 def plainly(users: list[Any], times: list[int]) -> list[tuple[Any, ...]]:
@@ -29,10 +34,11 @@ def plainly(users: list[Any], times: list[int]) -> list[tuple[Any, ...]]:
 
 
 def found(users: list[Any], times: list[int], kind: pa.DataType) -> list[tuple[Any, ...]]:
-    index = stripes(Stretches.of(pa.array(users, kind)), np.array(times, np.int64))
-    assert index.column_names == ["user_id", "event_ts", "first", "start", "stop"]
-    index = index.set_column(1, "event_ts", index.column("event_ts").cast(pa.int64()))
-    return [tuple(row.values()) for row in index.to_pylist()]
+    mine = Stretches.of(pa.array(users, kind))
+    index = Stripes.of(mine, np.array(times, np.int64))
+    named = mine.users.take(pa.array(index.user)).to_pylist()
+    rows = (index.event_ts, index.first, index.start, index.stop)
+    return list(zip(named, *(each.tolist() for each in rows), strict=True))
 
 
 @pytest.mark.parametrize("count", [1, STRIPE - 1, STRIPE, STRIPE + 1, 3 * STRIPE])
@@ -71,3 +77,63 @@ def test_any_run_is_cut_as_plain_python_cuts_it(parts: list[tuple[int, int]], sa
     users = [user for user in sorted(counts) for _ in range(counts[user])]
     times = [number // same for user in sorted(counts) for number in range(counts[user])]
     assert found(users, times, pa.int64()) == plainly(users, times)
+
+
+TIMES = st.sampled_from([schema.MIN_TIME, schema.MIN_TIME + 1, -1, 0, 1, 7, schema.MAX_TIME])
+KINDS = {"numbers": (pa.int64(), int), "strings": (pa.string(), str)}
+
+
+def last_before(runs: list[Run], asked: list[list[tuple[int, int]]]) -> list[list[Any]]:
+    """Plain Python: of each request the user's first row and the rows of the last stripe before."""
+    found: list[list[Any]] = []
+    for (users, times), mine in zip(runs, asked, strict=True):
+        index = plainly(users, times)
+        found.append([])
+        for user, time in mine:
+            begun = [row[2:] for row in index if row[0] == user and row[1] < time]
+            found[-1].append(begun[-1] if begun else (-1, -1, -1))
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("threshold", [0, 64])
+@given(
+    st.lists(
+        st.dictionaries(st.integers(0, 3), st.lists(TIMES, min_size=1)), min_size=1, max_size=3
+    ),
+    st.lists(st.lists(st.tuples(st.integers(0, 4), TIMES)), min_size=3, max_size=3),
+)
+def test_pointers_end_in_the_last_stripe_of_their_own_user(
+    kind: str,
+    threshold: int,
+    histories: list[dict[int, list[int]]],
+    asked: list[list[tuple[int, int]]],
+) -> None:
+    """Also where another user of the run, or of the run before, has one at that very time."""
+    arrow, plain = KINDS[kind]
+    runs: list[Run] = []
+    for number, found in enumerate(histories):  # no user is in two runs
+        rows = [
+            (plain(10 * number + user), t) for user in sorted(found) for t in sorted(found[user])
+        ]
+        runs.append(([user for user, _ in rows], [time for _, time in rows]))
+    wanted = [[(plain(10 * n + u), t) for u, t in a] for n, a in enumerate(asked[: len(runs)])]
+    with connect() as duck:
+        duck.execute(f"SET asof_loop_join_threshold = {threshold}")
+        cut = ends(
+            duck,
+            [(Stretches.of(pa.array(u, arrow)), np.array(t, np.int64)) for u, t in runs],
+            [
+                pa.table(
+                    {
+                        "user_id": pa.array([user for user, _ in mine], arrow),
+                        "request_ts": pa.array([time for _, time in mine], schema.TIME),
+                    }
+                )
+                for mine in wanted
+            ],
+        )
+    rows = [
+        list(zip(e.first.tolist(), e.start.tolist(), e.stop.tolist(), strict=True)) for e in cut
+    ]
+    assert rows == last_before(runs, wanted)

@@ -66,8 +66,8 @@ def pick(runs: Sequence[Ranges], rows: Int64) -> Pieces:
 def newest(pieces: Pieces, keep: Int64) -> Pieces:
     """The newest ``keep[i]`` events of each example; all of them where it has no more."""
     moves = pieces.moves
-    offsets, starts, left = last_rows(pieces.offsets, moves.starts, moves.stops, keep)
-    return Pieces(offsets, Moves.of(moves.runs[left], starts[left], moves.stops[left]))
+    offsets, starts, which = last_rows(pieces.offsets, moves.starts, moves.stops, keep)
+    return Pieces(offsets, Moves.of(moves.runs[which], starts, moves.stops[which]))
 
 
 @_kernel

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from uih_lake.arrays import Int64, UInt64
 from uih_lake.hashing import mix
 
+_BLOCK = 512  # rows whose digests stay in the nearest cache
+
 _kernel = numba.njit(cache=True, nogil=True)
 
 
@@ -25,18 +27,31 @@ def running_digest(
     the other: ``d = mix(event_ts)``, then ``d = mix(d + column)`` for delay, lake version, tie and
     fingerprint.
     """
-    totals = np.zeros(len(event_ts) + 1, np.uint64)
+    totals = np.empty(len(event_ts) + 1, np.uint64)
+    totals[0] = 0
     _sum(event_ts, delay, lake_version, tie, fingerprint, totals)
     return totals
 
 
 @_kernel
 def _sum(event_ts, delay, lake_version, tie, fingerprint, totals):  # type: ignore[no-untyped-def]
-    for row in range(len(event_ts)):
-        digest = mix(np.uint64(event_ts[row]))
-        digest = mix(digest + np.uint64(delay[row]))
-        digest = mix(digest + np.uint64(lake_version[row]))
-        digest = mix(digest + np.uint64(tie[row]))
-        totals[row + 1] = mix(digest + np.uint64(fingerprint[row]))
-    for row in range(len(event_ts)):  # apart, so that the first loop runs on vectors
-        totals[row + 1] += totals[row]
+    # Column by column: in a loop over all five each link of the chain waits for the one before.
+    total = np.uint64(0)
+    for start in range(0, len(event_ts), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        digests = totals[1:][rows]
+        digests[:] = 0
+        _link(digests, event_ts[rows])
+        _link(digests, delay[rows])
+        _link(digests, lake_version[rows])
+        _link(digests, tie[rows])
+        _link(digests, fingerprint[rows])
+        for row in range(len(digests)):
+            total += digests[row]
+            digests[row] = total
+
+
+@_kernel
+def _link(digests, column):  # type: ignore[no-untyped-def]
+    for row in range(len(digests)):
+        digests[row] = mix(digests[row] + np.uint64(column[row]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -38,8 +39,8 @@ class Ranges:
     def newest(self, count: int) -> Ranges:
         """The last ``count`` rows of each example; all of them where it has no more."""
         keep = np.minimum(self.lengths, count)
-        offsets, starts, left = last_rows(self.offsets, self.starts, self.stops, keep)
-        return Ranges(offsets, starts[left], self.stops[left], keep)
+        offsets, starts, which = last_rows(self.offsets, self.starts, self.stops, keep)
+        return Ranges(offsets, starts, self.stops[which], keep)
 
     @classmethod
     def mixed(cls, which: npt.NDArray[np.bool_], these: Ranges, others: Ranges) -> Ranges:
@@ -70,19 +71,36 @@ class Ranges:
 
 def last_rows(
     offsets: Int64, starts: Int64, stops: Int64, keep: Int64
-) -> tuple[Int64, Int64, npt.NDArray[np.bool_]]:
+) -> tuple[Int64, Int64, Int64]:
     """The last ``keep[i]`` rows of each example, or all where it has no more.
 
-    The examples' offsets in the fragments that are left, where each of the fragments given starts
-    now, and which of them are left.
+    The examples' offsets in the fragments that are left, where each of these starts now, and which
+    of the fragments given they are.
     """
-    sizes, counts = stops - starts, np.diff(offsets)
-    ends = running(sizes)
-    drop = np.repeat(np.maximum(np.diff(ends[offsets]) - keep, 0), counts)
-    before = ends[:-1] - np.repeat(ends[offsets[:-1]], counts)
-    starts = starts + np.clip(drop - before, 0, sizes)
-    left = starts < stops
-    return running(left.astype(np.int64))[offsets], starts, left
+    edges, begun = np.empty_like(offsets), np.empty_like(starts)
+    which = np.empty(len(starts), np.int64)
+    count = _last_rows(offsets, starts, stops, keep, edges, begun, which)
+    return edges, begun[:count], which[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _last_rows(offsets, starts, stops, keep, edges, begun, which):  # type: ignore[no-untyped-def]
+    """Fill in what is left; returns how many fragments that is."""
+    slot = 0
+    edges[0] = 0
+    for i in range(len(keep)):
+        drop = -keep[i]
+        for fragment in range(offsets[i], offsets[i + 1]):
+            drop += stops[fragment] - starts[fragment]
+        for fragment in range(offsets[i], offsets[i + 1]):
+            size = stops[fragment] - starts[fragment]
+            gone = min(max(drop, 0), size)
+            if gone < size:
+                begun[slot], which[slot] = starts[fragment] + gone, fragment
+                slot += 1
+            drop -= size
+        edges[i + 1] = slot
+    return slot
 
 
 def carried(ranges: Ranges, rows: Int64) -> Ranges:
