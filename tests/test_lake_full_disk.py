@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from full_disk import room
 from small_lakes import events, refusal, requests, state
 
 from uih_lake import Lake, OutputError, names
@@ -19,17 +18,6 @@ from uih_lake.lake.store import Store
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake.create(tmp_path / "lake", buckets=3)
-
-
-@contextmanager
-def room(length: int) -> Iterator[None]:
-    """No file becomes longer than so many bytes: writing ends as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (length, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(

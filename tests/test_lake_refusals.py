@@ -338,6 +338,7 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
     ("known by", lambda lake: lake.log(ONE, as_of_ts=5), "as_of_ts is 5; give the name of a col"),
     ("begun", lambda lake: list(lake.follow(TAIL, after=None)), "after None; it is an integer and"),
     ("wait", lambda lake: list(lake.follow(TAIL, poll_s="1")), "poll_s '1'; it is a number of sec"),
+    ("end", lambda lake: list(lake.follow(TAIL, stop=True)), "stop True; it is a threading.Event,"),
     ("loose", lambda lake: lake.forget(bytearray(b"\1")), "is one id; give a list: [bytearray("),
 ]
 

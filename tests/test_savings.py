@@ -12,11 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from full_disk import room
 from house import ROOT, statements
 from savings_lakes import RANKER, SHORT, demo_lake
 
 from uih_lake import Group, Lake, Tenant, names, sqlfile
-from uih_lake.errors import InputError, LakeError, TenantError
+from uih_lake.errors import InputError, LakeError, OutputError, TenantError
 from uih_lake.savings import Plan, Report, savings
 from uih_lake.savings.footprint import Epoch
 from uih_lake.savings.tenants import columns_of_union, union
@@ -373,6 +374,15 @@ def test_a_plan_grows_with_what_it_asks_for(lake: Lake) -> None:
     assert three["uih_lake"]["at_rest"] == one["uih_lake"]["at_rest"]
     assert three["uih_lake"]["read_per_epoch"] > one["uih_lake"]["read_per_epoch"]
     assert often["request_order"]["at_rest"] > 5 * one["request_order"]["at_rest"]
+
+
+def test_what_the_disk_does_not_take_is_named(lake: Lake, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="/proc/fat: No such file or directory"):
+        savings(lake.path, [SHORT], keep="/proc/fat")
+    with pytest.raises(OutputError, match=r"/proc/self/fd/short-.*_.*\.parquet: "):
+        savings(lake.path, [SHORT], keep="/proc/self/fd")
+    with room(1 << 10), pytest.raises(OutputError, match=r"a temporary file in .*too large"):
+        savings(lake.path, [SHORT], keep=tmp_path)
 
 
 def test_what_cannot_be_measured_is_refused(lake: Lake, tmp_path: Path) -> None:

@@ -253,7 +253,8 @@ def test_what_fails_while_measuring_is_not_told_of_the_page(tmp_path: Path) -> N
     keeping = ("--keep", "/proc/fat", "--html", tmp_path / "page.html")
     result = run("savings", "lake", *RANKER, *keeping)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "error: /proc/fat: No such file or directory\n"
+    told = "error: /proc/fat: No such file or directory; it was not written\n"
+    assert result.stderr == told
     assert list(tmp_path.iterdir()) == []
 
 

@@ -16,7 +16,7 @@ from uih_lake import adhoc, ingest, names, schema
 from uih_lake.append import append, tell_skipped
 from uih_lake.compact import compact
 from uih_lake.errors import InputError, LakeError
-from uih_lake.given import check_flags, integer, path_of, seconds, times_of, users_of
+from uih_lake.given import check_flags, check_stop, integer, path_of, seconds, times_of, users_of
 from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
 from uih_lake.lake import erase
@@ -262,6 +262,7 @@ class Lake:
         :meth:`materialize`, when the next one is asked for.
         """
         after, poll_s = integer("after", after, -1), seconds(poll_s)
+        check_stop(stop)
         while stop is None or not stop.is_set():
             newest = self._log_version
             for version in range(after + 1, newest + 1):

@@ -33,6 +33,12 @@ def check_flags(**given: Any) -> None:
             raise InputError(f"{name} {flag!r}", hint="it is True or False")
 
 
+def check_stop(stop: Any) -> None:
+    """Raise :class:`InputError` for what nobody can wait for: no event, and not None."""
+    if stop is not None and not (hasattr(stop, "is_set") and hasattr(stop, "wait")):
+        raise InputError(f"stop {stop!r}", hint="it is a threading.Event, or None")
+
+
 def is_text(text: Any) -> bool:
     """Whether this is a string that a file can hold: not one with half of a surrogate pair."""
     if not isinstance(text, str):

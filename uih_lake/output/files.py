@@ -26,7 +26,7 @@ def writing(
     the block counts as such a failure: it is for writing only.
     """
     place = check_file(path, overwrite=overwrite, lake=lake)
-    with _failures_told(path), _partial(place) as (partial, file):
+    with failures_told(path), _partial(place) as (partial, file):
         with file:
             yield file
             file.flush()
@@ -47,7 +47,7 @@ def check_writing(
     as those of the file.
     """
     place = check_file(path, overwrite=overwrite, lake=lake)
-    with _failures_told(path), _partial(place):
+    with failures_told(path), _partial(place):
         pass
 
 
@@ -65,8 +65,8 @@ def _partial(place: Path) -> Iterator[tuple[Path, BinaryIO]]:
 
 
 @contextmanager
-def _failures_told(path: str | Path) -> Iterator[None]:
-    """Turn errors of the system into :class:`OutputError`."""
+def failures_told(path: str | Path) -> Iterator[None]:
+    """Turn errors of the system at writing ``path`` into :class:`OutputError`."""
     try:
         yield
     except FileExistsError:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uih_lake.arrays import Int64, running
+from uih_lake.output import failures_told
 from uih_lake.savings.population import Histories, Population
 
 SLAB: Final = 8
@@ -185,8 +186,11 @@ def tables(
 def write(
     path: Path, schema: pa.Schema, row_groups: Iterable[pa.Table], settings: Settings
 ) -> None:
-    """Write one Parquet file, a row group for each table."""
-    with settings.writer(path, schema) as writer:
+    """Write one Parquet file, a row group for each table.
+
+    Raises :class:`OutputError` where the disk does not take it.
+    """
+    with failures_told(path), settings.writer(path, schema) as writer:
         for table in row_groups:
             writer.write_table(table, max(1, table.num_rows))
             del table  # before the next one is there

@@ -13,7 +13,7 @@ from uih_lake import adhoc, schema, sqlfile
 from uih_lake.errors import InputError
 from uih_lake.given import integer, path_of
 from uih_lake.lake.store import Store
-from uih_lake.output import check_file
+from uih_lake.output import check_file, failures_told
 from uih_lake.progress import Progress, quiet
 from uih_lake.savings import tenants as wanted
 from uih_lake.savings.fat import ROW_GROUP_BYTES, Layout
@@ -65,7 +65,8 @@ def savings(
     replacing files of theirs only where ``overwrite`` says so, or into a temporary one that is
     removed. Raises :class:`TenantError` for a tenant that does not fit, :class:`InputError` where
     there are no examples or the seed is below 0, :class:`LakeError` where there is no lake or no
-    such ``version`` of it, :class:`OutputError` where ``keep`` lies in the lake or has such files.
+    such ``version`` of it, :class:`OutputError` where ``keep`` lies in the lake or has such files,
+    and where nothing can be written there.
     """
     check_tenants(tenants)
     seed = integer("seed", seed, 0)
@@ -116,7 +117,8 @@ def _place(keep: str | Path | None) -> Iterator[Path]:
         with TemporaryDirectory(prefix="uihlake-savings-") as temporary:
             yield Path(temporary).absolute()
     else:
-        Path(keep).mkdir(parents=True, exist_ok=True)
+        with failures_told(keep):
+            Path(keep).mkdir(parents=True, exist_ok=True)
         yield Path(keep).absolute()
 
 

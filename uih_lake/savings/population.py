@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, gettempdir
 from typing import IO, Any
 
 import duckdb
@@ -20,6 +20,7 @@ from uih_lake.arrays import Int64, running
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.materialize import Rebuild, Selection, Sequences
+from uih_lake.output import failures_told
 from uih_lake.pointers.examples import Examples
 from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead
@@ -165,6 +166,7 @@ class Histories:
 
         touched = np.flatnonzero(sum(np.diff(edge) for edge in edges))
         with ExitStack() as stack:
+            stack.enter_context(failures_told(f"a temporary file in {gettempdir()}"))
             sinks = [stack.enter_context(pa.OSFile(file.name, "wb")) for file in files]
             writers = [stack.enter_context(pa.ipc.new_stream(s, self.schema)) for s in sinks]
             jobs = (partial(batches, bucket) for bucket in touched.tolist())

@@ -227,7 +227,7 @@ class Maker:
             table = table.sort_by(names.REQUEST_TS)
         groups = list(self.histories.rebuild.tenant.groups)
         sizes = settings.sizes(table)
-        size = sum(size for path, size in sizes.items() if path.partition(".")[0] in groups)
+        size = sum(sizes[path] for path in fat.paths(pa.schema(map(table.schema.field, groups))))
         return size / max(1, _events(table, groups))
 
     @cached_property
