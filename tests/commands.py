@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -55,7 +56,13 @@ def process(*words: str | Path, **options: Any) -> subprocess.Popen[str]:
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     code = "from uih_lake.cli import main; main()"
     command = [sys.executable, "-c", code, *map(str, words)]
-    return subprocess.Popen(command, text=True, **{**pipes, **options})
+    return subprocess.Popen(command, text=True, **{**pipes, "preexec_fn": heeding, **options})
+
+
+def heeding() -> None:
+    """Heed signals as a command in the foreground does: ``nohup`` and ``&`` hand down none."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def works_for(child: subprocess.Popen[str], seconds: float) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import heeding
 from loader_lakes import (
     build,
 )
@@ -53,6 +54,7 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heeding,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
 
