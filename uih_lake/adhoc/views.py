@@ -64,6 +64,8 @@ class Surface:
         """
         self.snapshot.pages.check_footers(self.files())
         session = connect()
+        # Footers never change: parsed once, not by each macro that is made and each query.
+        session.execute("SET parquet_metadata_cache = true")
         for statement in self.definitions():
             with blaming_files(session, statement):
                 session.execute(statement)
