@@ -4,8 +4,8 @@
 -- that every join algorithm gives the same stripe.
 -- grain: one row per pointer; none where nothing of the user lies before the request
 -- inputs: pointers, with _pointer, its 0-based position, _user, -1 where no stripe has that user,
---   and _moment, the request's; stripes, with _stripe, its 0-based position, _user, and _moment,
---   that of its first event
+--   and _moment, the request's; stripes of these users, with _stripe, its 0-based position, _user,
+--   and _moment, that of its first event
 -- parameters: none
 -- output: _pointer, _stripe
 -- order: none

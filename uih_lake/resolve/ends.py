@@ -75,14 +75,19 @@ def ends(
     """
     index = [Stripes.of(*run) for run in runs]
     earlier = running(np.array([len(users) for users, _ in runs]))
-    mine = [each.user + base for each, base in zip(index, earlier.tolist(), strict=False)]
-    begun = np.concatenate([each.event_ts for each in index])
-    duck.register("stripes", _moments("_stripe", np.concatenate(mine), begun))
+    each = zip(index, earlier.tolist(), strict=False)
+    mine = np.concatenate([stripes.user + base for stripes, base in each])
+    begun = np.concatenate([stripes.event_ts for stripes in index])
     users = pa.concat_arrays([users.users for users, _ in runs])
     asked = pa.concat_tables(table.select(_ASKED) for table in pointers)
     known = pc.index_in(asked.column(names.USER_ID), value_set=users).fill_null(_NOBODY)
-    times = ints(asked, names.REQUEST_TS)
-    duck.register("pointers", _moments("_pointer", known.to_numpy().astype(np.int64), times))
+    number, times = known.to_numpy().astype(np.int64), ints(asked, names.REQUEST_TS)
+    wanted = np.zeros(len(users) + 1, bool)  # and nobody
+    wanted[number] = True
+    # Of few pointers DuckDB goes through all stripes before each: those of other users cost much.
+    some = np.flatnonzero(wanted[mine])
+    duck.register("stripes", _moments("_stripe", some, mine[some], begun[some]))
+    duck.register("pointers", _moments("_pointer", np.arange(len(number)), number, times))
     found = fetch(duck, sqlfile.statement("resolve/asof"))
     which, stripe = (found.column(name).to_numpy() for name in ("_pointer", "_stripe"))
     ended = np.full((3, asked.num_rows), -1)
@@ -92,8 +97,8 @@ def ends(
     return [Ends(*ended[:, start:stop]) for start, stop in pairwise(edges.tolist())]
 
 
-def _moments(place: str, user: Int64, times: Int64) -> pa.Table:
-    """``place``, from 0 on; ``_user``; and ``_moment``, both in one number, in their order.
+def _moments(name: str, places: Int64, user: Int64, times: Int64) -> pa.Table:
+    """Places by ``name``; ``_user``; and ``_moment``, user and time in one number, in their order.
 
     That is ``_user`` times 2^64 and the time counted from the least of int64, of decimal's 128 bits
     the upper and the lower half.
@@ -101,4 +106,4 @@ def _moments(place: str, user: Int64, times: Int64) -> pa.Table:
     halves = np.empty((len(user), 2), "<i8")
     halves[:, 0], halves[:, 1] = times ^ _SIGN, user
     moment = pa.Array.from_buffers(_MOMENT, len(user), [None, pa.py_buffer(halves)])
-    return pa.table({place: np.arange(len(user)), "_user": user, "_moment": moment})
+    return pa.table({name: places, "_user": user, "_moment": moment})
