@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,10 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bands, "LEAST_ROWS", 0)
     monkeypatch.setattr(bands, "NEAR", 1)
     monkeypatch.setattr(bands, "RANKS", (4, 16, 64))
+
+
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    """A loader's threads are gone when the test is over."""
+    yield
+    assert [t.name for t in threading.enumerate() if t.name.startswith("uih-")] == []

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +27,13 @@ from uih_lake.hashing import bucket_of
 from uih_lake.loader import Loader
 from uih_lake.loader.follow import Wanted
 
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     """A lake of its own, to be damaged or to grow."""
     return build(tmp_path / "lake")
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [t.name for t in threading.enumerate() if t.name.startswith("uih-")] == []
 
 
 def test_examples_come_as_they_are_logged_and_as_a_replay_gives_them(lake: Lake) -> None:

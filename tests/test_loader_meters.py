@@ -6,10 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from loader_lakes import (
-    SHORT,
-    build,
-)
+from loader_lakes import SHORT, build
 
 from uih_lake import Lake
 from uih_lake.loader import Loader

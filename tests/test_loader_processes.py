@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands import heeding
-from loader_lakes import (
-    build,
-)
+from loader_lakes import build
 
 from uih_lake import Lake
 

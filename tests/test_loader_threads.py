@@ -5,37 +5,25 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from loader_lakes import (
-    NUMBERS,
-    SHORT,
-    TENANT,
-    build,
-    frozen,
-    ids,
-)
+from loader_lakes import NUMBERS, SHORT, TENANT, build, frozen, ids
 from torch.utils.data import DataLoader
 
 from uih_lake import CorruptionError, Lake, Tenant
 from uih_lake.loader import Loader
 from uih_lake.loader.assemble import Assembly, Part
 
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     """A lake of its own, to be damaged or to grow."""
     return build(tmp_path / "lake")
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_is_left() -> Iterator[None]:
-    yield
-    assert [t.name for t in threading.enumerate() if t.name.startswith("uih-")] == []
 
 
 def test_what_a_thread_raises_reaches_the_consumer(lake: Lake) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Int64 = npt.NDArray[np.int64]
 UInt64 = npt.NDArray[np.uint64]
@@ -21,6 +22,13 @@ def ints(table: pa.Table, name: str) -> Int64:
     """An int64 or timestamp column as numpy; times in microseconds."""
     values: Int64 = whole(table.column(name)).view(pa.int64()).to_numpy()
     return values
+
+
+def places(values: pa.ChunkedArray, known: pa.Array) -> Int64:
+    """The place of each of ``values`` in ``known``, where each is once; -1 where it is not."""
+    found = pc.index_in(values, value_set=known)
+    place: Int64 = pc.fill_null(found, -1).to_numpy().astype(np.int64)
+    return place
 
 
 def running(counts: npt.NDArray[Any]) -> Int64:

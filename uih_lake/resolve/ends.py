@@ -16,10 +16,9 @@ from itertools import pairwise
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from uih_lake import names, sqlfile
-from uih_lake.arrays import Int64, ints, running
+from uih_lake.arrays import Int64, ints, places, running
 from uih_lake.lake.stretches import Stretches
 from uih_lake.resolve.cut import Ends
 from uih_lake.session import fetch
@@ -29,7 +28,7 @@ STRIPE = 512
 
 _MOMENT = pa.decimal128(38)
 _SIGN = np.int64(-(2**63))
-_NOBODY = -1
+_ROWS = "event_ts", "first", "start", "stop"
 _ASKED = [names.USER_ID, names.REQUEST_TS]
 
 
@@ -62,6 +61,22 @@ class Stripes:
         user, start = user[kept], start[kept]
         return cls(user, times[kept], first[user], start, np.minimum(start + STRIPE, last[user]))
 
+    @classmethod
+    def through(cls, runs: Sequence[tuple[Stretches, Int64]]) -> Stripes:
+        """Those of one run after the other; users are counted through all of them."""
+        index = [cls.of(*run) for run in runs]
+        before = running(np.array([len(users) for users, _ in runs]))[:-1]
+        users = [each.user + base for each, base in zip(index, before, strict=True)]
+        rest = ([getattr(each, name) for each in index] for name in _ROWS)
+        return cls(*map(np.concatenate, (users, *rest)))
+
+    def of_users(self, users: Int64) -> Stripes:
+        """Those of some users, by their places; -1 is nobody."""
+        wanted = np.zeros(max(self.user.max(initial=-1), users.max(initial=-1)) + 2, bool)
+        wanted[users] = True  # nobody's place is the last
+        kept = wanted[self.user]
+        return Stripes(*(getattr(self, name)[kept] for name in ("user", *_ROWS)))
+
 
 def ends(
     duck: duckdb.DuckDBPyConnection,
@@ -73,32 +88,24 @@ def ends(
     A run is its users in order and the ``event_ts`` of its rows; the ``pointers`` into it have
     ``user_id`` and ``request_ts``. No user is in two runs.
     """
-    index = [Stripes.of(*run) for run in runs]
-    earlier = running(np.array([len(users) for users, _ in runs]))
-    each = zip(index, earlier.tolist(), strict=False)
-    mine = np.concatenate([stripes.user + base for stripes, base in each])
-    begun = np.concatenate([stripes.event_ts for stripes in index])
     users = pa.concat_arrays([users.users for users, _ in runs])
     asked = pa.concat_tables(table.select(_ASKED) for table in pointers)
-    known = pc.index_in(asked.column(names.USER_ID), value_set=users).fill_null(_NOBODY)
-    number, times = known.to_numpy().astype(np.int64), ints(asked, names.REQUEST_TS)
-    wanted = np.zeros(len(users) + 1, bool)  # and nobody
-    wanted[number] = True
+    user = places(asked.column(names.USER_ID), users)
     # Of few pointers DuckDB goes through all stripes before each: those of other users cost much.
-    some = np.flatnonzero(wanted[mine])
-    duck.register("stripes", _moments("_stripe", some, mine[some], begun[some]))
-    duck.register("pointers", _moments("_pointer", np.arange(len(number)), number, times))
+    stripes = Stripes.through(runs).of_users(user)
+    duck.register("stripes", _moments("_stripe", stripes.user, stripes.event_ts))
+    duck.register("pointers", _moments("_pointer", user, ints(asked, names.REQUEST_TS)))
     found = fetch(duck, sqlfile.statement("resolve/asof"))
     which, stripe = (found.column(name).to_numpy() for name in ("_pointer", "_stripe"))
-    ended = np.full((3, asked.num_rows), -1)
-    for row, name in zip(ended, ("first", "start", "stop"), strict=True):
-        row[which] = np.concatenate([getattr(each, name) for each in index])[stripe]
+    ended = np.full((3, len(user)), -1)
+    for row, rows in zip(ended, (stripes.first, stripes.start, stripes.stop), strict=True):
+        row[which] = rows[stripe]
     edges = running(np.array([table.num_rows for table in pointers]))
     return [Ends(*ended[:, start:stop]) for start, stop in pairwise(edges.tolist())]
 
 
-def _moments(name: str, places: Int64, user: Int64, times: Int64) -> pa.Table:
-    """Places by ``name``; ``_user``; and ``_moment``, user and time in one number, in their order.
+def _moments(place: str, user: Int64, times: Int64) -> pa.Table:
+    """``place``, from 0 on; ``_user``; and ``_moment``, both in one number, in their order.
 
     That is ``_user`` times 2^64 and the time counted from the least of int64, of decimal's 128 bits
     the upper and the lower half.
@@ -106,4 +113,4 @@ def _moments(name: str, places: Int64, user: Int64, times: Int64) -> pa.Table:
     halves = np.empty((len(user), 2), "<i8")
     halves[:, 0], halves[:, 1] = times ^ _SIGN, user
     moment = pa.Array.from_buffers(_MOMENT, len(user), [None, pa.py_buffer(halves)])
-    return pa.table({name: places, "_user": user, "_moment": moment})
+    return pa.table({place: np.arange(len(user)), "_user": user, "_moment": moment})

@@ -8,10 +8,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from uih_lake import names
-from uih_lake.arrays import Int64, ints, running
+from uih_lake.arrays import Int64, ints, places, running
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.order import places_in_bucket
 from uih_lake.lake.prefixes import Prefixes
@@ -50,7 +49,7 @@ class Prefixed:
         if found is None:
             return None
         begin, prefixes = found
-        whose = _whose(prefixes, pointers)
+        whose = places(pointers.column(names.USER_ID), prefixes.users)
         seen = _seen(prefixes, whose, Bounds.of(pointers)).all()
         if not seen or prefixes.start_ts.min() < snapshot.retained_from:
             return None
@@ -68,13 +67,6 @@ class Prefixed:
         else:
             found = carried(found, self.rows)
         return Whole(proof, _joined(self.prefixes, self.begin, self.whose, found))
-
-
-def _whose(prefixes: Prefixes, pointers: pa.Table) -> Int64:
-    """The place of each pointer's user among those with a prefix; -1 where there is none."""
-    found = pc.index_in(pointers.column(names.USER_ID), value_set=prefixes.users)
-    whose: Int64 = pc.fill_null(found, -1).to_numpy().astype(np.int64)
-    return whose
 
 
 def _seen(prefixes: Prefixes, whose: Int64, bounds: Bounds) -> npt.NDArray[np.bool_]:

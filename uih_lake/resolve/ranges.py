@@ -80,7 +80,7 @@ def last_rows(
     edges, begun = np.empty_like(offsets), np.empty_like(starts)
     which = np.empty(len(starts), np.int64)
     count = _last_rows(offsets, starts, stops, keep, edges, begun, which)
-    return edges, begun[:count], which[:count]
+    return edges, begun[:count].copy(), which[:count]  # what is kept must not keep all
 
 
 @numba.njit(cache=True, nogil=True)
