@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from benchmarks.batch import bits
 from uih_lake import Group, Lake, Tenant
 from uih_lake.gather import moves
+from uih_lake.materialize import Rebuild
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import connect
 from uih_lake.workload import Workload
@@ -134,7 +135,8 @@ def gather(folder: Path, sizes: Sizes) -> Result:
 
 def _cuts(folder: Path, sizes: Sizes) -> Iterator[tuple[dict[str, np.ndarray[Any, Any]], Any]]:
     """Per bucket: the traits of its rows as numpy arrays, and the ranges of its examples."""
-    rebuild = Lake.open(folder / "lake")._rebuild(sizes.tenant)
+    selection = Lake.open(folder / "lake")._select([sizes.tenant])
+    rebuild = Rebuild(selection, sizes.tenant)
     (scan,) = rebuild.plan
     with connect() as duck:
         resolver = Resolver(rebuild.selection.snapshot, duck)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import house
 import pytest
@@ -89,6 +90,15 @@ def test_importing_the_package_is_light() -> None:
     heavy = {"torch", "polars", "matplotlib", "pandas"}
     assert heavy & Imported.after("import uih_lake").modules == set()
     assert "polars" in Imported.after("import polars").modules
+
+
+def test_asking_a_lake_in_sql_loads_no_compiler(tmp_path: Path) -> None:
+    uih_lake.Lake.create(tmp_path / "lake", buckets=2)
+    lake = f"import uih_lake\nlake = uih_lake.Lake.open({str(tmp_path / 'lake')!r})"
+    assert "numba" not in Imported.after(f"{lake}\nlake.info()").modules
+    asked = Imported.after(f"{lake}\nlake.sql('FROM freshness()').fetchall()").modules
+    assert {"numba", "torch", "polars", "pandas"} & asked == set()
+    assert "numba" in Imported.after(f"{lake}\nlake.seal()").modules
 
 
 def test_every_statement_has_its_header() -> None:

@@ -262,7 +262,7 @@ def test_examples_of_other_buckets_are_not_read(
         edges = [file.read_row_group(g).column("_bucket") for g in range(file.num_row_groups)]
     wreck(path, "digest", [g for g, held in enumerate(edges) if 0 not in held.to_pylist()])
     with connect() as duck:
-        selection = lake._rebuild(Tenant("t", {"g": Group(["item"])})).selection
+        selection = lake._select([Tenant("t", {"g": Group(["item"])})])
         found = selection.asked(duck, 0)
         assert 0 < found.num_rows < USERS
         with pytest.raises(CorruptionError, match="digest"):
@@ -277,13 +277,13 @@ def test_examples_of_every_log_are_read_together_in_order(tmp_path: Path) -> Non
     lake.log(pa.table({"user_id": [4, 5, 3, 8], "request_ts": times, "tag": list("abcd")}))
     tenant = Tenant("t", {"g": Group(["item"])}, context=("tag",))
     with connect() as duck:
-        found = lake._rebuild(tenant).selection.asked(duck, 0)
+        found = lake._select([tenant]).asked(duck, 0)
         assert found.column("user_id").to_pylist() == [3, 3, 4, 5, 5, 7, 8]
         assert found.column("tag").to_pylist() == [None, "c", "a", None, "b", None, "d"]
         assert found.column("tag").num_chunks == 1
-        some = lake._rebuild(tenant, "tag > 'a' AND log_version = 1").selection.asked(duck, 0)
+        some = lake._select([tenant], "tag > 'a' AND log_version = 1").asked(duck, 0)
         assert some.column("user_id").to_pylist() == [3, 5, 8]
-        assert lake._rebuild(tenant, "tag = 'z'").selection.asked(duck, 0).num_rows == 0
+        assert lake._select([tenant], "tag = 'z'").asked(duck, 0).num_rows == 0
 
 
 NAN = float("nan")

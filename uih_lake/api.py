@@ -1,40 +1,38 @@
-"""The lake as a user holds it."""
+"""The lake as a user holds it.
+
+What runs compiled code is imported by the methods that do: loading the compiler takes a third of a
+second, which somebody who asks a question in SQL does not need.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
 from uih_lake import adhoc, ingest, names, schema
-from uih_lake.append import append, tell_skipped
-from uih_lake.compact import compact
-from uih_lake.errors import InputError, LakeError
-from uih_lake.given import check_flags, check_stop, integer, path_of, seconds, times_of, users_of
+from uih_lake.errors import LakeError
+from uih_lake.given import check_flags, check_stop, integer, path_of, seconds
 from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
-from uih_lake.lake import erase
 from uih_lake.lake import vacuum as vacuuming
-from uih_lake.lake.create import create
-from uih_lake.lake.seal import seal
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store, Stores
-from uih_lake.log import log
-from uih_lake.materialize import Rebuild, Selection
 from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.label import label, read_labels
 from uih_lake.pointers.policy import Counts, Policy
 from uih_lake.progress import Progress, quiet
-from uih_lake.serving import Served, serve
-from uih_lake.tenant import Tenant, check_tenants, context_of
-from uih_lake.tenant.condition import check_condition
-from uih_lake.verify import Report, verify
+from uih_lake.tenant import Tenant
+
+if TYPE_CHECKING:
+    from uih_lake.materialize import Selection
+    from uih_lake.serving import Served
+    from uih_lake.verify import Report
 
 
 class Lake:
@@ -62,6 +60,8 @@ class Lake:
         ``schema`` fixes the columns of events (``user_id`` and the traits) ahead of the first
         append. Raises :class:`LakeError` where the directory is there and not empty.
         """
+        from uih_lake.lake.create import create
+
         declared = None if schema is None else ingest.declared(schema)
         return cls(create(path_of(path), buckets, declared))
 
@@ -122,6 +122,8 @@ class Lake:
         have been read. Raises :class:`InputError`, :class:`ConflictError` or :class:`OutputError`;
         then nothing is written.
         """
+        from uih_lake.append import append
+
         self._writable("append to")
         columns = EventColumns(user_id, event_ts, arrival_ts, ts_unit, on_null_user)
         with self._stores.taken() as store:
@@ -135,6 +137,8 @@ class Lake:
 
         Raises :class:`ConflictError`, :class:`CorruptionError` and :class:`OutputError`.
         """
+        from uih_lake.lake.seal import seal
+
         self._writable("seal")
         with self._stores.taken() as store:
             return seal(store, progress).generation
@@ -144,6 +148,8 @@ class Lake:
 
         Raises as :meth:`seal`.
         """
+        from uih_lake.compact import compact
+
         self._writable("compact")
         with self._stores.taken() as store:
             return compact(store, progress)
@@ -166,6 +172,8 @@ class Lake:
         ``forgotten``. With ``dry_run`` the rows are only counted. Raises :class:`InputError` for
         ids of another type than the lake's, and as :meth:`seal`.
         """
+        from uih_lake.lake import erase
+
         self._writable("forget users of")
         check_flags(dry_run=dry_run)
         forget = erase.to_forget if dry_run else erase.forget
@@ -181,6 +189,8 @@ class Lake:
         only counted. Raises :class:`InputError` for days below 1 and a ``now`` without a time zone,
         and as :meth:`seal`.
         """
+        from uih_lake.lake import erase
+
         self._writable("drop events of")
         check_flags(dry_run=dry_run)
         retain = erase.to_drop if dry_run else erase.retain
@@ -210,12 +220,14 @@ class Lake:
         Raises :class:`InputError`, :class:`OutputError` or, also where users were forgotten
         meanwhile, :class:`ConflictError`; then nothing is written.
         """
+        from uih_lake.log import log
+
         self._writable("log to")
         columns = RequestColumns(user_id, request_ts, as_of_ts, ts_unit, on_null_user)
         with self._stores.newest() as store:
             batches = ingest.open_requests(requests, columns, Examples.known(store))
             logged = log(store, batches, live, pointers, progress)
-        tell_skipped(batches)
+        batches.tell_skipped()
         return logged
 
     def label(self, labels: Any) -> int:
@@ -238,12 +250,9 @@ class Lake:
         the tenant does not fit the lake, :class:`InputError` for users or times that make no sense,
         and :class:`SqlRefused` where a condition meets a value that it cannot be evaluated on.
         """
-        check_tenants([tenant])
-        state = self._snapshot()
-        served = replace(tenant, context=())
-        served.check(schema.public_events(state.stored), pa.schema([]))
-        users = users_of(user_ids, "serve", state.stored.field(names.USER_ID).type)
-        return serve(state, users, times_of(request_ts, len(users)), served)
+        from uih_lake.serving import serve
+
+        return serve(self._snapshot(), user_ids, request_ts, tenant)
 
     def follow(
         self,
@@ -261,14 +270,15 @@ class Lake:
         more, looking every ``poll_s`` seconds, until ``stop`` is set. Raises as
         :meth:`materialize`, when the next one is asked for.
         """
+        from uih_lake.materialize import Rebuild
+
         after, poll_s = integer("after", after, -1), seconds(poll_s)
         check_stop(stop)
         while stop is None or not stop.is_set():
             newest = self._log_version
             for version in range(after + 1, newest + 1):
-                rebuild = self._rebuild(tenant, None, on_mismatch, None, (version - 1, version))
-                batches = rebuild.batches(quiet)
-                yield version, pa.RecordBatchReader.from_batches(rebuild.schema, batches)
+                one = self._select([tenant], None, on_mismatch, None, (version - 1, version))
+                yield version, Rebuild(one, tenant).reader(quiet)
             after = max(after, newest)
             if stop is None:
                 return
@@ -282,6 +292,9 @@ class Lake:
         Damage is a failed check. Raises :class:`CorruptionError` where a Delta log cannot be read
         at all, and :class:`InputError` for a sample or a seed below 0.
         """
+        from uih_lake.materialize import Selection
+        from uih_lake.verify import verify
+
         with self._stores.newest() as store:
             selection = Selection.of(store, Snapshot.of(store, self._version), policy="keep")
             return verify(store, selection, sample, seed, progress)
@@ -307,8 +320,9 @@ class Lake:
         an unknown policy, and :class:`SqlRefused` for a ``where`` that is no condition or, while
         the rows are read, one that meets a value it cannot be evaluated on.
         """
-        rebuild = self._rebuild(tenant, where, on_mismatch, counts)
-        return pa.RecordBatchReader.from_batches(rebuild.schema, rebuild.batches(progress))
+        from uih_lake.materialize import Rebuild
+
+        return Rebuild(self._select([tenant], where, on_mismatch, counts), tenant).reader(progress)
 
     def info(self) -> Info:
         """Facts about the lake: versions, counts per tier, bytes per column, schema.
@@ -345,40 +359,21 @@ class Lake:
         with self._stores.newest() as store:
             return adhoc.Surface.of(store, self._version, tenants)
 
-    def _rebuild(
+    def _select(
         self,
-        tenant: Tenant,
+        tenants: Sequence[Tenant],
         where: str | None = None,
         on_mismatch: Policy = "raise",
         counts: Counts | None = None,
         log_versions: tuple[int, int] = (-1, schema.UNBOUNDED),
-    ) -> Rebuild:
-        """What to rebuild for one tenant of what :meth:`_select` gives."""
-        return Rebuild(self._select([tenant], where, on_mismatch, counts, log_versions), tenant)
-
-    def _select(
-        self,
-        tenants: Sequence[Tenant],
-        where: str | None,
-        on_mismatch: Policy,
-        counts: Counts | None = None,
-        log_versions: tuple[int, int] = (-1, schema.UNBOUNDED),
     ) -> Selection:
-        """The examples with ``after < log_version <= through`` that meet ``where``.
+        """:meth:`Selection.checked` of the newest state, or of the version this was opened at."""
+        from uih_lake.materialize import Selection
 
-        With the context of all ``tenants``, each of which fits this very state of the lake.
-        """
-        check_tenants(tenants)
         with self._stores.newest() as store:
-            snapshot = Snapshot.of(store, self._version)
-            examples = Examples.of(store, *log_versions)
-            for tenant in tenants:
-                tenant.check(schema.public_events(snapshot.stored), examples.public)
-            if not isinstance(where, str | None):
-                raise InputError(f"where {where!r}", hint="give a condition as text, or None")
-            condition = "true" if where is None else check_condition(where, examples.public)
-            found = Selection.of(store, snapshot, examples, policy=on_mismatch, counts=counts)
-            return replace(found, context=tuple(context_of(tenants)), where=condition)
+            return Selection.checked(
+                store, self._version, tenants, where, on_mismatch, counts, log_versions
+            )
 
     @property
     def _log_version(self) -> int:

@@ -72,20 +72,13 @@ def append(
     tally = _Tally(store.retained_from)
     window = store.retention_start
     version, added = lake_append.append(store, tally.over(batches, progress), key, fit)
-    tell_skipped(batches)
+    batches.tell_skipped()
     if not added:
         return Appended(version)
     first, last = min(tally.firsts, default=None), max(tally.lasts, default=None)
     brought = Appended(version, True, tally.events, first, last, tally.expired, window)
     _tell_expired(brought, batches.where)
     return brought
-
-
-def tell_skipped(batches: ingest.Batches) -> None:
-    """Log a warning where rows were left out."""
-    if batches.rows_skipped:
-        skipped, read = f"{batches.rows_skipped:,}", f"{batches.rows_read:,}"
-        _LOG.warning("%s: skipped %s of %s rows, without a user id", batches.where, skipped, read)
 
 
 def _tell_expired(brought: Appended, where: str) -> None:

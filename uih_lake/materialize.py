@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
+from uih_lake.errors import InputError
 from uih_lake.gather.lists import lists
 from uih_lake.lake.order import unordered
 from uih_lake.lake.snapshot import Snapshot
@@ -29,7 +30,8 @@ from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Cut, Located, Resolution, Resolver
 from uih_lake.resolve.visible import Asked, by_bucket, seen_by
 from uih_lake.session import cursor, fetch
-from uih_lake.tenant import Tenant, evaluating, spoken_of
+from uih_lake.tenant import Tenant, check_tenants, context_of, evaluating, spoken_of
+from uih_lake.tenant.condition import check_condition
 
 BATCH_VALUES = 4_000_000
 """Values a record batch is cut at, so that memory does not grow with the examples of a bucket."""
@@ -75,6 +77,39 @@ class Selection:
         tombstones = Tombstones.of(store)
         judge = Judge(tombstones, snapshot.retained_from, policy, counts or Counts())
         return cls(snapshot, examples, judge, tuple(context), where)
+
+    @classmethod
+    def checked(
+        cls,
+        store: Store,
+        version: int | None,
+        tenants: Sequence[Tenant],
+        where: str | None,
+        on_mismatch: Policy,
+        counts: Counts | None,
+        log_versions: tuple[int, int],
+    ) -> Selection:
+        """Of the opened tables at a lake version, what a user asks for, once it makes sense.
+
+        The examples with ``after < log_version <= through`` that meet ``where``, and the context of
+        all ``tenants``, each of which fits this very state of the lake. Raises
+        :class:`TenantError`, :class:`InputError` and :class:`SqlRefused`.
+        """
+        check_tenants(tenants)
+        snapshot, examples = Snapshot.of(store, version), Examples.of(store, *log_versions)
+        for tenant in tenants:
+            tenant.check(schema.public_events(snapshot.stored), examples.public)
+        if not isinstance(where, str | None):
+            raise InputError(f"where {where!r}", hint="give a condition as text, or None")
+        return cls.of(
+            store,
+            snapshot,
+            examples,
+            policy=on_mismatch,
+            counts=counts,
+            context=context_of(tenants),
+            where="true" if where is None else check_condition(where, examples.public),
+        )
 
     def counted_by(self, counts: Counts) -> Selection:
         """The same, with what the judge finds added to ``counts``."""
@@ -174,6 +209,10 @@ class Rebuild:
     def plan(self) -> list[Scan]:
         """The scans of a bucket that the tenant needs."""
         return scans(self.tenant, schema.public_events(self.selection.snapshot.stored))
+
+    def reader(self, progress: Progress) -> pa.RecordBatchReader:
+        """:meth:`batches`, to be read one by one."""
+        return pa.RecordBatchReader.from_batches(self.schema, self.batches(progress))
 
     def batches(self, progress: Progress) -> Iterator[pa.RecordBatch]:
         """Record batches of :attr:`schema`; ordered by bucket, user, request time, example id."""

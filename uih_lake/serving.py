@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -11,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema
+from uih_lake.given import times_of, users_of
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.materialize import Sequences
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Resolution, Resolver
 from uih_lake.session import cursor
-from uih_lake.tenant import Tenant
+from uih_lake.tenant import Tenant, check_tenants
 
 _EVENTS = 1 << 20
 """Events of the buckets that are read at once: a scan for each of many small ones takes longer."""
@@ -39,13 +42,22 @@ class Served:
     pointers: pa.Table
 
 
-def serve(snapshot: Snapshot, user_ids: pa.Array, request_ts: pa.Array, tenant: Tenant) -> Served:
-    """Sequences of ``user_ids`` (int64 or string) at ``request_ts`` (one time per user).
+def serve(
+    snapshot: Snapshot, user_ids: Any, request_ts: datetime | Sequence[datetime], tenant: Tenant
+) -> Served:
+    """Sequences of ``user_ids`` (int64 or string) at ``request_ts`` (one time, or one per user).
 
-    The pointers are live: unbounded by arrival, pinned to the snapshot's lake version.
+    The pointers are live: unbounded by arrival, pinned to the snapshot's lake version. Raises
+    :class:`TenantError` where the groups do not fit the events, and :class:`InputError` for users
+    or times that make no sense.
     """
-    plan = scans(tenant, schema.public_events(snapshot.stored))
-    asked = _asked(snapshot, user_ids, request_ts).sort_by(names.BUCKET)
+    check_tenants([tenant])
+    events = schema.public_events(snapshot.stored)
+    tenant = replace(tenant, context=())
+    tenant.check(events, pa.schema([]))
+    plan = scans(tenant, events)
+    users = users_of(user_ids, "serve", snapshot.stored.field(names.USER_ID).type)
+    asked = _asked(snapshot, users, times_of(request_ts, len(users))).sort_by(names.BUCKET)
     with cursor() as duck:
         parts = [
             _served(tenant, plan, some, _resolved(snapshot, duck, plan, some))

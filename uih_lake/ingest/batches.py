@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from uih_lake.ingest.source import Source, reading
 from uih_lake.ingest.times import to_times
 from uih_lake.ingest.values import decoded, refuse_nulls, to_ids, to_type
 
+_LOG = logging.getLogger(__name__)
 _DAMAGED: Final = "it may be damaged: write it again"
 _USER_HINT: Final = 'pass --on-null-user skip (on_null_user="skip") to leave them out'
 
@@ -48,6 +50,12 @@ class Batches:
             raise InputError(f"{self.where}: has been read already", hint="open it again")
         self._started = True
         return rechunk(batch for part in self._parts for batch in self._part(part))
+
+    def tell_skipped(self) -> None:
+        """Log a warning where rows were left out."""
+        if self.rows_skipped:
+            skipped, read = f"{self.rows_skipped:,}", f"{self.rows_read:,}"
+            _LOG.warning("%s: skipped %s of %s rows, without a user id", self.where, skipped, read)
 
     def _part(self, part: Part) -> Iterator[pa.RecordBatch]:
         source, _ = part

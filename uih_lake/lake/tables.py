@@ -136,7 +136,9 @@ class Table:
         return self._last
 
     def _listed(self) -> list[File]:
-        actions = pa.table(self._delta.get_add_actions(flatten=True))
+        added = self._delta.get_add_actions(flatten=True)
+        # Not pa.table, which imports pandas where there is one, to tell its frames from others.
+        actions = pa.RecordBatchReader.from_stream(added).read_all()
         (partition,) = self._delta.metadata().partition_columns
         key = f"partition.{partition}"
         if key not in actions.column_names:
