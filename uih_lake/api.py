@@ -50,6 +50,7 @@ class Lake:
     def __init__(self, store: Store, version: int | None = None) -> None:
         self._stores = Stores(store)
         self._version = version
+        self._asked = adhoc.Kept()
 
     @classmethod
     def create(
@@ -340,7 +341,7 @@ class Lake:
         Raises :class:`SqlRefused` for what is no query or cannot be bound, and :class:`TenantError`
         for tenants that do not fit. What fails while rows are fetched is an error of DuckDB.
         """
-        return adhoc.query(self._surface(tenants), query)
+        return adhoc.query(self._surface(tenants), self._asked, query)
 
     def sql_session(self, *, tenants: Sequence[Tenant] = ()) -> adhoc.Session:
         """A session for many queries on the lake as it is now; it raises as :meth:`sql`."""

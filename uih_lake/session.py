@@ -86,7 +86,12 @@ def cursor(*, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     with _keeping:
         if key not in _kept:
             _kept[key] = connect(threads=count)
-        return _known(_kept[key].cursor())
+        return beside(_kept[key])
+
+
+def beside(session: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A session of its own on what another has: its views, its macros, its global settings."""
+    return _known(session.cursor())
 
 
 def fetch(

@@ -2,11 +2,12 @@
 
 from uih_lake.adhoc.guard import check_query, explain_error, lock
 from uih_lake.adhoc.macros import MACROS
-from uih_lake.adhoc.views import VIEWS, Session, Surface, ask, query
+from uih_lake.adhoc.views import VIEWS, Kept, Session, Surface, ask, query
 
 __all__ = [
     "MACROS",
     "VIEWS",
+    "Kept",
     "Session",
     "Surface",
     "ask",

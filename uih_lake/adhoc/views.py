@@ -7,6 +7,8 @@ is stored, ``tenants`` what the tenants named by the caller ask for.
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
 from uih_lake.pointers.examples import Examples
-from uih_lake.session import blaming_files, connect, cursor
+from uih_lake.session import beside, blaming_files, connect, cursor
 from uih_lake.tenant import Tenant, check_tenants
 
 EVENTS = "events"
@@ -57,20 +59,24 @@ class Surface:
         return cls(snapshot, examples, str(Path(store.uih.root, "_delta_log")), tenants)
 
     def session(self) -> duckdb.DuckDBPyConnection:
-        """A session with the views and macros, locked to the files of the lake.
-
-        The files' footers are checked, so that a column is what its name says; their pages are not,
-        because nothing tells yet which of them a query will read: that is what ``verify`` is for.
-        """
-        self.snapshot.pages.check_footers(self.files())
+        """A session with the views and macros, locked to the files of the lake."""
+        self.check_footers()
         session = connect()
         # Footers never change: parsed once, not by each macro that is made and each query.
-        session.execute("SET parquet_metadata_cache = true")
+        session.execute("SET GLOBAL parquet_metadata_cache = true")
         for statement in self.definitions():
             with blaming_files(session, statement):
                 session.execute(statement)
         lock(session, self.files())
         return session
+
+    def check_footers(self) -> None:
+        """Check the footers of the files, so that a column is what its name says.
+
+        Their pages are not checked, because nothing tells yet which of them a query will read: that
+        is what ``verify`` is for. Raises :class:`CorruptionError`.
+        """
+        self.snapshot.pages.check_footers(self.files())
 
     def script(self) -> str:
         """The views, macros and the lock as text for a DuckDB session of any kind."""
@@ -107,7 +113,48 @@ class Surface:
         yield from ((names.EXAMPLES, file.log_version, file.path) for file in logged)
 
 
-def query(surface: Surface, sql: str) -> duckdb.DuckDBPyRelation:
+@dataclass(frozen=True)
+class _Made:
+    """A session, the statements it was made by, and what it held then."""
+
+    session: duckdb.DuckDBPyConnection
+    by: tuple[str, ...]
+    holds: list[tuple[int, int]]
+
+
+class Kept:
+    """The session in which a lake was last asked: a query on the same state need not make another.
+
+    Making one takes 80 ms, its views and macros most of that, and a cursor of it 2. A relation's
+    own methods can make views and tables in its session, which then serves nobody else.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # By process: no engine survives a fork, and taking its parent's apart never ends.
+        self._made: dict[int, _Made] = {}
+
+    def session(self, surface: Surface) -> duckdb.DuckDBPyConnection:
+        """:meth:`Surface.session`, or a cursor of the last one where that would be the same."""
+        process, made_by = os.getpid(), tuple(surface.definitions())
+        with self._lock:
+            last = self._made.get(process)
+            if last is not None and last.by == made_by:
+                surface.check_footers()
+                found = beside(last.session)
+                if _holds(found) == last.holds:
+                    return found
+            session = surface.session()
+            self._made[process] = _Made(session, made_by, _holds(session))
+            return beside(session)
+
+
+def _holds(session: duckdb.DuckDBPyConnection) -> list[tuple[int, int]]:
+    """What tells whether anything was made in a session."""
+    return session.execute(sqlfile.statement("adhoc/made")).fetchall()
+
+
+def query(surface: Surface, kept: Kept, sql: str) -> duckdb.DuckDBPyRelation:
     """The result of one read-only query, as a relation that is computed when it is fetched.
 
     Raises :class:`SqlRefused` for what is not a query or cannot be bound, and
@@ -116,7 +163,7 @@ def query(surface: Surface, sql: str) -> duckdb.DuckDBPyRelation:
     """
     with cursor() as parser:  # what is refused needs no session, which takes 100 times as long
         text = check_query(parser, sql)
-    return _bound(surface.session(), text)
+    return _bound(kept.session(surface), text)
 
 
 @dataclass(frozen=True)
