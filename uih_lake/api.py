@@ -94,6 +94,12 @@ class Lake:
             return store.lake_version
 
     @property
+    def log_version(self) -> int:
+        """The newest log version, by which :meth:`follow` counts; -1 before the first log."""
+        with self._stores.newest() as store:
+            return store.log_version
+
+    @property
     def event_schema(self) -> pa.Schema:
         """Columns of the view ``events``."""
         return schema.public_events(self._snapshot().stored)
@@ -276,7 +282,7 @@ class Lake:
         after, poll_s = integer("after", after, -1), seconds(poll_s)
         check_stop(stop)
         while stop is None or not stop.is_set():
-            newest = self._log_version
+            newest = self.log_version
             for version in range(after + 1, newest + 1):
                 one = self._select([tenant], None, on_mismatch, None, (version - 1, version))
                 yield version, Rebuild(one, tenant).reader(quiet)
@@ -375,12 +381,6 @@ class Lake:
             return Selection.checked(
                 store, self._version, tenants, where, on_mismatch, counts, log_versions
             )
-
-    @property
-    def _log_version(self) -> int:
-        """The newest log version; -1 before the first log."""
-        with self._stores.newest() as store:
-            return store.log_version
 
     def _snapshot(self) -> Snapshot:
         with self._stores.newest() as store:

@@ -120,16 +120,16 @@ class Selection:
         """``example_id, user_id, request_ts``, then the context."""
         return list(dict.fromkeys([*names.ROW_KEYS, *self.context]))
 
-    @property
+    @cached_property
     def columns_read(self) -> list[str]:
         """Stored columns of the examples that are read: those of :meth:`asked` and of ``where``."""
         return list(dict.fromkeys([*self._columns_asked, *self._columns_met]))
 
-    @property
+    @cached_property
     def _columns_asked(self) -> list[str]:
         return list(dict.fromkeys([*self.columns, *_POINTER, *PROOF, *PLACE, names.BUCKET]))
 
-    @property
+    @cached_property
     def _columns_met(self) -> list[str]:
         """Those that ``where`` may speak of."""
         return spoken_of(self.where, self.examples.public.names)

@@ -33,7 +33,7 @@ class Wanted:
 
     def newer(self, after: int) -> Selection | None:
         """As :meth:`select`; None where nothing was logged since, for which few files are read."""
-        return self.select(after) if self._lake._log_version > after else None
+        return self.select(after) if self._lake.log_version > after else None
 
 
 @dataclass(frozen=True)
