@@ -14,6 +14,7 @@ import pytest
 from uih_lake import CorruptionError, Lake, session
 from uih_lake.lake import parquet, seal
 from uih_lake.lake.bucket import Bucket
+from uih_lake.lake.integrity import Pages, footer_hash
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.stored import stored_events
@@ -140,3 +141,18 @@ def _flip(path: str, column: str) -> None:
         file.seek(place)
         file.write(bytes([byte ^ 1]))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.skipif(
+    "jemalloc" not in pa.supported_memory_backends(), reason="Arrow was built without jemalloc"
+)
+def test_columns_are_decoded_into_memory_of_small_pages(tmp_path: Path) -> None:
+    path, pool = str(tmp_path / "x-0-0.parquet"), pa.jemalloc_memory_pool()
+    rows = 100_000
+    pq.write_table(pa.table({"item": range(rows)}), path)
+    path = str(Path(path).rename(tmp_path / f"x-{footer_hash(path)}-0.parquet"))
+    before = pool.bytes_allocated()
+    table = Pages().read(path, ["item"])
+    assert pool.bytes_allocated() - before >= table.nbytes >= 8 * rows
+    del table
+    assert pool.bytes_allocated() == before
