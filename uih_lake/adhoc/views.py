@@ -136,17 +136,15 @@ class Kept:
 
     def session(self, surface: Surface) -> duckdb.DuckDBPyConnection:
         """:meth:`Surface.session`, or a cursor of the last one where that would be the same."""
-        process, made_by = os.getpid(), tuple(surface.definitions())
+        process, by = os.getpid(), tuple(surface.definitions())
         with self._lock:
             last = self._made.get(process)
-            if last is not None and last.by == made_by:
+            if last is None or last.by != by or _holds(last.session) != last.holds:
+                session = surface.session()
+                last = self._made[process] = _Made(session, by, _holds(session))
+            else:
                 surface.check_footers()
-                found = beside(last.session)
-                if _holds(found) == last.holds:
-                    return found
-            session = surface.session()
-            self._made[process] = _Made(session, made_by, _holds(session))
-            return beside(session)
+            return beside(last.session)
 
 
 def _holds(session: duckdb.DuckDBPyConnection) -> list[tuple[int, int]]:
