@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import house
+import pyarrow as pa
 import pytest
 from house import ROOT
 
@@ -92,12 +93,15 @@ def test_importing_the_package_is_light() -> None:
     assert "polars" in Imported.after("import polars").modules
 
 
-def test_asking_a_lake_in_sql_loads_no_compiler(tmp_path: Path) -> None:
-    uih_lake.Lake.create(tmp_path / "lake", buckets=2)
+def test_asking_a_lake_loads_no_compiler(tmp_path: Path) -> None:
+    create = f"import uih_lake\nuih_lake.Lake.create({str(tmp_path / 'lake')!r}, buckets=2)"
+    assert "numba" not in Imported.after(create).modules
+    events = pa.table({"user_id": [1], "event_ts": pa.array([0], pa.timestamp("us", "UTC"))})
+    uih_lake.Lake.open(tmp_path / "lake").append(events)
     lake = f"import uih_lake\nlake = uih_lake.Lake.open({str(tmp_path / 'lake')!r})"
-    assert "numba" not in Imported.after(f"{lake}\nlake.info()").modules
-    asked = Imported.after(f"{lake}\nlake.sql('FROM freshness()').fetchall()").modules
-    assert {"numba", "torch", "polars", "pandas"} & asked == set()
+    for asked in ("lake.info()", "lake.sql('FROM freshness()').fetchall()"):
+        loaded = Imported.after(f"{lake}\n{asked}").modules
+        assert {"numba", "torch", "polars", "pandas"} & loaded == set(), asked
     assert "numba" in Imported.after(f"{lake}\nlake.seal()").modules
 
 

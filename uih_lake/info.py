@@ -109,9 +109,11 @@ def _counts(duck: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> dict[str, An
     def count(part: Snapshot) -> tuple[Any, ...]:
         statement = sqlfile.fill("info/events", events=part.events())
         row = fetch(duck, statement, {"newest": snapshot.lake_version})
-        return tuple(column[0].as_py() for column in row.columns)
+        # Times by way of their numbers: pyarrow imports pandas to give them.
+        return tuple(column.cast(pa.int64())[0].as_py() for column in row.columns)
 
-    events, users, first, last = count(snapshot)
+    events, users, *span = count(snapshot)
+    first, last = (None if time is None else schema.moment(time) for time in span)
     sealed, *_ = count(replace(snapshot, recent=()))
     return {
         "events": events,

@@ -6,7 +6,7 @@ understands the tables.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
@@ -48,10 +48,21 @@ PLACED = (
 """Hidden columns of an example: where its user is kept, and the place of its pointer in a file."""
 
 
+def moment(time: int) -> datetime:
+    """A stored time as Python's."""
+    return EPOCH + timedelta(microseconds=time)
+
+
 def stored_events(events: pa.Schema) -> pa.Schema:
     """Stored columns for normalised ``events`` (``user_id, event_ts, arrival_ts``, traits)."""
     user = pa.field(names.USER_ID, events.field(names.USER_ID).type)
     return nullable(pa.schema([user, *NO_EVENTS, *traits_of(events)]))
+
+
+def recent_events(stored: pa.Schema) -> pa.Schema:
+    """Columns of the files of the mutable tier: the lake version is their partition value."""
+    fields = [f for f in stored if f.name != names.LAKE_VERSION]
+    return pa.schema([pa.field(names.BUCKET, pa.int32()), *fields])
 
 
 def normalised_events(stored: pa.Schema) -> pa.Schema | None:

@@ -91,7 +91,7 @@ def _commit(
     store.recent.commit(
         placed,
         counters=counters,
-        schema=recent_columns(stored),
+        schema=schema.recent_events(stored),
     )
     return version, True
 
@@ -108,12 +108,6 @@ def _fitted(store: Store, fit: Callable[[pa.Schema | None], pa.Schema]) -> pa.Sc
             hint="cast it, so that a user has the same id in both",
         )
     return normalised
-
-
-def recent_columns(stored: pa.Schema) -> pa.Schema:
-    """Columns of the files of ``recent``: the lake version is their partition value."""
-    fields = [f for f in stored if f.name != names.LAKE_VERSION]
-    return pa.schema([pa.field(names.BUCKET, pa.int32()), *fields])
 
 
 def _chunk(batch: pa.RecordBatch, number: int, buckets: int) -> pa.Table:

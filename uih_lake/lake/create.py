@@ -15,7 +15,6 @@ from uih_lake import names, schema
 from uih_lake.errors import LakeError
 from uih_lake.given import is_integer
 from uih_lake.lake import heads, locks, store
-from uih_lake.lake.append import recent_columns
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
 
@@ -53,7 +52,7 @@ def create(path: str, buckets: int, events: pa.Schema | None = None) -> Store:
         }
         for name, (columns, partition) in _TABLES.items():
             if name == names.RECENT and events is not None:
-                columns = recent_columns(schema.stored_events(events))
+                columns = schema.recent_events(schema.stored_events(events))
             _make(store.child(root, name), columns, partition, settings)
     return Store.open(path)
 

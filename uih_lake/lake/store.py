@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -146,7 +146,7 @@ class Store:
     def retention_start(self) -> datetime | None:
         """:attr:`retained_from` as a time in UTC; None while there is no retention window."""
         start = self.retained_from
-        return None if start <= schema.MIN_TIME else schema.EPOCH + timedelta(microseconds=start)
+        return None if start <= schema.MIN_TIME else schema.moment(start)
 
     @property
     def tables(self) -> tuple[Table, ...]:
