@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -192,47 +193,45 @@ def frozen(batch: Batch) -> tuple[Any, ...]:
 def rows_of(batch: Batch) -> list[dict[str, Any]]:
     """One batch as plain rows."""
     users = batch.user_id if isinstance(batch.user_id, list) else batch.user_id.tolist()
-    made = []
-    for place, example in enumerate(ids(batch)):
-        row = {
-            "example_id": example,
-            "user_id": users[place],
-            "request_ts": int(batch.request_ts[place]),
-        }
-        for name, values in batch.context.items():
-            masks = batch.context_masks or {}
-            words = batch.dictionaries.get(name)
-            row[name] = _values(values, masks.get(name), words, place, place + 1)[0]
-        made.append(row)
-    for name, group in batch.groups.items():
-        flat = group.expand() if isinstance(group, Shared) else group
-        for place, row in enumerate(made):
-            row[name] = _sequence(flat, place)
-    return made
-
-
-def _sequence(group: Jagged, place: int) -> dict[str, list[Any]]:
-    start, stop = int(group.offsets[place]), int(group.offsets[place + 1])
-    masks = group.masks or {}
-    return {
-        trait: _values(values, masks.get(trait), group.dictionaries.get(trait), start, stop)
-        for trait, values in group.values.items()
+    times, masks = batch.request_ts.tolist(), batch.context_masks or {}
+    context = {
+        name: _listed(values, masks.get(name), batch.dictionaries.get(name))
+        for name, values in batch.context.items()
     }
+    groups = {name: _sequences(group) for name, group in batch.groups.items()}
+    return [
+        {"example_id": example, "user_id": users[place], "request_ts": times[place]}
+        | {name: values[place] for name, values in context.items()}
+        | {name: sequences[place] for name, sequences in groups.items()}
+        for place, example in enumerate(ids(batch))
+    ]
 
 
-def _values(
-    values: Tensor | Nested, mask: Tensor | None, words: Any, start: int, stop: int
-) -> list[Any]:
-    found: list[Any] = []
-    for place in range(start, stop):
-        if isinstance(values, Nested):
-            inner = values.values[int(values.offsets[place]) : int(values.offsets[place + 1])]
-            value: Any = [_plain(v if words is None else words[v]) for v in inner.tolist()]
-        else:
-            value = values[place].item()
-            value = _plain(value if words is None else words[int(value)])
-        found.append(None if mask is not None and not bool(mask[place]) else value)
-    return found
+def _sequences(group: Jagged | Shared) -> list[dict[str, list[Any]]]:
+    """Of each example, what it has of each trait."""
+    flat = group.expand() if isinstance(group, Shared) else group
+    masks = flat.masks or {}
+    traits = {
+        trait: _listed(values, masks.get(trait), flat.dictionaries.get(trait))
+        for trait, values in flat.values.items()
+    }
+    return [
+        {trait: values[start:stop] for trait, values in traits.items()}
+        for start, stop in pairwise(flat.offsets.tolist())
+    ]
+
+
+def _listed(values: Tensor | Nested, mask: Tensor | None, words: Any) -> list[Any]:
+    """Plain values; None where the mask, or the code of a string, says so."""
+    if isinstance(values, Nested):
+        inner, offsets = _listed(values.values, None, words), values.offsets.tolist()
+        found: list[Any] = [inner[start:stop] for start, stop in pairwise(offsets)]
+    else:
+        word = None if words is None else list(words)
+        found = [_plain(v if word is None else word[v]) for v in values.tolist()]
+    if mask is None:
+        return found
+    return [value if has else None for value, has in zip(found, mask.tolist(), strict=True)]
 
 
 def filled(found: Rows) -> Rows:
