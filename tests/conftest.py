@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+LONGEST = "test_state_machine.py"
+"""Begun first: whichever worker came to it last, the others would stand still for two minutes."""
 CACHE = Path(__file__).resolve().parent.parent / ".venv" / "cache"
 os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(CACHE / "hypothesis"))
 os.environ.setdefault("NUMBA_CACHE_DIR", str(CACHE / "numba"))
@@ -21,7 +23,8 @@ settings.load_profile("uih")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what this run or this machine is not for."""
+    """The longest first; and skip, with the reason, what this run or this machine is not for."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
     if os.environ.get("UIH_SOAK") != "1":
         skip = pytest.mark.skip(reason="takes minutes; run `make soak`")
         for item in items:
