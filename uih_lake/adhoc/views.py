@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -64,7 +65,7 @@ class Surface:
         session = connect()
         # Footers never change: parsed once, not by each macro that is made and each query.
         session.execute("SET GLOBAL parquet_metadata_cache = true")
-        for statement in self.definitions():
+        for statement in self.definitions:
             with blaming_files(session, statement):
                 session.execute(statement)
         lock(session, self.files())
@@ -81,23 +82,27 @@ class Surface:
     def script(self) -> str:
         """The views, macros and the lock as text for a DuckDB session of any kind."""
         settings = ["SET TimeZone = 'UTC'"]
-        statements = [*settings, *self.definitions(), *lock_statements(self.files())]
+        statements = [*settings, *self.definitions, *lock_statements(self.files())]
         return "".join(f"{statement};\n\n" for statement in statements)
 
-    def definitions(self) -> Iterator[str]:
+    @cached_property
+    def definitions(self) -> tuple[str, ...]:
         """Statements that make the views and the macros."""
-        yield from _histories(self.snapshot)
-        yield sqlfile.fill(
+        logs = sorted(str(path) for path in Path(self.log).glob("*.json"))
+        examples = sqlfile.fill(
             "adhoc/examples_view",
             columns=sqlfile.columns(self.examples.public.names),
             examples=self.examples.sql,
             newest=sqlfile.literal(self.snapshot.lake_version),
         )
-        yield from _storage([*self._placed()])
-        yield _tenants(self.tenants)
-        logs = sorted(str(path) for path in Path(self.log).glob("*.json"))
-        yield sqlfile.fill("adhoc/generations", logs=list_literal(logs[-NEWEST_COMMITS:]))
-        yield from definitions()
+        return (
+            *_histories(self.snapshot),
+            examples,
+            *_storage([*self._placed()]),
+            _tenants(self.tenants),
+            sqlfile.fill("adhoc/generations", logs=list_literal(logs[-NEWEST_COMMITS:])),
+            *definitions(),
+        )
 
     def files(self) -> list[str]:
         """Paths of all data files."""
@@ -136,7 +141,7 @@ class Kept:
 
     def session(self, surface: Surface) -> duckdb.DuckDBPyConnection:
         """:meth:`Surface.session`, or a cursor of the last one where that would be the same."""
-        process, by = os.getpid(), tuple(surface.definitions())
+        process, by = os.getpid(), surface.definitions
         with self._lock:
             last = self._made.get(process)
             if last is None or last.by != by or _holds(last.session) != last.holds:
