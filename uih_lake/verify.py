@@ -20,7 +20,7 @@ from uih_lake import hashing, names, schema, sqlfile
 from uih_lake.arrays import whole
 from uih_lake.errors import CorruptionError
 from uih_lake.given import integer, within
-from uih_lake.lake import bands, heads
+from uih_lake.lake import bands, heads, words
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.order import falls, unordered
 from uih_lake.lake.prefixes import Prefixes
@@ -109,6 +109,7 @@ _CHECKS = {
     "buckets": "every user is in the bucket of its hash",
     "versions": "lake versions lie between 0 and the newest; sealed ones are in uih",
     "prefixes": "what a footer says of older events is what they add up to",
+    "words": "what a footer says of strings is what the events have",
     "contents": "every event's traits have its fingerprint",
     "pointers": "every pointer finds the history it was cut from",
     "places": "every place that pointers know holds their history",
@@ -155,6 +156,7 @@ class _Audit:
                 self._users(path, events, np.full(events.num_rows, bucket))
                 self._versions(path, events)
                 self._prefixes(path, events)
+                self._words(path, events)
                 self._contents(path, events)
         if self._damaged.isdisjoint(snapshot.paths(bucket, bucket)):
             self._keys(duck, bucket)
@@ -242,6 +244,14 @@ class _Audit:
             wrong = Prefixes.of(events, known.newest) != known
             self.checks["prefixes"].looked_at += 1
             self.checks["prefixes"].found(int(wrong), f"{path} has other sums of older events")
+
+    def _words(self, path: str, events: pa.Table) -> None:
+        known = words.noted(self._selection.snapshot.pages.footer(path))
+        if known is not None:
+            found = words.note(events)
+            wrong = [name for name, said in known.items() if said not in (None, found.get(name))]
+            self.checks["words"].looked_at += 1
+            self.checks["words"].found(len(wrong), f"{path} has other strings in {wrong}")
 
     def _contents(self, path: str, events: pa.Table) -> None:
         stored = schema.traits_of(self._selection.snapshot.stored)

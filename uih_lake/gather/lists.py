@@ -22,8 +22,9 @@ def take(column: pa.Array, ranges: Ranges) -> pa.Array:
     """The values of ``column`` in the rows of ``ranges``, one after the other."""
     kind = column.type
     if pa.types.is_string(kind):
-        encoded = column.dictionary_encode()
-        return encoded.dictionary.take(take(encoded.indices, ranges))
+        column = column.dictionary_encode()
+    if pa.types.is_dictionary(column.type):
+        return column.dictionary.take(take(column.indices, ranges))
     if pa.types.is_list(kind):
         return column.take(pa.array(_rows(ranges)))
     if pa.types.is_boolean(kind):

@@ -17,13 +17,12 @@ import pyarrow.compute as pc
 from uih_lake import hashing, names, schema
 from uih_lake.errors import InputError, SchemaError
 from uih_lake.given import is_text
-from uih_lake.lake import locks, parquet
+from uih_lake.lake import locks, parquet, words
 from uih_lake.lake.order import moved, places_of
 from uih_lake.lake.store import APPENDED, APPENDED_ROWS, Store
 from uih_lake.lake.tables import File, optimistic
 
 KEY_PREFIX = "uih_lake.append:"
-_MOST_KINDS = 256  # of coded strings; every row group of the file lists them all
 _PENDING = -1
 
 
@@ -139,7 +138,7 @@ def _with_keys(batch: pa.RecordBatch, buckets: int) -> pa.Table:
             names.LAKE_VERSION: pa.array(np.zeros(rows, np.int64)),
             names.TIE: pa.array(np.arange(rows)),
             names.FINGERPRINT: prints,
-            **dict(zip(traits, map(_kept, given, coded), strict=True)),
+            **dict(zip(traits, map(words.lighter, given, coded), strict=True)),
         }
     )
 
@@ -147,12 +146,6 @@ def _with_keys(batch: pa.RecordBatch, buckets: int) -> pa.Table:
 def _coded(values: pa.Array) -> pa.Array:
     """Strings as codes, of which each kind is hashed once."""
     return values.dictionary_encode() if pa.types.is_string(values.type) else values
-
-
-def _kept(values: pa.Array, coded: pa.Array) -> pa.Array:
-    """Strings of few kinds stay coded: they are moved and written as numbers are."""
-    many = pa.types.is_dictionary(coded.type) and len(coded.dictionary) > _MOST_KINDS
-    return values if many else coded
 
 
 def _ties(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from uih_lake import names
 from uih_lake.arrays import Int64, ints, running, whole
-from uih_lake.lake import prefixes
+from uih_lake.lake import prefixes, words
 from uih_lake.lake.stretches import Stretches
 
 RECENT_SHARE = 0.25
@@ -47,7 +47,7 @@ class Layout:
 
     def run(self, events: pa.Table) -> Run:
         """The file of ``events``, which are in its order already, one chunk per column."""
-        notes = {}
+        notes = {words.KEY: words.encoded(words.note(events))}
         if self.newest:
             notes[prefixes.KEY] = prefixes.Prefixes.of(events, self.newest).encoded()
         return Run(events, self.cuts, notes)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from uih_lake import names
 from uih_lake.arrays import Int64
+from uih_lake.lake import words
 from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Chunk, Snapshot, identity
 from uih_lake.lake.stored import between, conformed, holding
@@ -81,7 +82,8 @@ class Bucket:
     def rows(self, columns: Sequence[str], groups: Sequence[int] | None = None) -> pa.Table:
         """Stored columns of all row groups, or of those that are named; every page is checked.
 
-        Null where a file does not have a column. Raises :class:`CorruptionError`.
+        Null where a file does not have a column. Of a bucket that is one run, strings of few kinds
+        are dictionaries. Raises :class:`CorruptionError`.
         """
         schema = pa.schema([self.snapshot.stored.field(name) for name in columns])
         runs: Iterable[tuple[str, list[int] | None]] = ((path, None) for path in self.runs)
@@ -90,13 +92,20 @@ class Bucket:
             runs, chunks = self._split(groups)
         parts = []
         for path, mine in runs:
-            part = self.snapshot.pages.read(path, list(columns), mine)
+            part = self.snapshot.pages.read(path, list(columns), mine, self._few(path, columns))
             whole = part.column_names == list(columns)
             parts.append(part if whole else conformed(part, schema, {}))
         for chunk in chunks:
             constants = {names.LAKE_VERSION: chunk.lake_version}
             parts.append(conformed(self._between(chunk, columns), schema, constants))
         return parts[0] if len(parts) == 1 else pa.concat_tables([schema.empty_table(), *parts])
+
+    def _few(self, path: str, columns: Sequence[str]) -> list[str]:
+        """Those of ``columns`` that are strings of few kinds, by the note of the one run."""
+        stored, alone = self.snapshot.stored, self.snapshot.is_one_run(self.number)
+        texts = [name for name in columns if alone and pa.types.is_string(stored.field(name).type)]
+        note = words.noted(self.snapshot.pages.footer(path)) if texts else None
+        return [name for name in texts if note and note.get(name) is not None]
 
     def _split(self, groups: Sequence[int]) -> tuple[list[tuple[str, list[int]]], list[Chunk]]:
         """The files that have some row groups: runs, with which of their own, and chunks."""

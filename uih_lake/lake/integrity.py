@@ -76,13 +76,20 @@ class Pages:
         with _told(path):
             return _footer(*_key(path))
 
-    def read(self, path: str, columns: list[str], groups: Sequence[int] | None = None) -> pa.Table:
+    def read(
+        self,
+        path: str,
+        columns: list[str],
+        groups: Sequence[int] | None = None,
+        coded: Sequence[str] = (),
+    ) -> pa.Table:
         """The given columns of one file, checked in passing; on the calling thread alone.
 
-        Of all its row groups, or of those that are named. Raises :class:`CorruptionError`.
+        Of all its row groups, or of those that are named. Those of strings that are ``coded`` are
+        dictionaries. Raises :class:`CorruptionError`.
         """
         footer = self.footer(path)
-        with _told(path), _open(path, footer) as file:
+        with _told(path), _open(path, footer, coded) as file:
             if groups is not None:
                 return _decoded(file, groups, columns, path)
             table = _decoded(file, range(file.num_row_groups), columns, path)
@@ -124,10 +131,14 @@ def _footer(path: str, time: int, size: int) -> pq.FileMetaData:
     return pq.read_metadata(path)
 
 
-def _open(path: str, footer: pq.FileMetaData) -> pq.ParquetFile:
-    # Without a buffer ahead, which hands every read to a pool of threads and waits for it.
+def _open(path: str, footer: pq.FileMetaData, coded: Sequence[str] = ()) -> pq.ParquetFile:
     return _File(
-        path, metadata=footer, memory_map=True, page_checksum_verification=True, pre_buffer=False
+        path,
+        metadata=footer,
+        memory_map=True,
+        page_checksum_verification=True,
+        pre_buffer=False,  # which hands every read to a pool of threads and waits for it
+        read_dictionary=coded,
     )
 
 

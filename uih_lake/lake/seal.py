@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from uih_lake import names
-from uih_lake.lake import locks, parquet
+from uih_lake.lake import locks, parquet, words
 from uih_lake.lake.bands import Run, bands
 from uih_lake.lake.order import moved, places_of
 from uih_lake.lake.snapshot import Snapshot
@@ -83,13 +83,13 @@ def _laid_out(snapshot: Snapshot, first: int, last: int) -> Iterator[tuple[int, 
     events = stored_events(snapshot, first, last)
     places = places_of(events)
     keys = moved(events.select([names.BUCKET, names.USER_ID, names.EVENT_TS]), places)
-    events = events.drop_columns([names.BUCKET])  # it is the partition value
+    events = words.with_codes(events.drop_columns([names.BUCKET]))  # it is the partition value
     ordered = keys.column(names.BUCKET).to_numpy()
     edges = [0, *(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(ordered)]
     for start, stop in pairwise(edges):
         if start < stop:
             layout = bands(keys.slice(start, stop - start))
-            mine = moved(events, places[start:stop][layout.order])
+            mine = words.with_own_codes(moved(events, places[start:stop][layout.order]))
             yield int(ordered[start]), layout.run(mine)
 
 

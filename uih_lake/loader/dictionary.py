@@ -9,14 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-
-from uih_lake import sqlfile
-from uih_lake.session import fetch
 
 SMALL = 256
 """Up to this many strings are coded inside the scan."""
@@ -71,15 +67,3 @@ class Dictionary(Sequence[str | None]):
         known = set(self.words)
         added = [word for word in dict.fromkeys(more) if word not in known]
         return Dictionary([*self.words, *added]) if added else self
-
-
-def distinct(
-    duck: duckdb.DuckDBPyConnection, rows: str, column: str, version: str, is_list: bool
-) -> list[str]:
-    """The distinct strings of a ``column`` of the SQL ``rows``, by first ``version``, then text."""
-    quoted = sqlfile.identifier(column)
-    word = f"unnest({quoted})" if is_list else quoted
-    statement = sqlfile.fill(
-        "loader/distinct", word=word, version=sqlfile.identifier(version), rows=rows
-    )
-    return fetch(duck, statement).column("word").to_pylist()  # type: ignore[no-any-return]

@@ -35,9 +35,10 @@ from uih_lake.loader.options import (
     words_given,
 )
 from uih_lake.loader.order import Order, Slots, Window, check_order, counted, windows
-from uih_lake.loader.plan import Plan, check_loaded, words_of
+from uih_lake.loader.plan import Plan, check_loaded
 from uih_lake.loader.planner import Planner, Worker
 from uih_lake.loader.state import LAST_EPOCH, State
+from uih_lake.loader.words import words_of
 from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Files
 from uih_lake.pointers.policy import Counts, Policy

@@ -5,21 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import pyarrow as pa
 
-from uih_lake import names, schema, sqlfile
+from uih_lake import sqlfile
 from uih_lake.errors import InputError
 from uih_lake.loader.columns import Column, Fill, columns
-from uih_lake.loader.dictionary import Dictionary, distinct
-from uih_lake.materialize import Selection
+from uih_lake.loader.words import Words
 from uih_lake.resolve.plan import Scan, scans
-from uih_lake.session import cursor
-from uih_lake.tenant import Group, Tenant, context_of
-
-Words = dict[str, dict[str, Dictionary]]
-"""``events`` and ``context`` -> column -> dictionary."""
+from uih_lake.tenant import Group, Tenant, context_of, traits_of
 
 
 @dataclass(frozen=True)
@@ -71,12 +65,6 @@ class Plan:
         return cls(tuple(tenants), tuple(merged), tuple(loaded), tuple(sequences), tuple(context))
 
 
-def traits_of(tenants: Iterable[Tenant]) -> list[str]:
-    """The traits of all groups of all tenants."""
-    groups = (group for tenant in tenants for group in tenant.groups.values())
-    return list(dict.fromkeys(trait for group in groups for trait in group.traits))
-
-
 def check_loaded(argument: str, columns: Iterable[str], tenants: Sequence[Tenant]) -> None:
     """Raise :class:`InputError` where ``columns``, given as ``argument``, are not all loaded."""
     known = [*traits_of(tenants), *context_of(tenants)]
@@ -87,49 +75,6 @@ def check_loaded(argument: str, columns: Iterable[str], tenants: Sequence[Tenant
                 "tenant",
                 hint=f"those are {', '.join(known)}",
             )
-
-
-def words_of(
-    selection: Selection,
-    tenants: Sequence[Tenant],
-    fills: Mapping[str, Fill],
-    known: Mapping[str, Mapping[str, Sequence[str]]],
-    shared: Iterable[str],
-    numbered: int = -1,
-) -> Words:
-    """The dictionary of every string column; ``known`` ones keep their codes and grow.
-
-    Those have all strings of events up to lake version ``numbered``, which are not looked for.
-    A trait and a context column of a name that is ``shared`` have one dictionary. Files are checked
-    when events are read from them, not here: a string that is not really there only takes a code.
-    Raises :class:`InputError` for a shared name that no string column has.
-    """
-    snapshot, examples = selection.snapshot.beyond(numbered), selection.examples
-    events = schema.public_events(snapshot.stored)
-    found: Words = {"events": {}, "context": {}}
-    with cursor() as duck:
-        for place, wanted, types, rows, version in (
-            ("events", traits_of(tenants), events, snapshot.events(), names.LAKE_VERSION),
-            ("context", context_of(tenants), examples.public, examples.sql, names.LOG_VERSION),
-        ):
-            for name in (n for n in wanted if _is_text(types.field(n).type)):
-                is_list = pa.types.is_list(types.field(name).type)
-                listed = distinct(duck, rows, name, version, is_list)
-                fill = [f for f in [fills.get(name)] if isinstance(f, str)]
-                first = Dictionary(known.get(place, {}).get(name, []))
-                found[place][name] = first.with_words([*listed, *fill])
-    for name in shared:
-        places = [words for words in found.values() if name in words]
-        if not places:
-            raise InputError(f"words: column {name!r} holds no strings", hint="leave it out")
-        one = reduce(Dictionary.with_words, (p[name].words for p in places), places[0][name])
-        for words in places:
-            words[name] = one
-    return found
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind.value_type if pa.types.is_list(kind) else kind))
 
 
 def _key(tenant: int, group: str) -> str:

@@ -143,7 +143,7 @@ def needed(
 
 
 def rows_of(duck: duckdb.DuckDBPyConnection, scan: Scan, groups: Groups) -> pa.Table:
-    """The traits of a scan, from some row groups of a bucket."""
+    """The traits of a scan, from some row groups of a bucket; strings perhaps as dictionaries."""
     bucket = groups.bucket
     if groups.numbers is None:
         return bucket.snapshot.whole(duck, bucket.number, scan.traits)

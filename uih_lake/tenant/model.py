@@ -45,6 +45,12 @@ def check_tenants(tenants: Sequence[Tenant], least: int = 1) -> None:
             raise TenantError(f"two tenants have the same name, {name!r}", hint="give each its own")
 
 
+def traits_of(tenants: Iterable[Tenant]) -> list[str]:
+    """The traits of all groups of all ``tenants``, each once."""
+    groups = (group for tenant in tenants for group in tenant.groups.values())
+    return list(dict.fromkeys(trait for group in groups for trait in group.traits))
+
+
 def context_of(tenants: Iterable[Tenant]) -> list[str]:
     """The context columns of all tenants."""
     return list(dict.fromkeys(name for tenant in tenants for name in tenant.context))

@@ -1,4 +1,4 @@
--- Distinct strings of a column in the order they are numbered: new ones come after old ones.
+-- Distinct strings of a column, in the order they are numbered: new ones come after old ones.
 -- grain: one row per distinct string
 -- inputs: {rows}, a relation; {word}, the strings; {version}, the version that brought a row
 -- parameters: none

@@ -1,0 +1,269 @@
+"""Words: what footers say of strings is what the events have, and saves reading them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_pushdown import wreck
+
+from uih_lake import CorruptionError, Group, Lake, Tenant
+from uih_lake.lake import parquet, words
+from uih_lake.lake.store import RETAINED, Store
+from uih_lake.loader import Loader
+
+TIME = pa.timestamp("us", "UTC")
+TENANT = Tenant("t", {"all": Group(["action", "tags", "many"])})
+
+text = st.sampled_from(["a", "b", "", "ü'", "ß\n", '"', "猫"])
+column = st.lists(st.tuples(st.none() | text, st.integers(0, 5)), max_size=40)
+lists = st.lists(st.tuples(st.none() | st.lists(st.none() | text), st.integers(0, 5)), max_size=20)
+
+
+def plain(rows: list[tuple[Any, int]]) -> list[tuple[str, int]]:
+    """The oracle: every string with its first version, by version and text."""
+    found: dict[str, int] = {}
+    for value, version in rows:
+        for word in value if isinstance(value, list) else [value]:
+            if word is not None:
+                found[word] = min(version, found.get(word, version))
+    return sorted(found.items(), key=lambda each: (each[1], each[0].encode()))
+
+
+@given(column, st.booleans(), st.integers(0, 3))
+def test_strings_have_the_first_version_that_brought_them(
+    rows: list[tuple[str | None, int]], coded: bool, skip: int
+) -> None:
+    values = pa.array([value for value, _ in rows], pa.string())
+    values = (values.dictionary_encode() if coded else values)[skip:]
+    versions = np.array([version for _, version in rows[skip:]], np.int64)
+    found = words.firsts(values, versions)
+    assert found is not None and list(found.items()) == plain(rows[skip:])
+
+
+@given(lists, st.integers(0, 3))
+def test_strings_in_lists_do_too(rows: list[tuple[Any, int]], skip: int) -> None:
+    values = pa.array([value for value, _ in rows], pa.list_(pa.string()))[skip:]
+    versions = np.array([version for _, version in rows[skip:]], np.int64)
+    found = words.firsts(values, versions)
+    assert found is not None and list(found.items()) == plain(rows[skip:])
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "after the sample"])
+@pytest.mark.parametrize(("kinds", "few"), [(words.FEW, True), (words.FEW + 1, False)])
+def test_more_than_few_strings_are_not_noted(kinds: int, few: bool, late: bool) -> None:
+    given = [f"{n:04}" for n in range(kinds)]
+    if late:
+        given = ["0000"] * 20_000 + given
+    found = words.firsts(pa.array(given), np.zeros(len(given), np.int64))
+    assert found == (dict.fromkeys(sorted(set(given)), 0) if few else None)
+
+
+def test_a_note_is_read_as_it_was_written(tmp_path: Path) -> None:
+    table = pa.table({"x": [1]})
+    said: words.Note = {"a.b": {"ü'\n": 3, "": 0}, "many": None, "none": {}}
+    notes = {words.KEY: words.encoded(said)}
+    file = parquet.write(str(tmp_path), table, {}, None, notes)
+    assert words.noted(pq.read_metadata(tmp_path / file.path)) == said
+    bare = parquet.write(str(tmp_path), table, {})
+    assert words.noted(pq.read_metadata(tmp_path / bare.path)) is None
+
+
+# Lakes
+
+
+def events(version: int, rows: int = 60, **more: Any) -> pa.Table:
+    """Events of an append; strings of one number come with versions of that remainder."""
+    each = range(rows)
+    times = [version * 1000 + row for row in each]
+    columns = {
+        "user_id": pa.array([row % 7 for row in each]),
+        "event_ts": pa.array(times, TIME),
+        "action": [None if row % 5 == 2 else f"act {(version * row) % 9}" for row in each],
+        "tags": [None if row % 4 == 1 else [None, f"tag {row * version % 5}"] for row in each],
+        "many": [f"{version * rows + row:05}" for row in each],
+    }
+    return pa.table(columns | more)
+
+
+def lake_of(path: Path, appends: int = 4) -> Lake:
+    """Two buckets, each of two runs and a tail, and a request."""
+    lake = Lake.create(path, buckets=2)
+    for version in range(appends):
+        lake.append(events(version, 400))
+        if version in (1, 2):
+            lake.seal()
+    lake.log(pa.table({"user_id": [3], "request_ts": pa.array([10**6], TIME)}))
+    return lake
+
+
+def asked(lake: Lake, trait: str) -> list[str]:
+    """The strings of a column in the order of the contract, from every event."""
+    word = f"unnest({trait})" if trait == "tags" else trait
+    rows = lake.sql(f"SELECT {word}, lake_version FROM events").fetchall()
+    return [word for word, _ in plain(rows)]
+
+
+def check(lake: Lake) -> dict[str, Any]:
+    """The dictionaries of a new loader, which are those that the events have."""
+    found = Loader(lake, TENANT).dictionaries["events"]
+    for trait in TENANT.groups["all"].traits:
+        assert found[trait] == asked(lake, trait), trait
+    return found
+
+
+def strings_wrecked(lake: Lake, column: str) -> None:
+    """Overwrite a column in every sealed file."""
+    for path in sealed(lake):
+        wreck(path, column, range(pq.read_metadata(path).num_row_groups))
+
+
+def sealed(lake: Lake) -> list[Path]:
+    store = Store.open(lake.path)
+    return [Path(store.uih.path(file)) for file in store.uih.files()]
+
+
+def test_a_loader_numbers_what_the_events_have(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path / "lake")
+    before = check(lake)
+    assert len(before["many"]) > words.FEW and len(before["action"]) == 9
+    lake.seal()
+    assert check(lake) == before
+    lake.compact()
+    assert check(lake) == before
+    assert lake.verify().passed
+
+
+def test_a_column_that_came_later_is_in_no_file_before_it(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path / "lake")
+    lake.append(events(4, late=["x", None, "y"] * 20), add_columns=True)
+    lake.seal()
+    tenant = Tenant("t", {"all": Group(["late", "action"])})
+    assert Loader(lake, tenant).dictionaries["events"]["late"] == ["x", "y"]
+    have = [path for path in sealed(lake) if "late" in pq.read_schema(path).names]
+    assert 0 < len(have) < len(sealed(lake))
+
+
+def test_no_event_is_read_where_footers_tell(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path / "lake")
+    lake.seal()
+    expected = {trait: asked(lake, trait) for trait in ("action", "tags")}
+    for trait in expected:
+        strings_wrecked(lake, trait)
+    lake = Lake.open(lake.path)
+    loader = Loader(lake, Tenant("t", {"all": Group(["action", "tags"])}))
+    assert {t: loader.dictionaries["events"][t] for t in expected} == expected
+    with pytest.raises(CorruptionError):
+        list(loader)
+
+
+def test_strings_too_many_to_be_noted_are_read(tmp_path: Path) -> None:
+    """The control of the test before: what is not noted does not come from elsewhere."""
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    lake.append(events(0, 1000))
+    lake.seal()
+    tenant = Tenant("t", {"all": Group(["many"])})
+    assert len(Loader(lake, tenant).dictionaries["events"]["many"]) == 1000
+    strings_wrecked(lake, "many")
+    with pytest.raises(CorruptionError):
+        Loader(Lake.open(lake.path), tenant)
+
+
+def test_nothing_of_a_forgotten_user_stays_in_a_note(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path / "lake")
+    lake.append(events(9, 7, action=["only mine" if row == 3 else "act 1" for row in range(7)]))
+    lake.seal()
+
+    def holders() -> int:
+        return sum("only mine" in path.read_bytes().decode("latin-1") for path in sealed(lake))
+
+    assert holders() == 1 and "only mine" in check(lake)["action"]
+    lake.forget([3])
+    assert holders() == 0 and "only mine" not in check(lake)["action"]
+
+
+def test_what_retention_hides_has_no_code(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path / "lake")
+    lake.append(events(9, 7, action=["old"] * 7, event_ts=pa.array(range(7), TIME)))
+    lake.seal()
+    assert "old" in check(lake)["action"]
+    statement = "SELECT min(event_ts) + INTERVAL 500 microseconds FROM events"
+    ((cutoff,),) = lake.sql(statement).fetchall()
+    # As between the commit of the window and that of the files without its events.
+    Store.open(lake.path).uih.commit(counters={RETAINED: 500})
+    assert "old" not in check(Lake.open(lake.path))["action"]
+    lake.retain(days=1, now=cutoff + timedelta(days=1))
+    assert "old" not in check(Lake.open(lake.path))["action"]
+
+
+def test_files_without_a_note_are_read(tmp_path: Path) -> None:
+    """As of a lake that is older than notes are."""
+    lake = lake_of(tmp_path / "lake")
+    before = check(lake)
+    store = Store.open(lake.path)
+    for file in store.uih.files()[::2]:
+        bare = pq.read_table(store.uih.path(file), partitioning=None).combine_chunks()
+        new = parquet.write(store.uih.root, bare, dict(file.partition))
+        store.uih.commit([new], [file])
+    lake = Lake.open(lake.path)
+    assert {words.noted(pq.read_metadata(path)) is None for path in sealed(lake)} == {True, False}
+    assert check(lake) == before and lake.verify().passed
+
+
+def test_verify_finds_strings_that_are_not_those_of_the_events(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path / "lake")
+    store = Store.open(lake.path)
+    file = store.uih.files()[0]
+    path = store.uih.path(file)
+    events = pq.read_table(path, partitioning=None).combine_chunks()
+    note = words.noted(pq.read_metadata(path))
+    assert note is not None and note["action"]
+    del note["action"][next(iter(note["action"]))]
+    notes = {words.KEY: words.encoded(note)}
+    store.uih.commit(
+        [parquet.write(store.uih.root, events, dict(file.partition), None, notes)], [file]
+    )
+    report = Lake.open(lake.path).verify()
+    assert [each.name for each in report.checks if each.failed] == ["words"]
+    (check,) = [each for each in report.checks if each.name == "words"]
+    assert check.failed == 1 and "other strings in ['action']" in check.first_failures[0]
+
+
+# Codes
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("options", [{}, {"masks": True}, {"fill": {"action": "act 9"}}], ids=str)
+def test_codes_of_row_groups_with_other_strings_are_told_apart(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    lake, rows = Lake.create(tmp_path / "lake", buckets=1), 600
+    lake.append(
+        events(0, rows, action=[None if n % 5 == 2 else f"act {n // 60}" for n in range(rows)])
+    )
+    lake.seal()
+    lake.forget([6])  # a file of what is left is written without codes: each row group has its own
+    lake.log(pa.table({"user_id": [3], "request_ts": pa.array([10**6], TIME)}))
+    (path,) = sealed(lake)
+    with pq.ParquetFile(path, read_dictionary=["action"]) as file:
+        groups = [file.read_row_group(group) for group in range(file.num_row_groups)]
+    kinds = {tuple(group["action"].chunk(0).dictionary.to_pylist()) for group in groups}
+    assert len(kinds) > 2
+    said = lake.sql("SELECT action FROM events WHERE user_id = 3 ORDER BY event_ts").fetchall()
+    expected = [action for (action,) in said]
+    tenant = Tenant("t", {"all": Group(["action"])})
+    assert lake.materialize(tenant).read_all()["all"].to_pylist() == [{"action": expected}]
+    (batch,) = Loader(lake, tenant, **options)
+    group = batch["all"]
+    found = [group.dictionaries["action"][code] for code in group.values["action"].tolist()]
+    filled = options.get("fill", {}).get("action")
+    assert found == [filled if action is None else action for action in expected]
+    if "masks" in options:
+        assert group.masks["action"].tolist() == [action is not None for action in expected]
