@@ -1,4 +1,4 @@
-"""Whether the loader keeps a trainer busy, what it moves, and how well it shuffles.
+"""Whether the loader keeps a trainer busy, what it moves, what text costs, how well it shuffles.
 
     python -m benchmarks loader [--events 2.5M] [--lengths 256,4096] [--steps-ms 0,5,20]
                                 [--device cuda] [--dir CACHE] [--json FILE]
@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+import uih_lake as uih
 from benchmarks.batch import BATCH
 from benchmarks.measure import machine
 from benchmarks.stages import number
@@ -39,6 +40,9 @@ FORMS: tuple[tuple[bool, Order], ...] = (
 """Whether history in common is shared, and the order, of what is compared in bytes."""
 
 ORDERS: tuple[Order, ...] = ("affinity", "user", "time")
+
+KINDS = {"numbers": ("item_id", "category"), "text": ("action", "surface")}
+"""Traits of eight and four bytes, and two of text."""
 
 ROUNDS = 3
 
@@ -69,6 +73,8 @@ def run(
     found["bytes"] = [
         moved(bench, length, share, order, device) for length in lengths for share, order in FORMS
     ]
+    say("text and numbers")
+    found["text"] = [row for length in lengths for row in text(bench, length, device)]
     say("shuffles")
     found["shuffle"] = shuffles(bench)
     return found
@@ -140,6 +146,37 @@ def moved(bench: Bench, length: int, share: bool, order: Order, device: str) -> 
         "carried": carried,
         "expanded": expanded,
     }
+
+
+# What text costs
+
+
+def text(bench: Bench, length: int, device: str, rounds: int = ROUNDS) -> Iterator[Row]:
+    """Seconds to make a loader of two traits, of its first epoch and of a later one.
+
+    Text and numbers in turn, of several rounds the medians; the first round of each does not count.
+    """
+    lake, spent = bench.lake(), {kind: list[list[float]]() for kind in KINDS}
+    for _ in range(rounds + 1):
+        for kind, traits in KINDS.items():
+            group = uih.Group(traits=traits, max_len=length)
+            times = [time.perf_counter()]
+            made = Loader(lake, uih.Tenant(kind, {"history": group}), BATCH, seed=1, device=device)
+            times.append(time.perf_counter())
+            for _ in range(2):
+                for _ in made:
+                    pass
+                times.append(time.perf_counter())
+            spent[kind].append(np.diff(times).tolist())
+    for kind, seconds in spent.items():
+        made_s, first_s, later_s = np.median(seconds[1:], axis=0).tolist()
+        yield {
+            "length": length,
+            "traits": kind,
+            "made_s": made_s,
+            "first_s": first_s,
+            "later_s": later_s,
+        }
 
 
 # How well it shuffles
@@ -217,6 +254,9 @@ def view(found: dict[str, Any]) -> Iterator[str]:
         _bytes_cells(found["bytes"]),
     )
     yield ""
+    yield "seconds to make a loader of two traits, of its first epoch, and of a later one"
+    yield from grid(("L", "traits", "made", "first", "later"), map(_text_cells, found["text"]))
+    yield ""
     yield "distances as shares of an epoch, and users in a batch"
     yield from grid(
         ("order", "from log", "epoch to epoch", "neighbours", "users"),
@@ -246,6 +286,11 @@ def _bytes_cells(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
             *(f"{row[name] / 1e6:,.1f}" for name in ("gathered", "carried", "expanded")),
             f"{row['carried'] / plain[row['length']]:.1%}",
         )
+
+
+def _text_cells(row: Row) -> tuple[str, ...]:
+    seconds = (f"{row[name]:.3f}" for name in ("made_s", "first_s", "later_s"))
+    return f"{row['length']:,}", row["traits"], *seconds
 
 
 def _shuffle_cells(row: Row) -> tuple[str, ...]:

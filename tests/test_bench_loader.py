@@ -41,6 +41,13 @@ def test_history_in_common_is_carried_once(found: dict[str, Any]) -> None:
         assert 0.9 * plain["carried"] < row["expanded"] < plain["carried"]
 
 
+def test_text_is_set_against_numbers(found: dict[str, Any]) -> None:
+    rows = {row["traits"]: row for row in found["text"]}
+    assert set(rows) == set(loader.KINDS)
+    for row in rows.values():
+        assert all(row[name] > 0 for name in ("made_s", "first_s", "later_s"))
+
+
 def test_every_order_is_set_against_a_shuffle_of_everything(found: dict[str, Any]) -> None:
     rows = {row["order"]: row for row in found["shuffle"]}
     assert set(rows) == {"global shuffle", *loader.ORDERS}
@@ -62,7 +69,8 @@ def test_the_quality_of_a_shuffle_is_what_was_done_to_it() -> None:
 def test_it_is_shown_in_eighty_columns(found: dict[str, Any]) -> None:
     lines = list(loader.view(json.loads(json.dumps(found))))
     assert max(map(len, lines)) <= tables.WIDTH
-    assert sum(line.startswith("100 ") for line in lines) == 4 + len(loader.FORMS)
+    tables_of_100 = 4 + len(loader.FORMS) + len(loader.KINDS)
+    assert sum(line.startswith("100 ") for line in lines) == tables_of_100
 
 
 def test_it_is_a_command(
