@@ -91,6 +91,13 @@ def test_the_number_of_buckets_has_limits(tmp_path: Path, buckets: Any) -> None:
     assert not (tmp_path / "lake").exists()
 
 
+def test_a_path_is_told_how_to_become_a_lake(tmp_path: Path) -> None:
+    for given in ("shop", tmp_path):
+        with pytest.raises(InputError, match="is no lake") as refused:
+            Lake(given)  # type: ignore[arg-type]
+        assert f"Lake.open({given!r})" in str(refused.value)
+
+
 def test_what_is_no_lake_is_not_opened(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing", tmp_path):
         assert "uihlake create" in refusal(LakeError, lambda path=path: Lake.open(path))
@@ -134,7 +141,7 @@ def test_a_lake_stays_open_where_the_process_goes_elsewhere(
     if make == Lake.open:
         Lake.create("lake", buckets=1)
     lake = make("lake")
-    assert (lake.info().lake, repr(lake)) == ("lake", "Lake('lake')"), "shown as it was given"
+    assert (lake.info().lake, repr(lake)) == ("lake", "Lake.open('lake')"), "shown as it was given"
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
     lake.append(events([1], [1], item=[1]))

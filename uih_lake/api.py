@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from uih_lake import adhoc, ingest, names, schema
-from uih_lake.errors import LakeError
+from uih_lake.errors import InputError, LakeError
 from uih_lake.given import check_flags, check_stop, integer, path_of, seconds
 from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
@@ -48,6 +48,9 @@ class Lake:
     """
 
     def __init__(self, store: Store, version: int | None = None) -> None:
+        if not isinstance(store, Store):
+            hint = f"open one, Lake.open({store!r}), or make one, Lake.create({store!r})"
+            raise InputError(f"{store!r} is no lake", hint=hint)
         self._stores = Stores(store)
         self._version = version
         self._asked = adhoc.Kept()
@@ -78,7 +81,7 @@ class Lake:
 
     def __repr__(self) -> str:
         at = "" if self._version is None else f", version={self._version}"
-        return f"Lake({self._stores.given!r}{at})"
+        return f"Lake.open({self._stores.given!r}{at})"
 
     @property
     def path(self) -> str:
