@@ -16,6 +16,8 @@ from test_pushdown import wreck
 
 from uih_lake import CorruptionError, Group, Lake, Tenant
 from uih_lake.lake import parquet, words
+from uih_lake.lake.bucket import Bucket
+from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import RETAINED, Store
 from uih_lake.loader import Loader
 
@@ -267,3 +269,45 @@ def test_codes_of_row_groups_with_other_strings_are_told_apart(
     assert found == [filled if action is None else action for action in expected]
     if "masks" in options:
         assert group.masks["action"].tolist() == [action is not None for action in expected]
+
+
+def read(lake: Lake) -> set[bool]:
+    """Whether strings of few kinds come as codes, per bucket; what is read is what SQL says."""
+    said = lake.sql("SELECT action, many FROM events WHERE user_id = 3 ORDER BY event_ts")
+    expected = [list(column) for column in zip(*said.fetchall(), strict=True)]
+    tenant = Tenant("t", {"all": Group(["action", "many"])})
+    newest = f"lake_version = {lake.version}"
+    (row,) = lake.materialize(tenant, where=newest).read_all()["all"].to_pylist()
+    assert [row["action"], row["many"]] == expected
+    (batch,) = Loader(lake, tenant, where=newest)
+    group = batch["all"]
+    for trait, strings in zip(["action", "many"], expected, strict=True):
+        words = group.dictionaries[trait]
+        assert [words[code] for code in group.values[trait].tolist()] == strings
+    snapshot = Snapshot.of(Store.open(lake.path))
+    tables = [Bucket(snapshot, n).rows(["user_id", "action", "many"]) for n in range(2)]
+    assert {table.schema.field("many").type for table in tables} == {pa.string()}
+    return {pa.types.is_dictionary(table.schema.field("action").type) for table in tables}
+
+
+def test_strings_of_few_kinds_come_as_codes_from_several_files(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake", buckets=2)
+    lake.append(events(0, 2000))
+    lake.append(events(1, 2000))
+    lake.log(pa.table({"user_id": [3], "request_ts": pa.array([10**6], TIME)}))
+    assert read(lake) == {False}, "no run says how many there are"
+    lake.seal()
+    assert read(lake) == {True}
+    for _ in range(2):  # a tail, then a second run
+        lake.append(events(2, 2000))
+        lake.log(pa.table({"user_id": [3], "request_ts": pa.array([10**6], TIME)}))
+        assert read(lake) == {True}
+        lake.seal()
+        assert read(lake) == {True}
+    store = Store.open(lake.path)
+    for file in store.uih.files()[::2]:
+        bare = pq.read_table(store.uih.path(file), partitioning=None).combine_chunks()
+        store.uih.commit([parquet.write(store.uih.root, bare, dict(file.partition))], [file])
+    assert False in read(Lake.open(lake.path)), "a run without a note"
+    lake.compact()
+    assert read(Lake.open(lake.path)) == {True}

@@ -9,13 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uih_lake import names
+from uih_lake import names, schema
 from uih_lake.arrays import Int64
 from uih_lake.lake import words
 from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Chunk, Snapshot, identity
 from uih_lake.lake.stored import between, conformed, holding
 from uih_lake.schema import UNBOUNDED
+
+_CODES = pa.dictionary(pa.int32(), pa.string())
 
 
 @dataclass(frozen=True)
@@ -82,30 +84,35 @@ class Bucket:
     def rows(self, columns: Sequence[str], groups: Sequence[int] | None = None) -> pa.Table:
         """Stored columns of all row groups, or of those that are named; every page is checked.
 
-        Null where a file does not have a column. Of a bucket that is one run, strings of few kinds
+        Null where a file does not have a column. Traits that are strings of few kinds in every run
         are dictionaries. Raises :class:`CorruptionError`.
         """
-        schema = pa.schema([self.snapshot.stored.field(name) for name in columns])
+        coded = self._few(columns)
+        fields = map(self.snapshot.stored.field, columns)
+        wanted = pa.schema([f.with_type(_CODES) if f.name in coded else f for f in fields])
         runs: Iterable[tuple[str, list[int] | None]] = ((path, None) for path in self.runs)
         chunks: Iterable[Chunk] = self.snapshot.recent
         if groups is not None:
             runs, chunks = self._split(groups)
         parts = []
         for path, mine in runs:
-            part = self.snapshot.pages.read(path, list(columns), mine, self._few(path, columns))
+            part = self.snapshot.pages.read(path, list(columns), mine, coded)
             whole = part.column_names == list(columns)
-            parts.append(part if whole else conformed(part, schema, {}))
+            parts.append(part if whole else conformed(part, wanted, {}))
         for chunk in chunks:
             constants = {names.LAKE_VERSION: chunk.lake_version}
-            parts.append(conformed(self._between(chunk, columns), schema, constants))
-        return parts[0] if len(parts) == 1 else pa.concat_tables([schema.empty_table(), *parts])
+            parts.append(conformed(self._between(chunk, columns), wanted, constants))
+        return parts[0] if len(parts) == 1 else pa.concat_tables([wanted.empty_table(), *parts])
 
-    def _few(self, path: str, columns: Sequence[str]) -> list[str]:
-        """Those of ``columns`` that are strings of few kinds, by the note of the one run."""
-        stored, alone = self.snapshot.stored, self.snapshot.is_one_run(self.number)
-        texts = [name for name in columns if alone and pa.types.is_string(stored.field(name).type)]
-        note = words.noted(self.snapshot.pages.footer(path)) if texts else None
-        return [name for name in texts if note and note.get(name) is not None]
+    def _few(self, columns: Sequence[str]) -> list[str]:
+        """Those of ``columns`` that are traits of few strings, by the notes of all runs."""
+        traits = schema.traits_of(self.snapshot.stored)
+        texts = [f.name for f in traits if f.name in columns and pa.types.is_string(f.type)]
+        if not texts or not self.runs:
+            return []
+        notes = [words.noted(self.snapshot.pages.footer(path)) for path in self.runs]
+        # A column that a run with a note does not have came to the lake after it.
+        return [t for t in texts if all(n is not None and n.get(t, {}) is not None for n in notes)]
 
     def _split(self, groups: Sequence[int]) -> tuple[list[tuple[str, list[int]]], list[Chunk]]:
         """The files that have some row groups: runs, with which of their own, and chunks."""
