@@ -53,6 +53,11 @@ def moment(time: int) -> datetime:
     return EPOCH + timedelta(microseconds=time)
 
 
+def stored_time(moment: datetime) -> int:
+    """A time with a zone as it is stored, in microseconds since the epoch."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
 def stored_events(events: pa.Schema) -> pa.Schema:
     """Stored columns for normalised ``events`` (``user_id, event_ts, arrival_ts``, traits)."""
     user = pa.field(names.USER_ID, events.field(names.USER_ID).type)

@@ -25,7 +25,7 @@ from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import ERASED_ROWS, RETAINED, Store
 from uih_lake.lake.tables import File, Table, optimistic
 from uih_lake.lake.tombstones import remember
-from uih_lake.schema import EPOCH
+from uih_lake.schema import stored_time
 from uih_lake.session import cursor, fetch
 
 _YEAR_1 = datetime.min.replace(tzinfo=UTC)
@@ -80,7 +80,7 @@ def window_start(now: datetime, days: int) -> int:
     """
     most = (moment("now", now) - _YEAR_1).days
     window = timedelta(days=integer("days", days, 1, most))
-    return (now - window - EPOCH) // timedelta(microseconds=1)
+    return stored_time(now - window)
 
 
 def retain(store: Store, cutoff: int) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from uih_lake import names
 from uih_lake.errors import InputError
-from uih_lake.schema import EPOCH, TIME
+from uih_lake.schema import TIME, stored_time
 from uih_lake.workload import requests as asking
 from uih_lake.workload import traits
 from uih_lake.workload.catalogue import Catalogue, catalogue
@@ -178,7 +178,7 @@ class Workload:
         return pa.RecordBatch.from_arrays([*keys, *context], schema=pa.schema(fields))
 
     def _timestamps(self, since_start: Ints) -> pa.Array:
-        origin = (self.start - EPOCH) // timedelta(microseconds=1)
+        origin = stored_time(self.start)
         return pa.array(since_start + origin).view(TIME)
 
 
