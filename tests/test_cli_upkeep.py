@@ -21,8 +21,10 @@ def test_a_whole_lake_passes_and_a_damaged_one_fails(lake: Path) -> None:
     assert report["passed"] is True
     assert "ok" in done("verify", lake)
     file = next(file for file in (lake / "uih").rglob("*.parquet") if file.stat().st_size)
+    chunk = pq.read_metadata(file).row_group(0).column(0)
+    begin = chunk.dictionary_page_offset or chunk.data_page_offset
     content = bytearray(file.read_bytes())
-    content[len(content) // 3] ^= 0xFF
+    content[begin + chunk.total_compressed_size - 1] ^= 0xFF  # of a page, not of its header
     file.write_bytes(content)
     result = run("verify", lake)
     assert result.exit_code == 1, result.output
