@@ -91,6 +91,24 @@ def test_the_number_of_buckets_has_limits(tmp_path: Path, buckets: Any) -> None:
     assert not (tmp_path / "lake").exists()
 
 
+@pytest.mark.parametrize("below", ["inner", "recent/inner", "uih/a/b"])
+def test_no_lake_is_made_inside_another(lake: Lake, below: str) -> None:
+    """The vacuum of the outer one would take its files for left over."""
+    before = sorted(Path(lake.path).rglob("*"))
+    message = refusal(LakeError, lambda: Lake.create(Path(lake.path, below)))
+    assert f"is inside the lake {lake.path}; choose a path outside" in message
+    assert sorted(Path(lake.path).rglob("*")) == before
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/lake", "file:///tmp/lake", Path("gs://b/lake")])
+def test_a_url_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str | Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for make in (Lake.create, Lake.open):
+        message = refusal(InputError, lambda make=make: make(url))
+        assert message == f"{url} is a URL; give a path of a local or mounted file system"
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_a_path_is_told_how_to_become_a_lake(tmp_path: Path) -> None:
     for given in ("shop", tmp_path):
         with pytest.raises(InputError, match="is no lake") as refused:

@@ -311,3 +311,112 @@ def test_strings_of_few_kinds_come_as_codes_from_several_files(tmp_path: Path) -
     assert False in read(Lake.open(lake.path)), "a run without a note"
     lake.compact()
     assert read(Lake.open(lake.path)) == {True}
+
+
+# What was found by attacks
+
+
+def one(path: Path, *appends: pa.Table, **options: Any) -> Lake:
+    """A lake of one bucket with these events sealed, and a request of user 1."""
+    lake = Lake.create(path, buckets=1)
+    for table in appends:
+        lake.append(table, **options)
+    lake.seal()
+    lake.log(pa.table({"user_id": [1], "request_ts": pa.array([10**9], TIME)}))
+    return lake
+
+
+def told(first: int, **columns: Any) -> pa.Table:
+    """Events of user 1, from a time on."""
+    rows = len(next(iter(columns.values())))
+    times = pa.array(range(first, first + rows), TIME)
+    return pa.table({"user_id": [1] * rows, "event_ts": times, **columns})
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_file_without_a_column_is_read_beside_one_that_has_it(
+    tmp_path: Path, sealed: bool
+) -> None:
+    lake = one(tmp_path / "lake", told(0, x=["a"]))
+    lake.append(told(1, x=["b"], late=["q"]), add_columns=True)
+    if sealed:
+        lake.seal()
+    tenant = Tenant("t", {"all": Group(["late", "x"])})
+    assert lake.materialize(tenant).read_all()["all"].to_pylist() == [{"late": [None], "x": ["a"]}]
+    (batch,) = Loader(lake, tenant)
+    assert batch["all"].values["late"].tolist() == [0]
+    assert batch["all"].dictionaries["late"][1:] == ["q"]
+
+
+def test_users_that_are_text_are_numbered_as_a_trait(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    lake.append(pa.table({"user_id": ["a", "b"], "event_ts": pa.array([1, 2], TIME)}))
+    lake.seal()
+    lake.append(pa.table({"user_id": ["c", "a"], "event_ts": pa.array([3, 4], TIME)}))
+    for _ in range(2):
+        loader = Loader(lake, Tenant("t", {"all": Group(["user_id"])}))
+        assert loader.dictionaries["events"]["user_id"] == ["a", "b", "c"]
+        lake.seal()
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds", "few"), [('"' * 300_000, 60, False), ("a" * 60, 200, True)]
+)
+def test_long_strings_are_not_noted(tmp_path: Path, text: str, kinds: int, few: bool) -> None:
+    """A reader refuses a footer of 100 MB, and the lake would be lost."""
+    strings = [f"{n:04}{text}" for n in range(kinds)] * (100 if few else 1)
+    lake = one(tmp_path / "lake", told(0, x=strings))
+    (path,) = sealed(lake)
+    note = words.noted(pq.read_metadata(path))
+    assert note is not None and (note["x"] is not None) == few
+    assert lake.verify().passed
+    tenant = Tenant("t", {"all": Group(["x"])})
+    assert Loader(lake, tenant).dictionaries["events"]["x"] == sorted(set(strings))
+
+
+def test_texts_that_differ_row_by_row_are_not_noted(tmp_path: Path) -> None:
+    given = [f"query {n} " + "of some words " * 5 for n in range(150)]
+    (path,) = sealed(one(tmp_path / "lake", told(0, x=given)))
+    assert words.noted(pq.read_metadata(path)) == {"x": None}
+
+
+def test_nulls_are_no_kind_of_string(tmp_path: Path) -> None:
+    """Neither for the note nor for verify, whichever rows come first."""
+    kinds = [f"a{n:03}" for n in range(words.FEW)]
+    lake = one(
+        tmp_path / "lake",
+        told(10**6, x=["a000"] * 16384),
+        told(0, x=[*kinds, None]),
+    )
+    (path,) = sealed(lake)
+    note = words.noted(pq.read_metadata(path))
+    assert note is not None and note["x"] is not None and len(note["x"]) == words.FEW
+    assert lake.verify().passed
+
+
+def test_strings_newer_than_the_lake_version_have_no_code(tmp_path: Path) -> None:
+    many = [f"{n:05}" for n in range(words.FEW + 1)]
+    lake = one(tmp_path / "lake", told(0, x=["p"] * 257, many=["p"] * 257))
+    lake.append(told(1000, x=["q"] * 257, many=many))
+    tenant = Tenant("t", {"all": Group(["x", "many"])})
+    for _ in range(2):
+        old = Loader(Lake.open(lake.path, version=0), tenant)
+        assert old.dictionaries["events"] == {"x": ["p"], "many": ["p"]}
+        lake.seal()
+
+
+def test_strings_are_not_numbered_by_a_damaged_page(tmp_path: Path) -> None:
+    """Of a file that no example reads: another string would move the codes of those behind it."""
+    given = [f"{n:05}" for n in range(2000)]
+    lake = one(tmp_path / "lake", told(0, x=given))
+    (path,) = sealed(lake)
+    chunk = next(
+        column
+        for column in map(pq.read_metadata(path).row_group(0).column, range(7))
+        if column.path_in_schema == "x"
+    )
+    content = bytearray(path.read_bytes())
+    content[chunk.data_page_offset - 9] ^= 1  # of the dictionary
+    path.write_bytes(content)
+    with pytest.raises(CorruptionError, match="column 'x'"):
+        Loader(Lake.open(lake.path), Tenant("t", {"all": Group(["x"])}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import threading
 from collections.abc import Iterable
 from datetime import datetime
@@ -18,6 +19,7 @@ from uih_lake.schema import TIME
 from uih_lake.wording import on_one_line
 
 _UNFIT = (pa.ArrowException, TypeError, OverflowError)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # as a pathlib.Path it has one slash
 
 
 def is_integer(number: Any, least: float, most: float = math.inf) -> bool:
@@ -51,9 +53,14 @@ def is_text(text: Any) -> bool:
 
 
 def path_of(path: Any) -> str:
-    """A path as text; raises :class:`InputError` for what is neither text nor a path of Python."""
+    """A path as text; raises :class:`InputError` for what is neither text nor a path of Python.
+
+    And for a URL, of which a directory of that name would be made.
+    """
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"path {path!r}", hint="it is a string or a pathlib.Path")
+    if _URL.match(str(path)):
+        raise InputError(f"{path} is a URL", hint="give a path of a local or mounted file system")
     return str(path)
 
 

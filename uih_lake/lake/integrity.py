@@ -89,6 +89,9 @@ class Pages:
         dictionaries. Raises :class:`CorruptionError`.
         """
         footer = self.footer(path)
+        if coded:  # pyarrow takes no name that a file does not have
+            has = {footer.schema.column(place).path for place in range(footer.num_columns)}
+            coded = [name for name in coded if name in has]
         with _told(path), _open(path, footer, coded) as file:
             if groups is not None:
                 return _decoded(file, groups, columns, path)

@@ -3,8 +3,9 @@
 A loader numbers the strings of a column before it reads the first event, by lake version and then
 by text. Files never change, so they are looked for once, when the file is written, and kept in its
 footer: a loader of a lake that is sealed reads no event to number them. A column of more than
-:data:`FEW` strings in the file is not noted, and is read. The footer's hash is in the file's name,
-so a note is as safe as the pages; :mod:`uih_lake.verify` looks for the strings again.
+:data:`FEW` strings in the file, or of long ones, is not noted, and is read. The footer's hash is in
+the file's name, so a note is as safe as the pages; :mod:`uih_lake.verify` looks for the strings
+again.
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ Note = dict[str, Firsts | None]
 """Text column of a file -> its strings; None where they are many."""
 
 _SAMPLE_ROWS = 16 * 1024
+_MOST_BYTES = 16 * 1024  # of the strings of a column, which is an average of 64
+_LEAST_BYTES = 1024
 
 
 def coded(strings: pa.Array) -> pa.Array:
     """Strings as codes where they are of few kinds, else as they are."""
     if pa.types.is_dictionary(strings.type):
         return strings
-    if len(strings.slice(0, _SAMPLE_ROWS).unique()) > FEW:  # which costs less than all of them
+    sample = strings.slice(0, _SAMPLE_ROWS)  # which costs less than all of them
+    if pc.count_distinct(sample).as_py() > FEW:  # of nulls there is no kind
         return strings
     return lighter(strings, strings.dictionary_encode())
 
@@ -113,7 +117,10 @@ def firsts(values: pa.Array, versions: Int64) -> Firsts | None:
     first = np.full(len(codes.dictionary) + 1, schema.UNBOUNDED)  # the last one is null's
     np.minimum.at(first, _places(codes), versions)
     each = zip(codes.dictionary.to_pylist(), first[:-1].tolist(), strict=True)
-    return in_order({word: version for word, version in each if version < schema.UNBOUNDED})
+    found = {word: version for word, version in each if version < schema.UNBOUNDED}
+    # A reader takes a footer of 100 MB for damage, and texts that differ row by row are no kinds.
+    size, most = sum(len(word.encode()) for word in found), _LEAST_BYTES + len(values)
+    return in_order(found) if len(found) <= FEW and size <= min(most, _MOST_BYTES) else None
 
 
 def _places(codes: pa.Array) -> npt.NDArray[np.intp]:

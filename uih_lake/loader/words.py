@@ -41,10 +41,9 @@ def words_of(
     """The dictionary of every string column; ``known`` ones keep their codes and grow.
 
     Those have all strings of events up to lake version ``numbered``, which are not looked for.
-    A trait and a context column of a name that is ``shared`` have one dictionary. Pages are checked
-    when events are read from them, not here: a string that is not really there only takes a code.
-    Raises :class:`InputError` for a shared name that no string column has, and
-    :class:`CorruptionError` for a footer that is not the one that was written.
+    A trait and a context column of a name that is ``shared`` have one dictionary. Raises
+    :class:`InputError` for a shared name that no string column has, and :class:`CorruptionError`
+    for a footer or a page that is not the one that was written.
     """
     snapshot = selection.snapshot.beyond(numbered)
     with cursor() as duck:
@@ -85,9 +84,11 @@ def _of_context(
     duck: duckdb.DuckDBPyConnection, selection: Selection, context: Iterable[str]
 ) -> Iterator[tuple[str, Firsts]]:
     """Those columns of the ``context`` that are text, and their strings in order."""
+    examples = selection.examples
     for name in context:
-        if is_text(field := selection.examples.public.field(name)):
-            yield name, _asked(duck, selection.examples.sql, field, names.LOG_VERSION)
+        if is_text(field := examples.public.field(name)):
+            selection.snapshot.pages.check(examples.paths, [name])
+            yield name, _asked(duck, examples.sql, field, names.LOG_VERSION)
 
 
 @dataclass(frozen=True)
@@ -112,21 +113,25 @@ class _Notes:
         unknown: dict[int, list[str]] = defaultdict(list)
         for bucket, paths in self.snapshot.runs.items():
             for path in paths:
-                note = self.files[path]
-                # A column that a noted file does not have came to the lake after it.
-                strings = None if note is None else note.get(field.name, {})
+                strings = self._noted(path, field.name)
                 if strings is None:
                     unknown[bucket].append(path)
                 else:
                     _merge(found, strings)
-        if not unknown and not self.snapshot.recent:
-            return in_order(found)
-        rest = replace(self.snapshot, runs={b: tuple(paths) for b, paths in unknown.items()})
-        asked = _asked(duck, rest.events(), field, names.LAKE_VERSION)
-        if not found:
-            return asked
-        _merge(found, asked)
-        return in_order(found)
+        if unknown or self.snapshot.recent:
+            rest = replace(self.snapshot, runs={b: tuple(paths) for b, paths in unknown.items()})
+            rest.check(0, rest.buckets - 1, [field.name])  # another string moves others' codes
+            asked = _asked(duck, rest.events(), field, names.LAKE_VERSION)
+            _merge(found, asked)
+        newest = self.snapshot.lake_version  # a file of the sealed tier may have newer events
+        return in_order({word: version for word, version in found.items() if version <= newest})
+
+    def _noted(self, path: str, column: str) -> Firsts | None:
+        """The strings of a column in a file; None where its note does not tell."""
+        note = self.files[path]
+        if note is None or column == names.USER_ID:
+            return None
+        return note.get(column, {})  # of a column that came to the lake after the file, none
 
 
 def _is_hidden(footer: pq.FileMetaData, retained_from: int) -> bool:

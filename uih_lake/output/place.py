@@ -6,10 +6,15 @@ import os
 from pathlib import Path
 
 from uih_lake.errors import OutputError
+from uih_lake.given import path_of
 
 
 def check_apart(out: str | Path, lake: str | Path | None) -> None:
-    """Raise :class:`OutputError` where ``out`` is the lake, lies in it or holds it."""
+    """Raise :class:`OutputError` where ``out`` is the lake, lies in it or holds it.
+
+    And :class:`InputError` where it is a URL.
+    """
+    path_of(out)
     if lake is None:
         return
     place, inside = Path(out).resolve(), Path(lake).resolve()
