@@ -156,6 +156,7 @@ def test_labels_come_later(lake: Path, tmp_path: Path) -> None:
             1,
             "latin.txt, line 2: it is not UTF-8; s",
         ),
+        (("forget", "lake", "--users-from", "nobody.txt"), 1, "nobody.txt names no user; it has"),
         (("forget", "lake"), 2, "--users-from"),
         (("retain", "lake"), 2, "--days"),
         (("retain", "lake", "--days", "0"), 2, "--days"),
@@ -176,6 +177,7 @@ def test_what_is_wrong_is_told_and_nothing_changes(
 ) -> None:
     monkeypatch.chdir(lake.parent)
     Path("ids.txt").write_text("1\n\nbob\n")
+    Path("nobody.txt").write_text("\n")
     Path("latin.txt").write_bytes("1\nélodie\n".encode("latin-1"))
     before = tables(lake)
     result = run(*words)

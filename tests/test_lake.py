@@ -109,6 +109,15 @@ def test_a_url_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: 
     assert [*tmp_path.iterdir()] == []
 
 
+def test_a_lake_that_was_removed_while_it_was_open_is_told(lake: Lake) -> None:
+    lake.append(events([1], [1]))
+    lake.log(requests([1], [9]))
+    shutil.rmtree(lake.path)
+    for ask in (lake.info, lambda: lake.append(events([1], [2])), lambda: lake.version):
+        assert "is gone; the lake was moved or removed" in refusal(LakeError, ask)
+    assert not Path(lake.path).exists()
+
+
 def test_a_path_is_told_how_to_become_a_lake(tmp_path: Path) -> None:
     for given in ("shop", tmp_path):
         with pytest.raises(InputError, match="is no lake") as refused:

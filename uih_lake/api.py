@@ -75,7 +75,7 @@ class Lake:
 
         Raises :class:`LakeError` where there is no lake, or no such version of it.
         """
-        store = Store.open(path_of(path))
+        store = Store.open(path)
         store.require(version)
         return cls(store, version)
 

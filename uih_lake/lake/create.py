@@ -102,7 +102,7 @@ def _check_vacant(root: str, path: str) -> None:
     if Table.open(store.child(root, names.UIH)) is not None:
         raise LakeError(f"{path} is a lake already", hint="open it, or choose another path")
     for parent in Path(root).parents:  # whose vacuum would take it for left over
-        if Path(parent, names.UIH, "_delta_log").is_dir():
+        if heads.is_there(store.child(str(parent), names.UIH)):
             raise LakeError(f"{path} is inside the lake {parent}", hint="choose a path outside")
     for found in sorted(Path(root).glob("*")):
         left = found.name in _TABLES and all(each.name == "_delta_log" for each in found.glob("*"))

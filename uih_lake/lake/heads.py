@@ -139,6 +139,11 @@ def _digest(table: str, head: Head, version: int) -> str:
     return digest
 
 
+def is_there(table: str) -> bool:
+    """Whether the directory ``table`` has a Delta log."""
+    return _path(table).parent.is_dir()
+
+
 def _read(table: str) -> Head:
     try:
         version, digest, *checkpoint = _path(table).read_text().split()

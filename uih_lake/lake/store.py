@@ -22,7 +22,7 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_
 from uih_lake import names, schema
 from uih_lake.damage import FROM_A_COPY
 from uih_lake.errors import CorruptionError, LakeError
-from uih_lake.given import is_integer
+from uih_lake.given import is_integer, path_of
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.tables import Table
 
@@ -78,8 +78,12 @@ class Store:
     pages: Pages
 
     @classmethod
-    def open(cls, given: str) -> Store:
-        """Open the lake at the path ``given``. Raises :class:`LakeError` where there is none."""
+    def open(cls, given: str | Path) -> Store:
+        """Open the lake at the path ``given``.
+
+        Raises :class:`LakeError` where there is none, :class:`InputError` for what is no path.
+        """
+        given = path_of(given)
         root = absolute(given)
         # Delta reads a log on one thread; four of them are read side by side.
         with ThreadPoolExecutor(len(_ASKED)) as threads:

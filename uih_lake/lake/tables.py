@@ -152,8 +152,12 @@ class Table:
     def refresh(self) -> None:
         """Move to the newest version.
 
-        Raises :class:`CorruptionError` where the log ends before a version it has reached before.
+        Raises :class:`CorruptionError` where the log ends before a version it has reached before,
+        and :class:`LakeError` where the table is gone.
         """
+        if not heads.is_there(self.root):
+            hint = "the lake was moved or removed: open it where it is now"
+            raise LakeError(f"the table {self.root} is gone", hint=hint)
         with _reading(self.root):
             least = heads.noted(self.root)
             # Delta takes a millisecond to find nothing new; a look for one file does not.

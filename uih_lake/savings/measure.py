@@ -11,7 +11,7 @@ from typing import Any
 
 from uih_lake import adhoc, schema, sqlfile
 from uih_lake.errors import InputError
-from uih_lake.given import integer, path_of
+from uih_lake.given import integer
 from uih_lake.lake.store import Store
 from uih_lake.output import check_file, failures_told
 from uih_lake.progress import Progress, quiet
@@ -70,7 +70,7 @@ def savings(
     """
     check_tenants(tenants)
     seed = integer("seed", seed, 0)
-    store = Store.open(path_of(lake))
+    store = Store.open(lake)
     store.require(version)
     surface = adhoc.Surface.of(store, version, tenants)
     if keep is not None:
