@@ -51,9 +51,9 @@ def forget(
 
     named = [("--user", one) for one in user or []]
     asked = [*named, *(_lines(users_from) if users_from else [])]
-    if not asked and users_from is None:
-        raise typer.BadParameter("name users with --user or --users-from")
     if not asked:
+        if users_from is None:
+            raise typer.BadParameter("name users with --user or --users-from")
         raise InputError(f"{users_from} names no user", hint="it has an id per line")
     opened = Lake.open(lake)
     whole_numbers = pa.types.is_integer(opened.event_schema.field("user_id").type)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from uih_lake import adhoc, ingest, names, schema
 from uih_lake.errors import InputError, LakeError
-from uih_lake.given import check_flags, check_stop, integer, path_of, seconds
+from uih_lake.given import check_flags, check_stop, integer, seconds
 from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
 from uih_lake.lake import vacuum as vacuuming
@@ -62,18 +62,20 @@ class Lake:
         """Create an empty lake of ``buckets`` hash buckets at ``path``.
 
         ``schema`` fixes the columns of events (``user_id`` and the traits) ahead of the first
-        append. Raises :class:`LakeError` where the directory is there and not empty.
+        append. Raises :class:`LakeError` where the directory is there and not empty or lies in a
+        lake, and :class:`InputError` for what is no path.
         """
         from uih_lake.lake.create import create
 
         declared = None if schema is None else ingest.declared(schema)
-        return cls(create(path_of(path), buckets, declared))
+        return cls(create(path, buckets, declared))
 
     @classmethod
     def open(cls, path: str | Path, *, version: int | None = None) -> Lake:
         """Open the lake at ``path``, as it stood at lake version ``version`` where one is given.
 
-        Raises :class:`LakeError` where there is no lake, or no such version of it.
+        Raises :class:`LakeError` where there is no lake, or no such version of it, and
+        :class:`InputError` for what is no path.
         """
         store = Store.open(path)
         store.require(version)

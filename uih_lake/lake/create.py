@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from uih_lake import names, schema
 from uih_lake.errors import LakeError
-from uih_lake.given import is_integer
+from uih_lake.given import is_integer, path_of
 from uih_lake.lake import heads, locks, store
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
@@ -34,14 +34,15 @@ _TABLES = {
 """Columns and partition of each table, in the order in which they are made."""
 
 
-def create(path: str, buckets: int, events: pa.Schema | None = None) -> Store:
+def create(path: str | Path, buckets: int, events: pa.Schema | None = None) -> Store:
     """Create an empty lake, or complete one whose creation was interrupted.
 
     ``events`` are the normalised event columns that it is to have, where they are known by now.
 
-    Raises :class:`LakeError` where there is a lake already, or anything else, and for a number of
-    buckets that no lake has.
+    Raises :class:`LakeError` where there is a lake already or around it, or anything else, and for
+    a number of buckets that no lake has; :class:`InputError` for what is no path.
     """
+    path = path_of(path)
     if not is_integer(buckets, 1, MAX_BUCKETS):
         raise LakeError(f"{buckets!r} buckets", hint=f"a lake has 1 to {MAX_BUCKETS} of them")
     with _alone(path) as root:

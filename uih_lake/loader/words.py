@@ -74,10 +74,9 @@ def _of_events(
     """Those of the ``traits`` that are text, and their strings in order."""
     events = schema.public_events(snapshot.stored)
     texts = [field for name in traits if is_text(field := events.field(name))]
-    notes = _Notes.of(snapshot) if texts else None
-    for field in texts:
-        assert notes is not None
-        yield field.name, notes.firsts(duck, field)
+    if texts:
+        notes = _Notes.of(snapshot)
+        yield from ((field.name, notes.firsts(duck, field)) for field in texts)
 
 
 def _of_context(
@@ -121,8 +120,7 @@ class _Notes:
         if unknown or self.snapshot.recent:
             rest = replace(self.snapshot, runs={b: tuple(paths) for b, paths in unknown.items()})
             rest.check(0, rest.buckets - 1, [field.name])  # another string moves others' codes
-            asked = _asked(duck, rest.events(), field, names.LAKE_VERSION)
-            _merge(found, asked)
+            _merge(found, _asked(duck, rest.events(), field, names.LAKE_VERSION))
         newest = self.snapshot.lake_version  # a file of the sealed tier may have newer events
         return in_order({word: version for word, version in found.items() if version <= newest})
 
