@@ -103,6 +103,8 @@ def _seen(bench: Bench, lake: uih.Lake) -> None:
         "user_id": users,
         "request_ts": pa.array([now] * len(users), TIME),
         "label": np.zeros(len(users), np.float32),
+        "surface": pa.nulls(len(users)),
+        "candidates": pa.nulls(len(users)),
     }
     lake.log(pa.table(requests), live=True)
 

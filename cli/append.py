@@ -41,9 +41,7 @@ def append(
             metavar="KEY", help="Idempotency key: an append repeated with it adds nothing."
         ),
     ] = None,
-    add_columns: Annotated[
-        bool, typer.Option("--add-columns", help="Accept traits the lake did not have.")
-    ] = False,
+    add_columns: options.AddColumns = False,
     as_json: options.Json = False,
 ) -> None:
     """Add the events of files to a lake, as one new lake version.

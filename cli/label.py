@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uih_lake.cli import options
 from uih_lake.cli.terminal import Terminal, amount
+from uih_lake.wording import quoted
 
 
 def label(
@@ -28,16 +29,19 @@ def label(
 
     store = Store.open(lake)
     labels = read_labels(store, files)
+    new = [name for name in labels.column_names if name not in store.examples.schema.names]
     found, given = set_labels(store, labels), labels.num_rows
-    facts = {"labelled": found, "given": given}
-    terminal.report(_told(found, given), facts, as_json)
+    new = new if found else []
+    facts = {"labelled": found, "given": given, "new_columns": new}
+    terminal.report(_told(found, given, new), facts, as_json)
 
 
-def _told(found: int, given: int) -> str:
-    """How many were labelled, and how many were meant to be where those are more."""
+def _told(found: int, given: int, new: list[str]) -> str:
+    """How many were labelled, how many were meant to be where those are more, and by what."""
     unknown = given - found
-    if not unknown:
-        return f"labelled {amount(found, 'example')}"
-    verb = "is" if unknown == 1 else "are"
-    of_given = f"{found:,} of {amount(given, 'example')}"
-    return f"labelled {of_given}; {amount(unknown, 'example_id')} {verb} unknown"
+    said = f"labelled {amount(found, 'example')}"
+    if unknown:
+        verb = "is" if unknown == 1 else "are"
+        of_given = f"{found:,} of {amount(given, 'example')}"
+        said = f"labelled {of_given}; {amount(unknown, 'example_id')} {verb} unknown"
+    return f"{said}; new: {quoted(new)}" if new else said

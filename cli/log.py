@@ -37,13 +37,15 @@ def log(
             "--live", help="Do not bound by arrival time: see all that the lake holds now."
         ),
     ] = False,
+    add_columns: options.AddColumns = False,
     as_json: options.Json = False,
 ) -> None:
     """Store requests as examples, each with a versioned pointer.
 
     A pointer pins which history was visible: events before the request, known by then, in the lake
-    as it is now. Other columns (labels, features of the request) travel along as context. An
-    example_id is taken where the column exists, else numbered on; it is kept once.
+    as it is now. Other columns (labels, features of the request) travel along as context: the same
+    with every log, but for what uihlake label sets. An example_id is taken where the column
+    exists, else numbered on; it is kept once.
 
       uihlake log shop requests.csv --user-id member --request-ts at --ts-unit s
 
@@ -61,6 +63,7 @@ def log(
             as_of_ts=as_of_ts,
             ts_unit=None if ts_unit is None else ts_unit.value,
             on_null_user=on_null_user.value,
+            add_columns=add_columns,
             progress=progress,
         )
     facts = _facts(pointers)

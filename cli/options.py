@@ -48,4 +48,7 @@ NullUser = Annotated[
     OnNullUser,
     typer.Option("--on-null-user", help="Refuse rows without a user id, or skip them."),
 ]
+AddColumns = Annotated[
+    bool, typer.Option("--add-columns", help="Accept columns that the lake did not have.")
+]
 Tenant = Annotated[str, typer.Option("--tenant", metavar="FILE", help="The tenant, a TOML file.")]

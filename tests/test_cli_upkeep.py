@@ -125,7 +125,11 @@ def test_events_that_come_after_their_window_has_passed_are_told(lake: Path) -> 
 def test_labels_come_later(lake: Path, tmp_path: Path) -> None:
     labels = pa.table({"example_id": [0, 3, 77], "bought": [1.0, 0.0, 1.0]})
     pq.write_table(labels, tmp_path / "labels.parquet")
-    assert told("label", lake, tmp_path / "labels.parquet") == {"labelled": 2, "given": 3}
+    assert told("label", lake, tmp_path / "labels.parquet") == {
+        "labelled": 2,
+        "given": 3,
+        "new_columns": ["bought"],
+    }
     rows = told("sql", lake, "SELECT example_id, bought FROM examples WHERE bought IS NOT NULL")
     assert sorted(row["example_id"] for row in rows) == [0, 3]
     for ids, said in (

@@ -12,7 +12,7 @@ import pytest
 from ingested import HEAD, LAKE, ONE, TIME, events, read
 
 from uih_lake.errors import SchemaError
-from uih_lake.ingest import check_schema
+from uih_lake.ingest import check_events
 
 
 def test_columns_follow_the_lake_and_new_ones_come_last() -> None:
@@ -20,9 +20,9 @@ def test_columns_follow_the_lake_and_new_ones_come_last() -> None:
     found = read(table, None, LAKE)
     assert found.schema.names == ["user_id", "event_ts", "arrival_ts", "a", "b", "c"]
     assert found.schema.types[3:] == [pa.int32(), pa.float32(), pa.int64()]
-    assert check_schema(found.schema, LAKE, add_columns=True).names == found.schema.names
+    assert check_events(found.schema, LAKE, add_columns=True).names == found.schema.names
     with pytest.raises(SchemaError, match=r"e\.csv: column 'c' is new to the lake; pass --add-col"):
-        check_schema(found.schema, LAKE, where="e.csv")
+        check_events(found.schema, LAKE, where="e.csv")
 
 
 FITS: list[tuple[pa.Array, pa.DataType, list[Any]]] = [
@@ -128,12 +128,12 @@ def test_text_that_does_not_fit_the_lake_is_refused(tmp_path: Path) -> None:
         )
 
 
-def test_check_schema_names_what_differs() -> None:
+def test_check_events_names_what_differs() -> None:
     found = read(events(a=ONE)).schema
     with pytest.raises(SchemaError, match="no column 'b', which the lake has; add it"):
-        check_schema(found, LAKE)
+        check_events(found, LAKE)
     with pytest.raises(SchemaError, match="column 'a' is string, where int32 is wanted"):
-        check_schema(read(events(a=["x"] * 3, b=ONE)).schema, LAKE)
+        check_events(read(events(a=["x"] * 3, b=ONE)).schema, LAKE)
     with pytest.raises(SchemaError, match="'B' and the lake's 'b' differ only in case"):
-        check_schema(pa.schema([*LAKE, ("B", pa.int64())]), LAKE, add_columns=True)
-    assert check_schema(LAKE, LAKE) == LAKE
+        check_events(pa.schema([*LAKE, ("B", pa.int64())]), LAKE, add_columns=True)
+    assert check_events(LAKE, LAKE) == LAKE

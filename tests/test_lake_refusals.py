@@ -114,6 +114,9 @@ def bad_requests() -> dict[str, Any]:
         "null time": good | {"request_ts": pa.array([None], TIME)},
         "user of another type": good | {"user_id": ["a"]},
         "label of another type": good | {"label": ["x"]},
+        "label missing": {k: v for k, v in good.items() if k != "label"},
+        "new context": good | {"more": [1]},
+        "new context by case": good | {"LABEL": [1]},
         "id logged before": good | {"example_id": [0]},
         "id given twice": {
             "user_id": [1, 1],
@@ -131,6 +134,14 @@ def test_refused_requests_change_nothing(kept: Lake, name: str) -> None:
     before = state(kept)
     refusal(InputError, lambda: kept.log(pa.table(bad_requests()[name])))
     assert state(kept) == before
+
+
+def test_what_is_not_bad_about_the_bad_requests_is_taken(lake: Lake) -> None:
+    """The control: the good row that each of them is made from."""
+    good = bad_requests()["id logged before"]
+    lake.append(events([1], [1], item=[1]))
+    assert lake.log(pa.table(good)).num_rows == 1
+    assert lake.log(pa.table(good | {"example_id": [1]})).num_rows == 1
 
 
 @pytest.mark.parametrize("name", ["filename", "file_index", "File_Row_Number"])
@@ -218,7 +229,7 @@ def test_refused_pointers_change_nothing(kept: Lake) -> None:
     """They are kept unproven: every rebuild would stumble over what is no pointer."""
     nine = datetime(1970, 1, 1, 0, 0, 9, tzinfo=UTC)
     served = kept.snapshot([1], nine, Tenant("t", {"g": Group(["event_ts"])}))
-    asked = served.rows.select(["user_id", "request_ts"])
+    asked = served.rows.select(["user_id", "request_ts"]).append_column("label", pa.nulls(1))
     before = state(kept)
     for name, (pointers, says) in bad_pointers(served.pointers).items():
         message = refusal(InputError, lambda given=pointers: kept.log(asked, pointers=given))
@@ -230,7 +241,7 @@ def test_refused_pointers_change_nothing(kept: Lake) -> None:
 def test_pointers_are_counted_before_they_are_compared(kept: Lake, which: slice) -> None:
     nine = datetime(1970, 1, 1, 0, 0, 9, tzinfo=UTC)
     served = kept.snapshot([1, 2, 3, 4], nine, Tenant("t", {"g": Group(["event_ts"])}))
-    asked = served.rows.select(["user_id", "request_ts"]).slice(0, 3)
+    asked = served.rows.select(["user_id", "request_ts"]).append_column("label", pa.nulls(4))[:3]
     before, pointers = state(kept), served.pointers[which.start : which.stop]
     message = refusal(InputError, lambda: kept.log(asked, pointers=pointers))
     assert message.startswith(f"{pointers.num_rows} pointers for 3 requests; give")

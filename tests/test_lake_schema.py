@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -84,6 +85,59 @@ def test_a_trait_called_like_a_column_of_examples_comes_back(lake: Lake, name: s
         (10,),
     ]
     assert lake.verify().passed
+
+
+def context(lake: Lake, *columns: str) -> list[tuple[Any, ...]]:
+    """Columns of the examples, in the order of their ids."""
+    return lake.sql(f"SELECT {', '.join(columns)} FROM examples ORDER BY example_id").fetchall()
+
+
+def test_the_first_log_fixes_the_context(lake: Lake) -> None:
+    lake.append(events([1], [1], item=[1]))
+    lake.log(requests([1], [9], label=[0.5], surface=["home"]))
+    before = state(lake)
+    for given, said in [
+        (
+            {"label": [1.0]},
+            "no column 'surface', which the table of examples has; add it, with nul",
+        ),
+        ({"labl": [1.0], "surface": ["home"]}, "'label', .* did you mean 'labl'"),
+        ({"label": [1.0], "surface": ["x"], "more": [1]}, "'more' is new .* pass --add-columns"),
+        ({"label": ["yes"], "surface": ["x"]}, "column 'label' is string, where double is wanted"),
+    ]:
+        message = refusal(SchemaError, lambda given=given: lake.log(requests([1], [9], **given)))
+        assert re.search(said, message), message
+    assert state(lake) == before
+    lake.log(requests([1], [9], surface=["feed"], label=pa.nulls(1)))
+    lake.log(requests([1], [9], label=[1], surface=["feed"], more=[7]), add_columns=True)
+    assert context(lake, "label", "surface", "more") == [
+        (0.5, "home", None),
+        (None, "feed", None),
+        (1.0, "feed", 7),
+    ]
+
+
+def test_what_is_labelled_may_be_missing_from_the_next_log(lake: Lake) -> None:
+    """A label is known late, so that requests come without it; all else has to be there."""
+    lake.append(events([1], [1], item=[1]))
+    lake.log(requests([1], [9], surface=["home"]))
+    lake.label(pa.table({"example_id": [0], "bought": [1.0]}))
+    lake.log(requests([1], [9], surface=["feed"]))
+    with pytest.raises(SchemaError, match=r"'bougt' is new .*did you mean 'bought'"):
+        lake.log(requests([1], [9], surface=["feed"], bougt=[1.0]))
+    lake.log(requests([1], [9], surface=["feed"], bought=[0.0]))
+    with pytest.raises(SchemaError, match="no column 'surface'"):
+        lake.log(requests([1], [9], bought=[0.0]))
+    lake.label(pa.table({"example_id": [0], "surface": ["shop"]}))
+    lake.log(requests([1], [9]))
+    assert context(Lake.open(lake.path), "bought", "surface") == [
+        (1.0, "shop"),
+        (None, "feed"),
+        (0.0, "feed"),
+        (None, None),
+    ]
+    public = lake.sql("FROM examples").to_arrow_table().schema
+    assert all(field.metadata is None for field in public)
 
 
 def test_a_schema_given_at_creation_binds_the_first_append(tmp_path: Path) -> None:

@@ -165,7 +165,9 @@ def test_a_compaction_leaves_pointers_alone_that_cannot_be_placed(lake: Lake) ->
     made = {"user_id": users, "event_ts": when, "arrival_ts": when}
     traits = {name: events[name] for name in events.column_names if name not in made}
     lake.append(pa.table(made | traits))
-    later = pa.table({"user_id": users, "request_ts": [now + timedelta(days=1)] * 5})
+    context = {name: pa.nulls(5) for name in requests.column_names}
+    asked = {"user_id": users, "request_ts": [now + timedelta(days=1)] * 5}
+    later = pa.table({**context, **asked})
     lake.log(later, live=True)
     lake.compact()
     assert [end for _, end in placed_of(lake)[300:]] == [-1] * 5

@@ -274,7 +274,8 @@ def test_examples_of_every_log_are_read_together_in_order(tmp_path: Path) -> Non
     lake = build(tmp_path, 1000)
     asked(lake, [7, 3, 5])
     times = pa.array([10**9] * 4, TIME)
-    lake.log(pa.table({"user_id": [4, 5, 3, 8], "request_ts": times, "tag": list("abcd")}))
+    tagged = pa.table({"user_id": [4, 5, 3, 8], "request_ts": times, "tag": list("abcd")})
+    lake.log(tagged, add_columns=True)
     tenant = Tenant("t", {"g": Group(["item"])}, context=("tag",))
     with connect() as duck:
         found = lake._select([tenant]).asked(duck, 0)

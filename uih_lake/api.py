@@ -74,8 +74,7 @@ class Lake:
     def open(cls, path: str | Path, *, version: int | None = None) -> Lake:
         """Open the lake at ``path``, as it stood at lake version ``version`` where one is given.
 
-        Raises :class:`LakeError` where there is no lake, or no such version of it, and
-        :class:`InputError` for what is no path.
+        Raises :class:`LakeError` where there is no such lake or version, :class:`InputError` too.
         """
         store = Store.open(path)
         store.require(version)
@@ -221,6 +220,7 @@ class Lake:
         ts_unit: str | None = None,
         on_null_user: str = "raise",
         pointers: pa.Table | None = None,
+        add_columns: bool = False,
         progress: Progress = quiet,
     ) -> pa.Table:
         """Store requests as examples with versioned pointers, which are returned as given.
@@ -229,8 +229,9 @@ class Lake:
         by its ``as_of_ts`` or else by its ``request_ts``. Columns are named, and numbers and nulls
         taken, as in :meth:`append`; ``as_of_ts`` None is the one of that name where there is one.
         ``pointers`` are those of :meth:`snapshot`, one per request, stored as serving cut them.
-        Raises :class:`InputError`, :class:`OutputError` or, also where users were forgotten
-        meanwhile, :class:`ConflictError`; then nothing is written.
+        Context is that of the requests logged before, where what :meth:`label` sets may be missing;
+        ``add_columns`` accepts more. Raises :class:`InputError`, :class:`OutputError` or, also
+        where users were forgotten meanwhile, :class:`ConflictError`; then nothing is written.
         """
         from uih_lake.log import log
 
@@ -238,12 +239,12 @@ class Lake:
         columns = RequestColumns(user_id, request_ts, as_of_ts, ts_unit, on_null_user)
         with self._stores.newest() as store:
             batches = ingest.open_requests(requests, columns, Examples.known(store))
-            logged = log(store, batches, live, pointers, progress)
+            logged = log(store, batches, live, pointers, add_columns, progress)
         batches.tell_skipped()
         return logged
 
     def label(self, labels: Any) -> int:
-        """Set columns that became known later on examples that are logged; how many were found.
+        """Set columns that became known later on logged examples; how many were found.
 
         ``labels`` is an Arrow table, or files, with ``example_id`` and the columns to set. Pointers
         stay as they are. Raises :class:`InputError`, and as :meth:`seal`.

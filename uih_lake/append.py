@@ -65,7 +65,7 @@ def append(
     def fit(lake: pa.Schema | None) -> pa.Schema:
         if lake is None:
             return batches.schema
-        return ingest.check_schema(
+        return ingest.check_events(
             batches.schema, lake, add_columns=add_columns, where=batches.where
         )
 

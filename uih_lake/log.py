@@ -14,7 +14,7 @@ from uih_lake import hashing, names, schema
 from uih_lake.arrays import whole
 from uih_lake.errors import ConflictError, InputError, SchemaError
 from uih_lake.given import check_flags
-from uih_lake.ingest import Batches, check_types
+from uih_lake.ingest import Batches, check_requests
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tombstones import Tombstones
@@ -35,6 +35,7 @@ def log(
     requests: Batches,
     live: bool,
     served: pa.Table | None,
+    add_columns: bool,
     progress: Progress,
 ) -> pa.Table:
     """Cut a pointer for each of the normalised ``requests`` and store them as examples.
@@ -46,14 +47,15 @@ def log(
 
     Raises :class:`InputError` where requests that are live, or ``served``, have an ``as_of_ts``,
     which they could not keep, and where the pointers are not those of the requests, or tell of who
-    was forgotten since.
+    was forgotten since; :class:`SchemaError` where the context is not that of the examples so far,
+    or has more columns without ``add_columns``.
     """
-    check_flags(live=live)
+    check_flags(live=live, add_columns=add_columns)
     if live or served is not None:
         _check_unbounded(requests)
     # First: of whoever is forgotten while the events are looked at, some may be among them.
     store.forgotten.refresh()
-    fit = partial(_check, store, requests.schema, store.forgotten.version)
+    fit = partial(_check, store, requests, store.forgotten.version, add_columns)
     store.refresh()
     fit()
     if served is not None:
@@ -231,7 +233,7 @@ def _arranged(table: pa.Table) -> pa.Table:
     return table.select([*head, *(n for n in table.column_names if n not in head)])
 
 
-def _check(store: Store, requests: pa.Schema, forgotten: int) -> None:
+def _check(store: Store, requests: Batches, forgotten: int, add_columns: bool) -> None:
     """Refuse requests that do not fit the lake's users or the examples logged so far.
 
     Or whose pointers may tell of users who were forgotten since version ``forgotten`` of the
@@ -244,7 +246,7 @@ def _check(store: Store, requests: pa.Schema, forgotten: int) -> None:
             hint="nothing was logged; log them again",
         )
     events, stored = store.recent.schema, store.examples.schema
-    user = requests.field(names.USER_ID).type
+    user = requests.schema.field(names.USER_ID).type
     if names.USER_ID in events.names and user != events.field(names.USER_ID).type:
         raise SchemaError(
             f"column 'user_id' of the requests is {user}, "
@@ -254,13 +256,13 @@ def _check(store: Store, requests: pa.Schema, forgotten: int) -> None:
     if names.EXAMPLE_ID not in stored.names:
         return
     ids = stored.field(names.EXAMPLE_ID).type
-    if names.EXAMPLE_ID not in requests.names and pa.types.is_string(ids):
+    if names.EXAMPLE_ID not in requests.schema.names and pa.types.is_string(ids):
         raise SchemaError(
             "the requests have no column 'example_id', and the examples so far have string ids, "
             "which cannot be numbered on",
             hint="add a column 'example_id'",
         )
-    check_types(requests, stored, where="the requests")
+    check_requests(requests.schema, stored, add_columns=add_columns, where=requests.where)
 
 
 def _nothing(requests: pa.Schema) -> pa.Table:

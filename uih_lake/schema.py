@@ -21,6 +21,8 @@ CHUNK_ROWS = 1 << TIE_BITS
 """Events of a chunk of an append, at most."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """What stored times are counted from, in microseconds."""
+LABEL = {b"uih_lake.label": b"true"}
+"""Metadata of a stored column of examples that was set after they were logged."""
 MIN_TIME = -62_135_596_800_000_000
 """Year 1, in microseconds since the epoch: the earliest event time."""
 MAX_TIME = 253_402_300_800_000_000
@@ -123,6 +125,11 @@ def pointers(user_id: pa.DataType, example_id: pa.DataType) -> pa.Schema:
             pa.field(names.DIGEST, pa.int64()),
         ]
     )
+
+
+def is_label(field: pa.Field) -> bool:
+    """Whether the column was set on examples after they were logged, which may then lack it."""
+    return LABEL.items() <= (field.metadata or {}).items()
 
 
 def context_of(examples: pa.Schema) -> list[pa.Field]:

@@ -32,7 +32,7 @@ def open_events(source: Any, columns: EventColumns, expected: pa.Schema | None =
 
     The schema is ``user_id`` (int64 or string), ``event_ts``, ``arrival_ts`` (timestamp[us, UTC]),
     none of them null, then the traits. ``expected`` is the lake's normalised event schema: its
-    types are used; which columns may be new or missing is for :func:`check_schema` to say.
+    types are used; which columns may be new or missing is for :func:`check_events` to say.
     Raises :class:`InputError` for what cannot be read and :class:`SchemaError` for columns that do
     not fit.
     """

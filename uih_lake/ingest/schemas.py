@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
@@ -17,7 +17,7 @@ Part = tuple[Source, Sequence[Column]]
 """One source and the columns of the output it gives."""
 
 
-def check_schema(
+def check_events(
     found: pa.Schema, expected: pa.Schema, *, add_columns: bool = False, where: str = "the input"
 ) -> pa.Schema:
     """The schema of the lake once it holds ``found``: ``expected``, then the columns that are new.
@@ -27,25 +27,51 @@ def check_schema(
     another: :func:`unify` gave them the types of the lake, but meanwhile it may have got columns
     from somebody else.
     """
+    of_user = schema.traits_of
+    new = _check(found, expected, of_user, "the lake", add_columns=add_columns, where=where)
+    return pa.schema([*expected, *new])
+
+
+def check_requests(found: pa.Schema, stored: pa.Schema, *, add_columns: bool, where: str) -> None:
+    """Raise :class:`SchemaError` where the context differs from that of the ``stored`` examples.
+
+    As :func:`check_events` does of traits, but labels, which are set later, may be missing.
+    """
+    whose = "the table of examples"
+    _check(found, stored, schema.context_of, whose, add_columns=add_columns, where=where)
+
+
+def _check(
+    found: pa.Schema,
+    expected: pa.Schema,
+    of_user: Callable[[pa.Schema], list[pa.Field]],
+    whose: str,
+    *,
+    add_columns: bool,
+    where: str,
+) -> list[pa.Field]:
+    """Compare columns ``of_user`` with those that are there; the ones that are new."""
     _check_spelling(found.names, expected, where)
-    own = schema.traits_of(expected)
-    missing = [field.name for field in own if field.name not in found.names]
+    own = of_user(expected)
+    wanted = [field.name for field in own if not schema.is_label(field)]
+    missing = [name for name in wanted if name not in found.names]
     if missing:
         near = guess(missing[0], [name for name in found.names if name not in expected.names])
         raise SchemaError(
-            f"{where}: no column {quoted(missing)}, which the lake has",
+            f"{where}: no column {quoted(missing)}, which {whose} has",
             hint=f"{near}add it, with nulls where there is no value; "
-            f"columns are {quoted(found.names)}",
+            f"found are {quoted(field.name for field in of_user(found))}",
         )
     check_types(found, expected, where=where)
-    new = [f for f in schema.traits_of(found) if f.name not in expected.names]
+    new = [field for field in of_user(found) if field.name not in expected.names]
     if new and not add_columns:
+        near = guess(new[0].name, [field.name for field in own if field.name not in found.names])
         raise SchemaError(
-            f"{where}: column {quoted(f.name for f in new)} is new to the lake",
-            hint=f"pass --add-columns (add_columns=True) to take it in, or drop it; "
-            f"the lake has {quoted(f.name for f in own)}",
+            f"{where}: column {quoted(f.name for f in new)} is new to {whose}",
+            hint=f"{near}pass --add-columns (add_columns=True) to take it in, or drop it; "
+            f"{whose} has {quoted(f.name for f in own)}",
         )
-    return pa.schema([*expected, *new])
+    return new
 
 
 def check_types(found: pa.Schema, expected: pa.Schema, *, where: str) -> None:

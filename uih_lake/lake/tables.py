@@ -200,7 +200,7 @@ class Table:
         numbers = {WRITER: self.version + 1, **(counters or {})}
         before = self.version
         stored = self.schema if schema is None else schema
-        widened = stored != self.schema
+        widened = not stored.equals(self.schema, check_metadata=True)
         try:
             self._delta.create_write_transaction(
                 actions,

@@ -115,7 +115,7 @@ class Examples:
 def _stored(store: Store) -> pa.Schema:
     """Columns of the table; before the first log, those that every example has."""
     if names.EXAMPLE_ID in store.examples.schema.names:
-        return store.examples.schema
+        return schema.nullable(store.examples.schema)  # without Delta's notes
     events = store.recent.schema
     user = events.field(names.USER_ID).type if names.USER_ID in events.names else pa.int64()
     return schema.nullable(pa.schema([*schema.pointers(user, pa.int64()), *schema.PLACED]))

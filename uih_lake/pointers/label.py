@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uih_lake import names, sqlfile
+from uih_lake import names, schema, sqlfile
 from uih_lake.errors import InputError, SchemaError
 from uih_lake.ingest import check_types, open_labels
 from uih_lake.lake import locks, parquet
@@ -64,11 +64,19 @@ def _relabel(store: Store, duck: duckdb.DuckDBPyConnection, labels: pa.Schema) -
             new.append(parquet.write(*where, named=parquet.origin(path)))
         if new:
             known = store.examples.schema
-            added = [f for f in labels if f.name not in known.names]
-            if added:  # a commit of its own: one that replaces files cannot change the schema
-                store.examples.commit(schema=pa.schema([*known, *added]))
+            noted = _noted(known, labels)
+            if not noted.equals(known, check_metadata=True):
+                # A commit of its own: one that replaces files cannot change the schema.
+                store.examples.commit(schema=noted)
             store.examples.commit(new, [files[place] for place, _ in found])
     return sum(rows for _, rows in found)
+
+
+def _noted(stored: pa.Schema, labels: pa.Schema) -> pa.Schema:
+    """The columns of the examples with those of ``labels``, which the next log may lack."""
+    set_here = [f.with_metadata(schema.LABEL) for f in labels if f.name != names.EXAMPLE_ID]
+    by_name = {field.name: field for field in [*stored, *set_here]}
+    return pa.schema(list(by_name.values()))
 
 
 def _statement(path: str, labels: pa.Schema) -> str:
