@@ -43,11 +43,20 @@ def info(
     terminal.table(("table", "column", "type", "bytes"), columns, right=(3,))
 
 
+def _versions(facts: Info) -> str:
+    if facts.lake_version < 0:
+        return "none yet"
+    sealed = (
+        "nothing sealed" if facts.sealed_version < 0 else f"sealed up to {facts.sealed_version}"
+    )
+    return f"{facts.lake_version}, {sealed}"
+
+
 def _overview(facts: Info) -> list[tuple[str, str]]:
     tiers = f"{facts.sealed_events:,} sealed, {facts.recent_events:,} recent"
     rows = [
         ("lake", facts.lake),
-        ("lake version", f"{facts.lake_version}, sealed up to {facts.sealed_version}"),
+        ("lake version", _versions(facts)),
         ("generation", str(facts.generation)),
         ("buckets", f"{facts.buckets:,}"),
         ("events", f"{facts.events:,} ({tiers}) of {amount(facts.users, 'user')}"),

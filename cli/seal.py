@@ -24,4 +24,5 @@ def seal(terminal: Terminal, lake: options.Lake, as_json: options.Json = False) 
         sealed = run(store, progress)
     generation, version = sealed.generation, sealed.lake_version
     facts = {"generation": generation, "sealed_version": version}
-    terminal.report(f"generation {generation}: sealed up to lake version {version}", facts, as_json)
+    told = "nothing to seal" if version < 0 else f"sealed up to lake version {version}"
+    terminal.report(f"generation {generation}: {told}", facts, as_json)

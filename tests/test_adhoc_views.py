@@ -116,6 +116,12 @@ def test_what_is_no_query_is_refused_before_it_runs(lake: Lake) -> None:
             lake.sql(sql)
 
 
+@pytest.mark.parametrize("name", MACROS)
+def test_a_macro_that_is_called_wrongly_says_how(lake: Lake, name: str) -> None:
+    with pytest.raises(SqlRefused, match=rf"; call it as {name}\("):
+        lake.sql(f"FROM {name}(1, 2, 3, 4)")
+
+
 def test_a_column_may_be_called_like_any_word_of_a_macro(lake: Lake, tmp_path: Path) -> None:
     """Each word as a trait and as context: macros answer as they do without such columns."""
     text = " ".join(sqlfile.statement(f"adhoc/macros/{name}") for name in MACROS)

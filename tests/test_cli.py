@@ -96,6 +96,15 @@ def test_columns_and_units_are_mapped(tmp_path: Path) -> None:
     assert rows == [{"user_id": "ann", "t": 1700000020.0}, {"user_id": "bob", "t": 1700000030.0}]
 
 
+def test_a_lake_without_events_says_so(tmp_path: Path) -> None:
+    done("create", tmp_path / "lake")
+    assert done("seal", tmp_path / "lake") == "generation 0: nothing to seal\n"
+    assert "lake version  none yet" in done("info", tmp_path / "lake")
+    (tmp_path / "e.csv").write_text("user_id,event_ts\n1,2026-03-01T10:00:00Z\n")
+    done("append", tmp_path / "lake", tmp_path / "e.csv")
+    assert "lake version  0, nothing sealed" in done("info", tmp_path / "lake")
+
+
 def test_an_append_tells_what_it_added_beside_a_sealer(lake: Path) -> None:
     """Its events have left the mutable tier by the time it reports, every now and then."""
     over = Event()

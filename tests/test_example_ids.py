@@ -105,6 +105,9 @@ def test_a_string_is_logged_once(lakes: tuple[Lake, Lake], tmp_path: Path) -> No
         strings.log(requests(names_of([5, 99])))
     with pytest.raises(InputError, match="'example_id': 'x' given twice"):
         Lake.create(tmp_path / "new", buckets=1).log(requests(pa.array(["x", "x"])))
+    given = pa.table({"example_id": ["a", "b", "c", "b"], "late": [1, 2, 3, 4]})
+    with pytest.raises(InputError, match="'example_id' of the labels: 'b' given twice"):
+        strings.label(given)
 
 
 def test_ids_stay_of_one_type(lakes: tuple[Lake, Lake]) -> None:

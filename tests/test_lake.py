@@ -113,7 +113,8 @@ def test_a_lake_that_was_removed_while_it_was_open_is_told(lake: Lake) -> None:
     lake.append(events([1], [1]))
     lake.log(requests([1], [9]))
     shutil.rmtree(lake.path)
-    for ask in (lake.info, lambda: lake.append(events([1], [2])), lambda: lake.version):
+    add, keep = (lambda: lake.append(events([1], [2]))), (lambda: lake.forget([1]))
+    for ask in (lake.info, add, keep, lambda: lake.version, lake.seal, lake.compact, lake.vacuum):
         assert "is gone; the lake was moved or removed" in refusal(LakeError, ask)
     assert not Path(lake.path).exists()
 

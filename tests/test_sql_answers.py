@@ -213,7 +213,7 @@ def test_longest_histories(world: World, ask: Ask) -> None:
         assert found == expected[:most]
 
 
-@pytest.mark.parametrize("most", [None, 0, 1, 4, 1000])
+@pytest.mark.parametrize("most", [None, -5, 0, 1, 4, 1000])
 def test_redundancy_where_no_event_came_late(
     tmp_path_factory: pytest.TempPathFactory, most: int | None
 ) -> None:
@@ -222,7 +222,8 @@ def test_redundancy_where_no_event_came_late(
     different: defaultdict[int, set[int]] = defaultdict(set)
     for pointer in world.pointers:
         day = pointer.request_ts // (24 * HOUR)
-        events = world.history.sequence(pointer, GroupSpec(max_len=most))
+        newest = None if most is None else max(most, 0)
+        events = world.history.sequence(pointer, GroupSpec(max_len=newest))
         counts[day][0] += 1
         counts[day][1] += len(events)
         different[day] |= {event.traits["n"] for event in events}

@@ -219,6 +219,11 @@ def test_what_makes_no_sense_is_refused_in_one_line(text: str, says: str, tmp_pa
     assert "\n" not in str(refused.value)
 
 
+def test_toml_is_text() -> None:
+    with pytest.raises(TenantError, match="not TOML: a bytes; give it as a string"):
+        Tenant.from_toml(RANKER.encode())  # type: ignore[arg-type]
+
+
 def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "ranker.toml"
     path.write_text(RANKER, encoding="utf-8-sig")

@@ -27,6 +27,7 @@ from uih_lake.sqlfile import literal, statement
 from uih_lake.wording import engine_says, guess, on_one_line
 
 _REMEDY: Final = "ask with one SELECT over the views events, uih and examples"
+_MACRO: Final = re.compile(r"Macro (\w+)\(\)")
 _EXPLAIN: Final = re.compile(
     r"\s*EXPLAIN(\s+|(?=\())(ANALYZE(\s+|(?=\()))?(\(\s*(ANALYZE|FORMAT)\b[\w\s,]*\)\s*)?(?=\S)",
     re.IGNORECASE,
@@ -97,7 +98,10 @@ def check_query(session: duckdb.DuckDBPyConnection, sql: str) -> str:
 def explain_error(error: Exception) -> SqlRefused:
     """What DuckDB has against a user's SQL, in one line to raise or print."""
     hint = None
-    if isinstance(error, duckdb.PermissionException):
+    called = _MACRO.search(str(error))
+    if called and called[1] in MACROS:
+        hint = f"call it as {MACROS[called[1]].split(':')[0]}"
+    elif isinstance(error, duckdb.PermissionException):
         hint = "only the files of this lake can be read"
     elif isinstance(error, duckdb.CatalogException):
         hint = "SHOW TABLES lists what there is, DESCRIBE events the columns"

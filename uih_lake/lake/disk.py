@@ -6,17 +6,29 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from uih_lake.errors import OutputError
+from uih_lake.errors import LakeError, OutputError
 from uih_lake.wording import on_one_line
 
 
 @contextmanager
 def taking(place: str) -> Iterator[None]:
-    """Raise :class:`OutputError` where the disk does not take what is written to ``place``."""
+    """Raise :class:`OutputError` where the disk does not take what is written to ``place``.
+
+    Or :class:`LakeError`, where this directory of a lake is gone.
+    """
     try:
         yield
     except OSError as error:
+        if not os.path.exists(place):
+            raise gone(place) from error
         raise refusal(place, os.strerror(error.errno) if error.errno else error) from error
+
+
+def gone(place: str) -> LakeError:
+    """The error to raise where the directory ``place`` of an open lake is no longer there."""
+    return LakeError(
+        f"{place} is gone", hint="the lake was moved or removed: open it where it is now"
+    )
 
 
 def refusal(place: str, why: object) -> OutputError:

@@ -156,8 +156,7 @@ class Table:
         and :class:`LakeError` where the table is gone.
         """
         if not heads.is_there(self.root):
-            hint = "the lake was moved or removed: open it where it is now"
-            raise LakeError(f"the table {self.root} is gone", hint=hint)
+            raise disk.gone(self.root)
         with _reading(self.root):
             least = heads.noted(self.root)
             # Delta takes a millisecond to find nothing new; a look for one file does not.

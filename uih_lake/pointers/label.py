@@ -18,6 +18,7 @@ from uih_lake.lake.store import Store
 from uih_lake.lake.tables import File, optimistic
 from uih_lake.pointers.examples import Examples
 from uih_lake.session import cursor, fetch
+from uih_lake.wording import quoted
 
 
 def read_labels(store: Store, labels: Any) -> pa.Table:
@@ -98,9 +99,10 @@ def _check(labels: pa.Table) -> None:
             f"labels have the columns {', '.join(labels.column_names)}",
             hint="give example_id and at least one column to set",
         )
-    ids = labels.column(names.EXAMPLE_ID)
-    if ids.null_count or pc.count_distinct(ids).as_py() != len(ids):
+    given = labels.column(names.EXAMPLE_ID).value_counts()
+    twice = given.filter(pc.greater(given.field("counts"), 1)).field("values")
+    if twice:
         raise InputError(
-            "column 'example_id' of the labels has nulls or repeats",
+            f"column 'example_id' of the labels: {quoted(twice[:5].to_pylist())} given twice",
             hint="give one row per example",
         )

@@ -90,7 +90,7 @@ def _refused(condition: str, why: str, hint: str) -> SqlRefused:
 def _check_text(sql: str) -> None:
     """Refuse what need not be parsed to be refused, or would take a parser too long."""
     if not sql.strip():
-        raise Refusal("it is empty", "leave `where` out to keep every event")
+        raise Refusal("it is empty", "leave `where` out to keep everything")
     if len(sql) > LONGEST:
         raise Refusal(f"it has {len(sql)} characters, more than {LONGEST}")
     if deceptive := _DECEPTIVE.search(sql):

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 from pydantic.dataclasses import dataclass
 
 from uih_lake.errors import TenantError
-from uih_lake.given import path_of
+from uih_lake.given import is_text, path_of
 from uih_lake.tenant import rules
 from uih_lake.tenant.check import check_tenant
 from uih_lake.tenant.duration import canonical, microseconds
@@ -133,6 +133,8 @@ class Tenant:
     @classmethod
     def from_toml(cls, text: str) -> Tenant:
         """Read a tenant from TOML text."""
+        if not is_text(text):
+            raise TenantError(f"not TOML: a {type(text).__name__}", hint="give it as a string")
         try:
             keys = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:

@@ -13,7 +13,7 @@ WITH windows AS (
     SELECT
         user_id,
         date_trunc('day', request_ts) AS day,
-        greatest(0, length - coalesce(_max_len, length)) AS start,
+        length - least(length, greatest(0, coalesce(_max_len, length))) AS start,
         length AS stop
     FROM examples
 ),
