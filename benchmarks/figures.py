@@ -27,7 +27,6 @@ from benchmarks.workload import Bench, build, size_of, tenant
 from uih_lake.gather.moves import Moves, address, copy
 from uih_lake.gather.pieces import pick
 from uih_lake.lake.store import Store
-from uih_lake.materialize import Selection
 from uih_lake.resolve.ahead import ahead, together
 from uih_lake.resolve.keyed import Keyed
 from uih_lake.resolve.placed import placed, standing
@@ -37,6 +36,7 @@ from uih_lake.resolve.rows import Rows
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import Asked
 from uih_lake.schema import TIME
+from uih_lake.selection import Selection
 from uih_lake.session import cursor
 
 Figures = dict[str, float]

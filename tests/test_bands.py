@@ -19,8 +19,8 @@ from uih_lake.lake.store import Store
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.plan import Plan
 from uih_lake.loader.source import Source
-from uih_lake.materialize import Selection
 from uih_lake.resolve.ranges import Ranges, carried, packed, touched
+from uih_lake.selection import Selection
 from uih_lake.session import connect
 from uih_lake.workload import Workload
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,24 @@ def test_a_url_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: 
         message = refusal(InputError, lambda make=make: make(url))
         assert message == f"{url} is a URL; give a path of a local or mounted file system"
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_lake_goes_to_another_process(lake: Lake) -> None:
+    """As a path and a version: what it is asked there, it looks up there."""
+    lake.append(events([1], [1]))
+    kept = pickle.dumps([lake, Lake.open(lake.path, version=0)])
+    lake.append(events([1], [2]))
+    with get_context("spawn").Pool(1) as others:
+        assert others.apply(_versions, (kept,)) == [1, 0]
+    newest, first = pickle.loads(kept)
+    assert [newest.append(events([1], [3])), lake.version, first.version] == [2, 2, 0]
+    shutil.rmtree(lake.path)
+    with pytest.raises(LakeError, match="no lake at"):
+        pickle.loads(kept)
+
+
+def _versions(pickled: bytes) -> list[int]:
+    return [lake.version for lake in pickle.loads(pickled)]
 
 
 def test_a_lake_that_was_removed_while_it_was_open_is_told(lake: Lake) -> None:

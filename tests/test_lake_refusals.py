@@ -330,6 +330,7 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
         "request_ts NaT has no time zone; give",
     ),
     ("late", lambda lake: lake.snapshot([1], pa.array([2**62], TIME), TAIL), "times to serve at: "),
+    ("counts", lambda lake: lake.materialize(TAIL, counts={}), "counts {}; give Counts(), to be"),
     ("mixed", lambda lake: lake.forget([1, "a"]), "users to forget:"),
     ("huge", lambda lake: lake.forget([2**64]), "users to forget:"),
     ("half a user", lambda lake: lake.forget([1.5]), "users to forget: they are double; give ids"),

@@ -263,10 +263,19 @@ def ids_of(loader: Loader) -> list[int]:
     return sorted(example for batch in loader for example in ids(batch))
 
 
-def test_an_empty_lake_has_no_batches(tmp_path: Path) -> None:
+def test_where_there_is_no_example_there_are_no_batches(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so: a loop that counts steps would go on for ever."""
     lake = build(tmp_path / "lake")
-    assert list(Loader(lake, TENANT, where="label = 17")) == []
-    assert len(Loader(lake, TENANT, where="label = 17")) == 0
+    empty = Loader(lake, TENANT, where="label = 17")
+    assert caplog.messages == ["there is no example that meets [label = 17]"]
+    assert list(empty) == []
+    assert len(empty) == 0
+    Loader(lake, TENANT, where="label = 17", follow=True)
+    assert len(caplog.messages) == 1, "who follows waits for examples"
+    Loader(Lake.create(tmp_path / "none"), Tenant("t", {"g": Group(["event_ts"])}))
+    assert caplog.messages[1:] == ["there is no example"]
 
 
 @pytest.mark.parametrize(

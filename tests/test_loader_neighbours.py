@@ -50,7 +50,7 @@ def reads_of(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Any], li
 def test_examples_are_read_once_in_lakes_of_up_to_64_buckets(
     crowd: Lake, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr("uih_lake.materialize.EXAMPLES_AT_ONCE", at_once)
+    monkeypatch.setattr("uih_lake.selection.EXAMPLES_AT_ONCE", at_once)
     _, reads, _ = reads_of(crowd, monkeypatch)
     assert len({*reads}) == len(reads) == -(-64 // len(reads[0]))
 
@@ -59,7 +59,7 @@ def test_examples_that_wait_for_their_bucket_are_bounded(
     crowd: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, _, _ = reads_of(crowd, monkeypatch)
-    monkeypatch.setattr("uih_lake.materialize.EXAMPLES_AT_ONCE", 40)
+    monkeypatch.setattr("uih_lake.selection.EXAMPLES_AT_ONCE", 40)
     free, reads, most = reads_of(crowd, monkeypatch)
     assert free == whole
     assert len(reads) == 16
@@ -74,7 +74,7 @@ def test_examples_that_wait_for_their_bucket_are_bounded(
 def test_no_example_waits_for_a_bucket_whose_turn_does_not_come(
     crowd: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uih_lake.materialize.EXAMPLES_AT_ONCE", 40)
+    monkeypatch.setattr("uih_lake.selection.EXAMPLES_AT_ONCE", 40)
     monkeypatch.setattr("uih_lake.loader.source.RESOLVED_BYTES", 20_000)
     loader = Loader(crowd, NUMBERS, 8, threads=1)
     for _ in range(3):

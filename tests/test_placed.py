@@ -14,11 +14,11 @@ from uih_lake import Group, Lake, Loader, Tenant, schema
 from uih_lake.gather.lists import take
 from uih_lake.lake.snapshot import Snapshot, identity
 from uih_lake.lake.store import Store
-from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples
 from uih_lake.resolve import placed
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.run import Resolver
+from uih_lake.selection import Selection
 from uih_lake.session import connect
 from uih_lake.workload import Workload
 

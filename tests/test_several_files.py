@@ -21,7 +21,6 @@ from uih_lake.gather.lists import take
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
-from uih_lake.materialize import Selection
 from uih_lake.resolve import rows
 from uih_lake.resolve.placed import NOWHERE, standing
 from uih_lake.resolve.plan import scans
@@ -29,6 +28,7 @@ from uih_lake.resolve.prefixed import Prefixed
 from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import seen_by
+from uih_lake.selection import Selection
 from uih_lake.session import connect
 from uih_lake.workload import Workload
 

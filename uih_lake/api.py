@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from uih_lake.progress import Progress, quiet
 from uih_lake.tenant import Tenant
 
 if TYPE_CHECKING:
-    from uih_lake.materialize import Selection
+    from uih_lake.selection import Selection
     from uih_lake.serving import Served
     from uih_lake.verify import Report
 
@@ -62,8 +63,8 @@ class Lake:
         """Create an empty lake of ``buckets`` hash buckets at ``path``.
 
         ``schema`` fixes the columns of events (``user_id`` and the traits) ahead of the first
-        append. Raises :class:`LakeError` where the directory is there and not empty or lies in a
-        lake, and :class:`InputError` for what is no path.
+        append. Raises :class:`LakeError` where there is something, or a lake around it, and
+        :class:`InputError` for what is no path.
         """
         from uih_lake.lake.create import create
 
@@ -83,6 +84,9 @@ class Lake:
     def __repr__(self) -> str:
         at = "" if self._version is None else f", version={self._version}"
         return f"Lake.open({self._stores.given!r}{at})"
+
+    def __reduce__(self) -> tuple[Any, ...]:  # another process opens it anew
+        return partial(Lake.open, version=self._version), (self.path,)
 
     @property
     def path(self) -> str:
@@ -305,7 +309,7 @@ class Lake:
         Damage is a failed check. Raises :class:`CorruptionError` where a Delta log cannot be read
         at all, and :class:`InputError` for a sample or a seed below 0.
         """
-        from uih_lake.materialize import Selection
+        from uih_lake.selection import Selection
         from uih_lake.verify import verify
 
         with self._stores.newest() as store:
@@ -338,10 +342,7 @@ class Lake:
         return Rebuild(self._select([tenant], where, on_mismatch, counts), tenant).reader(progress)
 
     def info(self) -> Info:
-        """Facts about the lake: versions, counts per tier, bytes per column, schema.
-
-        Raises :class:`CorruptionError` where a file is damaged.
-        """
+        """Facts about the lake: versions, counts per tier, bytes per column, schema."""
         with self._stores.newest() as store:
             return Info.of(store, self._version)
 
@@ -362,9 +363,8 @@ class Lake:
     def sql_script(self, *, tenants: Sequence[Tenant] = ()) -> str:
         """The views and macros of :meth:`sql` as text for a DuckDB session of any kind.
 
-        They show the lake as it is now, and lock the session to the files of the lake, which it
-        names in full, so that the session may be started in any directory. Raises
-        :class:`TenantError` as :meth:`sql` does.
+        They show the lake as it is now, and lock the session to the files of the lake, which they
+        name in full: it may be started in any directory. Raises as :meth:`sql`.
         """
         return self._surface(tenants).script()
 
@@ -381,7 +381,7 @@ class Lake:
         log_versions: tuple[int, int] = (-1, schema.UNBOUNDED),
     ) -> Selection:
         """:meth:`Selection.checked` of the newest state, or of the version this was opened at."""
-        from uih_lake.materialize import Selection
+        from uih_lake.selection import Selection
 
         with self._stores.newest() as store:
             return Selection.checked(

@@ -11,14 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema
-from uih_lake.arrays import whole
 from uih_lake.errors import ConflictError, InputError, SchemaError
 from uih_lake.given import check_flags
 from uih_lake.ingest import Batches, check_requests
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tombstones import Tombstones
-from uih_lake.pointers import examples
+from uih_lake.pointers import examples, served
 from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead, together
 from uih_lake.resolve.placed import nowhere
@@ -26,50 +25,48 @@ from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import Asked, by_bucket
 from uih_lake.session import cursor
 
-_NEVER_NULL = (names.USER_ID, names.LAKE_VERSION, names.GENERATION, names.LENGTH, names.DIGEST)
-_AS_SERVED = "give the pointers of Lake.snapshot, one per request and in its order"
-
 
 def log(
     store: Store,
     requests: Batches,
     live: bool,
-    served: pa.Table | None,
+    pointers: pa.Table | None,
     add_columns: bool,
     progress: Progress,
 ) -> pa.Table:
     """Cut a pointer for each of the normalised ``requests`` and store them as examples.
 
     A live pointer is unbounded by arrival; a backfilled one sees what had arrived by its own
-    ``as_of_ts``, or else by its ``request_ts``. Both pin the newest lake version. Where ``served``
-    brings the pointers that serving cut, one per request, those are kept instead. Returns the
-    columns of :func:`uih_lake.schema.pointers`, in the order of the requests.
+    ``as_of_ts``, or else by its ``request_ts``. Both pin the newest lake version. Where there are
+    ``pointers`` that serving cut, one per request, those are kept instead. Returns the columns of
+    :func:`uih_lake.schema.pointers`, in the order of the requests.
 
-    Raises :class:`InputError` where requests that are live, or ``served``, have an ``as_of_ts``,
-    which they could not keep, and where the pointers are not those of the requests, or tell of who
-    was forgotten since; :class:`SchemaError` where the context is not that of the examples so far,
-    or has more columns without ``add_columns``.
+    Raises :class:`InputError` where requests that are live, or bring ``pointers``, have an
+    ``as_of_ts``, which they could not keep, and where the pointers are not those of the requests,
+    or tell of who was forgotten since; :class:`SchemaError` where the context is not that of the
+    examples so far, or has more columns without ``add_columns``.
     """
     check_flags(live=live, add_columns=add_columns)
-    if live or served is not None:
+    if live or pointers is not None:
         _check_unbounded(requests)
     # First: of whoever is forgotten while the events are looked at, some may be among them.
     store.forgotten.refresh()
     fit = partial(_check, store, requests, store.forgotten.version, add_columns)
     store.refresh()
     fit()
-    if served is not None:
-        _check_served(served, requests.schema.field(names.USER_ID).type)
-        _refuse_forgotten(served, Tombstones.of(store))
-    snapshot = Snapshot.of(store, users=requests.schema.field(names.USER_ID).type)
+    users = requests.schema.field(names.USER_ID).type
+    if pointers is not None:
+        served.check(pointers, users, Tombstones.of(store))
+    snapshot = Snapshot.of(store, users=users)
     numbered = names.EXAMPLE_ID not in requests.schema.names
     tables: list[pa.Table] = []
     done = 0
-    for batch in requests if served is None else _as_many(requests, served):
-        if served is None:
+    for batch in requests if pointers is None else served.as_many(requests, pointers):
+        if pointers is None:
             bounds = _bounds(batch, live, snapshot)
         else:
-            bounds = _pinned(batch, served, done, snapshot.lake_version)
+            bounds = served.pinned(batch, pointers, done, snapshot.lake_version)
+            bounds |= nowhere(batch.num_rows)
         table = _with(batch, {**bounds, **_places(batch, snapshot, done)})
         tables.append(_point(snapshot, table, done, progress))
         done += batch.num_rows
@@ -127,87 +124,6 @@ def _check_unbounded(requests: Batches) -> None:
             "these have an as_of_ts",
             hint="leave that column out, or log them without live (--live) and without pointers",
         )
-
-
-def _as_many(requests: Batches, served: pa.Table) -> list[pa.RecordBatch]:
-    """All requests, before any is compared with its pointer: one too few would shift the rest.
-
-    Raises :class:`InputError` where they are not as many as the pointers.
-    """
-    batches = list(requests)
-    rows = sum(batch.num_rows for batch in batches)
-    if rows != served.num_rows:
-        raise InputError(f"{served.num_rows} pointers for {rows} requests", hint=_AS_SERVED)
-    return batches
-
-
-def _check_served(served: pa.Table, users: pa.DataType) -> None:
-    """Refuse pointers whose columns are not those that serving cuts: they are kept unproven."""
-    if not isinstance(served, pa.Table):
-        raise InputError(
-            f"the pointers are a {type(served).__name__}, no Arrow table", hint=_AS_SERVED
-        )
-    for field in schema.pointers(users, pa.int64()):
-        if field.name in names.POINTER_COLUMNS:
-            _check_served_column(served, field)
-
-
-def _check_served_column(served: pa.Table, wanted: pa.Field) -> None:
-    name = wanted.name
-    if served.column_names.count(name) != 1:
-        has = ", ".join(served.column_names)
-        raise InputError(f"the pointers need one column {name!r}, they have {has}", hint=_AS_SERVED)
-    column = served.column(name)
-    if column.type != wanted.type:
-        raise InputError(
-            f"column {name!r} of the pointers is {column.type}, where {wanted.type} is wanted",
-            hint=_AS_SERVED,
-        )
-    if name in _NEVER_NULL and column.null_count:
-        raise InputError(
-            f"column {name!r} of the pointers is null in {column.null_count} of {len(column)} rows",
-            hint=_AS_SERVED,
-        )
-
-
-def _refuse_forgotten(served: pa.Table, tombstones: Tombstones) -> None:
-    """Refuse pointers that tell of events erased since they were cut: nothing rebuilds those."""
-    pinned = served.column(names.LAKE_VERSION).to_numpy()
-    gone = tombstones.cover(whole(served.column(names.USER_ID)), pinned)
-    gone &= served.column(names.LENGTH).to_numpy() > 0
-    if gone.any():
-        raise InputError(
-            "the pointers tell of users who were forgotten since they were cut, "
-            f"first at row {1 + int(np.argmax(gone))}",
-            hint="leave these requests out, or log them without pointers",
-        )
-
-
-def _pinned(
-    batch: pa.RecordBatch, served: pa.Table, first_row: int, lake_version: int
-) -> dict[str, pa.Array]:
-    """The pointers that serving cut for the requests of ``batch``.
-
-    Raises :class:`InputError` where one is for another user or instant than its request.
-    """
-    mine = served.slice(first_row, batch.num_rows).combine_chunks()
-    for name in (names.USER_ID, names.REQUEST_TS):
-        if not mine.column(name).combine_chunks().equals(batch.column(name)):
-            raise InputError(
-                f"column {name!r} of the pointers is not that of the requests",
-                hint=_AS_SERVED,
-            )
-    newest = pc.max(mine.column(names.LAKE_VERSION)).as_py()
-    if newest is not None and newest > lake_version:
-        raise InputError(
-            f"a pointer pins lake version {newest}, the lake's newest is {lake_version}",
-            hint="give pointers that this lake's snapshot cut",
-        )
-    kept = [name for name in names.POINTER_COLUMNS if name not in (names.USER_ID, names.REQUEST_TS)]
-    return {
-        **{name: mine.column(name).combine_chunks() for name in kept},
-        **nowhere(batch.num_rows),
-    }
 
 
 def _places(batch: pa.RecordBatch, snapshot: Snapshot, first_row: int) -> dict[str, pa.Array]:

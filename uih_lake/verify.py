@@ -26,11 +26,11 @@ from uih_lake.lake.order import falls, unordered
 from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
-from uih_lake.materialize import Selection
 from uih_lake.progress import Progress
 from uih_lake.resolve.misplaced import misplaced
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import seen_by
+from uih_lake.selection import Selection
 from uih_lake.session import cursor, fetch
 
 _SHOWN = 3

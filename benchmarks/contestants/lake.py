@@ -16,10 +16,10 @@ from uih_lake import names
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.store import Store
 from uih_lake.loader import Loader
-from uih_lake.materialize import Selection
 from uih_lake.resolve.placed import placed, standing
 from uih_lake.resolve.plan import scans
 from uih_lake.resolve.ranges import touched
+from uih_lake.selection import Selection
 from uih_lake.session import cursor
 
 _UNREAD = {names.GENERATION, names.END_TS}

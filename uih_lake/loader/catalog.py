@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import xxhash
@@ -9,10 +10,12 @@ import xxhash
 from uih_lake import names, schema, sqlfile
 from uih_lake.lake.parquet import contents, origin
 from uih_lake.loader.order import Order, Slots
-from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Examples, Files
+from uih_lake.selection import Selection
 from uih_lake.session import cursor, fetch
 from uih_lake.tenant import evaluating, spoken_of
+
+_LOG = logging.getLogger(__name__)
 
 
 def slots(selection: Selection, order: Order, span_us: int) -> Slots:
@@ -33,6 +36,12 @@ def slots(selection: Selection, order: Order, span_us: int) -> Slots:
         for row in fetch(duck, statement, parameters).to_pylist():
             found.setdefault(row["slot"], {})[row["bucket"]] = row["examples"]
     return found
+
+
+def warn_of_none(slots: Slots, where: str | None) -> None:
+    """Log a warning where there is nothing to go through: an endless loop may be waiting for it."""
+    if not slots:
+        _LOG.warning("there is no example%s", "" if where is None else f" that meets [{where}]")
 
 
 def _slot(order: Order) -> str:

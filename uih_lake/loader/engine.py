@@ -15,7 +15,7 @@ from uih_lake.loader.plan import Plan
 from uih_lake.loader.planner import Planner
 from uih_lake.loader.shelf import Shelf
 from uih_lake.loader.source import Opened, Source
-from uih_lake.materialize import Selection
+from uih_lake.selection import Selection
 
 _KEY_BYTES = 48
 """Per event while a bucket is resolved."""

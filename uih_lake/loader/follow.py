@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from uih_lake import schema
-from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Files
 from uih_lake.pointers.policy import Policy
+from uih_lake.selection import Selection
 from uih_lake.tenant import Tenant
 
 if TYPE_CHECKING:

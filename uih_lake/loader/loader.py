@@ -26,22 +26,22 @@ from uih_lake.loader.options import (
     BUDGET,
     MOST,
     Options,
-    check_agreement,
     check_lake,
+    check_last,
     fills_of,
     shortening,
     span_of,
     tenants_of,
     words_given,
 )
-from uih_lake.loader.order import Order, Slots, Window, check_order, counted, windows
+from uih_lake.loader.order import Order, Slots, Window, counted, order_of, windows
 from uih_lake.loader.plan import Plan, check_loaded
 from uih_lake.loader.planner import Planner, Worker
 from uih_lake.loader.state import LAST_EPOCH, State
 from uih_lake.loader.words import words_of
-from uih_lake.materialize import Selection
 from uih_lake.pointers.examples import Files
 from uih_lake.pointers.policy import Counts, Policy
+from uih_lake.selection import Selection
 from uih_lake.tenant import Tenant
 
 if TYPE_CHECKING:
@@ -113,15 +113,14 @@ class Loader(IterableDataset[Any]):
         poll_s: float = 1.0,
     ) -> None:
         check_lake(lake)
-        check_order(order)
         check_flags(share=share, masks=masks, drop_last=drop_last, pad_last=pad_last, follow=follow)
-        check_agreement(order, follow, drop_last, pad_last)
+        check_last(drop_last, pad_last)
         check_device(device)
         wait = seconds(poll_s)
         tenants = tenants_of(tenant)
         self._several = not isinstance(tenant, Tenant)
         rank, num_ranks = ranks.ranks(rank, num_ranks)
-        order = "log" if follow else order
+        order = order_of(order, follow)
         self._options = Options(
             tenants,
             Deal(
@@ -155,6 +154,8 @@ class Loader(IterableDataset[Any]):
         words = self._options.words
         self._known: Mapping[str, Mapping[str, Sequence[str]]] = {"events": words, "context": words}
         self._begin(wanted.select())
+        if not follow:
+            catalog.warn_of_none(self._slots, where)
         self._told = ranks.shared(torch.zeros(1, dtype=torch.int64))
         self._go_to(0)
         self._worker: tuple[int, int, int] | None = None

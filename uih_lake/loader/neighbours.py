@@ -15,7 +15,7 @@ from collections.abc import Container
 import duckdb
 import pyarrow as pa
 
-from uih_lake.materialize import Selection
+from uih_lake.selection import Selection
 
 MOST = 32
 """Neighbourhoods of which some buckets may wait: of 50,000 examples each, 160 MB and their context.

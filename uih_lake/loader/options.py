@@ -78,17 +78,12 @@ def tenants_of(given: Any) -> tuple[Tenant, ...]:
     return tenants
 
 
-def check_agreement(order: str, follow: bool, drop_last: bool, pad_last: bool) -> None:
-    """Raise :class:`InputError` for arguments of which one would silently win over the other."""
+def check_last(drop_last: bool, pad_last: bool) -> None:
+    """Raise :class:`InputError` where one of them would silently win over the other."""
     if drop_last and pad_last:
         raise InputError(
             "drop_last and pad_last contradict each other",
             hint="what fills no step is either dropped or filled up; give one of them",
-        )
-    if follow and order not in ("affinity", "log"):  # the first is what comes of saying nothing
-        raise InputError(
-            f"a loader that follows goes in the order 'log', not {order!r}",
-            hint="leave order or follow away",
         )
 
 

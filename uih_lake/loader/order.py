@@ -44,10 +44,18 @@ def counted(slots: Slots) -> int:
     return sum(sum(buckets.values()) for buckets in slots.values())
 
 
-def check_order(order: str) -> None:
-    """Raise :class:`InputError` for an order that does not exist."""
-    if order not in ORDERS:
-        raise InputError(f"no order {order!r}", hint=f"one of {', '.join(ORDERS)}")
+def order_of(given: Order, follow: bool) -> Order:
+    """The order of a loader; raises :class:`InputError` for one that there is not, or not here."""
+    if given not in ORDERS:
+        raise InputError(f"no order {given!r}", hint=f"one of {', '.join(ORDERS)}")
+    if not follow:
+        return given
+    if given not in ("affinity", "log"):  # the first is what comes of saying nothing
+        raise InputError(
+            f"a loader that follows goes in the order 'log', not {given!r}",
+            hint="leave order or follow away",
+        )
+    return "log"
 
 
 def windows(

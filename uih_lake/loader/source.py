@@ -23,13 +23,13 @@ from uih_lake.loader.columns import Column, Stored
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.neighbours import Neighbours
 from uih_lake.loader.plan import Plan, statement
-from uih_lake.materialize import Selection
 from uih_lake.pointers.policy import Counts
 from uih_lake.resolve.placed import Groups, needed, rows_of
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import seen_by
+from uih_lake.selection import Selection
 from uih_lake.session import fetch
 from uih_lake.tenant import evaluating
 

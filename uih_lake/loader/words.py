@@ -22,7 +22,7 @@ from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.words import Firsts, Note, in_order, is_text, noted
 from uih_lake.loader.columns import Fill
 from uih_lake.loader.dictionary import Dictionary
-from uih_lake.materialize import Selection
+from uih_lake.selection import Selection
 from uih_lake.session import cursor, fetch
 from uih_lake.tenant import Tenant, context_of, traits_of
 

@@ -19,7 +19,7 @@ from uih_lake import names, sqlfile
 from uih_lake.arrays import Int64, running
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
-from uih_lake.materialize import Rebuild, Selection, Sequences
+from uih_lake.materialize import Rebuild, Sequences
 from uih_lake.output import failures_told
 from uih_lake.pointers.examples import Examples
 from uih_lake.progress import Progress
@@ -27,6 +27,7 @@ from uih_lake.resolve.ahead import ahead
 from uih_lake.resolve.plan import Scan
 from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Cut, Resolver
+from uih_lake.selection import Selection
 from uih_lake.session import cursor, fetch
 from uih_lake.tenant import Tenant
 
