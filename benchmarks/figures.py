@@ -34,6 +34,7 @@ from uih_lake.resolve.plan import scans
 from uih_lake.resolve.prefixed import Prefixed
 from uih_lake.resolve.rows import Rows
 from uih_lake.resolve.run import Resolver
+from uih_lake.resolve.taken import reach
 from uih_lake.resolve.visible import Asked
 from uih_lake.schema import TIME
 from uih_lake.selection import Selection
@@ -120,7 +121,7 @@ def resolving(bench: Bench, rounds: int) -> Figures:
                 if some.num_rows:
                     begins = standing(snapshot, some, bucket)
                     assert (begins >= 0).all()
-                    placed(plan, some, begins)
+                    placed(some, begins, reach(plan))
 
         pointers = sum(some.num_rows for some in asked)
         return {

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
-from uih_lake.resolve.placed import NOWHERE, placed, standing, takes_newest
+from uih_lake.resolve.placed import NOWHERE, placed, standing
 from uih_lake.resolve.plan import Scan
 from uih_lake.resolve.ranges import Ranges
+from uih_lake.resolve.taken import freely, reach
 
 
 def by_place(
     snapshot: Snapshot, plan: Sequence[Scan], pointers: pa.Table, bucket: int
 ) -> dict[str, Ranges] | None:
-    """Ranges per group; None where a place does not stand, or a group takes more than that."""
+    """Ranges per group; None where a place does not stand, or a group has a condition."""
     begins = standing(snapshot, pointers, bucket)
-    if (begins == NOWHERE).any() or not all(map(takes_newest, plan)):
+    if (begins == NOWHERE).any() or any(scan.where for scan in plan):
         return None
-    return placed(plan, pointers, begins)
+    visible = placed(pointers, begins, reach(plan))
+    return freely(Bucket(snapshot, bucket), plan, visible, pointers)

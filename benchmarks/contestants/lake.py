@@ -17,7 +17,6 @@ from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.store import Store
 from uih_lake.loader import Loader
 from uih_lake.resolve.placed import placed, standing
-from uih_lake.resolve.plan import scans
 from uih_lake.resolve.ranges import touched
 from uih_lake.selection import Selection
 from uih_lake.session import cursor
@@ -122,14 +121,13 @@ def needed(bench: Bench, length: int) -> dict[Path, list[int]]:
     """The row groups of each file of the history that hold events of the tenant's sequences."""
     selection = Selection.of(Store.open(str(bench.lake_path)))
     snapshot = selection.snapshot
-    plan = scans(tenant(length), bench.lake().event_schema)
     found: dict[Path, list[int]] = {}
     with cursor() as duck:
         for bucket, asked in selection.by_bucket(duck):
-            ranges = placed(plan, asked, standing(snapshot, asked, bucket))
+            ranges = placed(asked, standing(snapshot, asked, bucket), length)
             (path,) = snapshot.runs[bucket]
             edges = Bucket(snapshot, bucket).edges
-            found[Path(path)] = touched(ranges.values(), edges).tolist()
+            found[Path(path)] = touched([ranges], edges).tolist()
     return found
 
 

@@ -80,7 +80,7 @@ class Stored:
         parts = (self.values, self.offsets, self.valid)
         return sum(part.nbytes for part in parts if part is not None)
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Stored:
+    def take(self, rows: npt.NDArray[np.integer[Any]]) -> Stored:
         """The rows at the given places."""
         valid = None if self.valid is None else self.valid[rows]
         if self.offsets is None:

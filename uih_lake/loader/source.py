@@ -24,7 +24,7 @@ from uih_lake.loader.meters import Meters
 from uih_lake.loader.neighbours import Neighbours
 from uih_lake.loader.plan import Plan, statement
 from uih_lake.pointers.policy import Counts
-from uih_lake.resolve.placed import Groups, needed, rows_of
+from uih_lake.resolve.placed import Groups, rows_of
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
@@ -157,23 +157,22 @@ class Source:
         snapshot, scans = seen_by(self.selection.snapshot, [(bucket, asked)]), self.plan.scans
         resolver = Resolver(snapshot, duck)
         located = resolver.recall(scans, asked, bucket)
-        keys_only = [replace(scan, traits=()) for scan in scans]
+        ranges: dict[str, Ranges] = {}
         if located is None:
-            found = resolver.resolve(keys_only, asked, bucket)
-            cuts, proof = found.cuts, found.proof
-        else:
-            cuts = resolver.cuts([s for s in keys_only if not located.has(s)], asked, bucket)
-            proof = located.proof
-        run = {name: each for cut in cuts for name, each in cut.ranges.items()}
-        reads: list[Read] = []
+            found = resolver.resolve([replace(s, traits=()) for s in scans], asked, bucket)
+            ranges |= {name: each for cut in found.cuts for name, each in cut.ranges.items()}
+        proof, reads = (found if located is None else located).proof, list[Read]()
         for scan, columns in zip(scans, self.plan.columns, strict=True):
-            if located is None or not located.has(scan):
-                reads.append(self._statement(resolver, scan, columns, asked, bucket))
-            else:
-                groups, mine = needed(snapshot, scan, located.ranges, bucket)
-                reads.append(groups)
-                run |= mine
-        return run, proof, reads
+            read = None if located is None else resolver.read(scan, asked, located, bucket)
+            if read is not None:
+                reads.append(read[0])
+                ranges |= read[1]
+                continue
+            reads.append(self._statement(resolver, scan, columns, asked, bucket))
+            if located is not None:
+                (cut,) = resolver.cuts([replace(scan, traits=())], asked, bucket)
+                ranges |= cut.ranges
+        return ranges, proof, reads
 
     def _statement(
         self,
@@ -197,7 +196,8 @@ class Source:
         if isinstance(read, Groups):
             rows = rows_of(duck, scan, read)
             self.meters.mapped(read.nbytes)
-            return tuple(column.loaded(rows.column(column.name)) for column in columns)
+            loaded = tuple(column.loaded(rows.column(column.name)) for column in columns)
+            return loaded if read.kept is None else tuple(c.take(read.kept) for c in loaded)
         self.selection.snapshot.check(bucket, bucket, scan.traits)
         with evaluating(scan.where):
             rows = fetch(duck, *read)

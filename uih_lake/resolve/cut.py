@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from uih_lake.arrays import Int64
-from uih_lake.resolve.ranges import Ranges
+from uih_lake.resolve.ranges import Ranges, first_not_before
 
 BLOCK = 32
 """Rows per block of the visibility maxima; the last block of a history holds what came later."""
@@ -119,18 +119,6 @@ def _largest(times, delays, row_versions):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _place(times, low, high, time):  # type: ignore[no-untyped-def]
-    """First row in [low, high) whose time is not below ``time``."""
-    while low < high:
-        middle = (low + high) >> 1
-        if times[middle] < time:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@_kernel
 def _walk(  # type: ignore[no-untyped-def]
     times, delays, row_versions, arrivals, versions,
     first, start, stop, before, since, as_of, pinned, max_len,
@@ -146,10 +134,10 @@ def _walk(  # type: ignore[no-untyped-def]
             continue
         # A lag can move the end to an earlier stripe than the one the request falls into.
         known = start[i] if times[start[i]] < before[i] else first[i]
-        place = _place(times, known, stop[i], before[i])
+        place = first_not_before(times, known, stop[i], before[i])
         low = first[i]
         if times[low] < since[i]:
-            low = _place(times, low, place, since[i])
+            low = first_not_before(times, low, place, since[i])
         left = max_len
         open_start = -1  # start of the fragment being extended backwards
         while place > low and left > 0:

@@ -9,10 +9,8 @@ from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.policy import differs
 from uih_lake.resolve.placed import NOWHERE, placed, standing
-from uih_lake.resolve.plan import Scan
-from uih_lake.resolve.rows import PROVEN, UNLIMITED, Proof
-
-_ALL = Scan(None, (), (("all", UNLIMITED),))
+from uih_lake.resolve.rows import PROVEN, Proof
+from uih_lake.schema import UNBOUNDED
 
 
 def misplaced(snapshot: Snapshot, pointers: pa.Table, bucket: int) -> tuple[int, int]:
@@ -25,7 +23,7 @@ def misplaced(snapshot: Snapshot, pointers: pa.Table, bucket: int) -> tuple[int,
     mine = pointers.filter(pa.array(stand)).combine_chunks()
     if not mine.num_rows:
         return 0, 0
-    ranges = placed([_ALL], mine, begins[stand])["all"]
+    ranges = placed(mine, begins[stand], UNBOUNDED)
     events = Bucket(snapshot, bucket).rows(PROVEN).combine_chunks()
     outside = np.flatnonzero((ranges.starts < 0) | (ranges.stops > events.num_rows))
     inside = np.ones(mine.num_rows, bool)

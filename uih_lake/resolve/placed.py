@@ -14,7 +14,7 @@ read, where a list is put together element by element, in three times the time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from uih_lake import names, schema
+from uih_lake import names
 from uih_lake.arrays import Int64, ints, running
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
@@ -55,21 +55,16 @@ def standing(snapshot: Snapshot, pointers: pa.Table, bucket: int) -> Int64:
     return begins
 
 
-def placed(plan: Sequence[Scan], pointers: pa.Table, begins: Int64) -> dict[str, Ranges]:
-    """Ranges per group in the rows of the bucket, of pointers whose places stand.
+def placed(pointers: pa.Table, begins: Int64, longest: int) -> Ranges:
+    """The newest ``longest`` rows of the bucket that pointers see whose places stand.
 
-    ``pointers`` has ``length, _end, _gaps``; ``begins`` is where their files begin. Every group
-    takes the newest events.
+    ``pointers`` has ``length, _end, _gaps``; ``begins`` is where their files begin.
     """
     ends, length = ints(pointers, names.END) + begins, ints(pointers, names.LENGTH)
     edges, rows = _gaps(pointers.column(names.GAPS).combine_chunks())
     if begins.any():
         rows = rows + np.repeat(begins, np.diff(edges))
-    return {
-        name: _newest(ends, length, edges, rows, group.max_len or schema.UNBOUNDED)
-        for scan in plan
-        for name, group in scan.groups
-    }
+    return _newest(ends, length, edges, rows, longest)
 
 
 def place(whole: Ranges, run: int) -> pa.Table:
@@ -119,12 +114,14 @@ class Groups:
     """Row groups of a bucket, and the bytes of the columns to read of them.
 
     No ``numbers``: all of its one file, with traits that are not stored but follow from others;
-    their bytes are not counted.
+    their bytes are not counted. ``kept`` are the rows that are needed of these, int32, ascending,
+    where they are few.
     """
 
     bucket: Bucket
     numbers: list[int] | None
     nbytes: int
+    kept: npt.NDArray[np.int32] | None = None
 
 
 def needed(
@@ -143,18 +140,14 @@ def needed(
 
 
 def rows_of(duck: duckdb.DuckDBPyConnection, scan: Scan, groups: Groups) -> pa.Table:
-    """The traits of a scan, from some row groups of a bucket; strings perhaps as dictionaries."""
+    """The traits of a scan, from some row groups of a bucket; strings perhaps as dictionaries.
+
+    Of all rows, those that are to be kept among them.
+    """
     bucket = groups.bucket
     if groups.numbers is None:
         return bucket.snapshot.whole(duck, bucket.number, scan.traits)
     return bucket.rows(scan.traits, groups.numbers)
-
-
-def takes_newest(scan: Scan) -> bool:
-    """Whether its groups are the newest of all events, so that places are enough."""
-    return scan.where is None and all(
-        group.window_us is None and group.lag_us == 0 for _, group in scan.groups
-    )
 
 
 def _newest(

@@ -75,6 +75,10 @@ class Bounds:
             request.to_numpy(), as_of.to_numpy(), pointers.column(names.LAKE_VERSION).to_numpy()
         )
 
+    def span(self, group: Group) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Event times of a group per pointer: ``since`` (inclusive) and ``before`` (exclusive)."""
+        return self.request_ts - (group.window_us or UNBOUNDED), self.request_ts - group.lag_us
+
     def reach(self, scan: Scan) -> dict[str, int]:
         """The parameters of ``sql/resolve/scan.sql``: what any pointer can see in ``scan``.
 

@@ -38,9 +38,18 @@ class Ranges:
 
     def newest(self, count: int) -> Ranges:
         """The last ``count`` rows of each example; all of them where it has no more."""
+        if self.lengths.max(initial=0) <= count:
+            return self
         keep = np.minimum(self.lengths, count)
         offsets, starts, which = last_rows(self.offsets, self.starts, self.stops, keep)
         return Ranges(offsets, starts, self.stops[which], keep)
+
+    def counted(self, starts: Int64, stops: Int64) -> Ranges:
+        """The same fragments where they lie in other rows; those that are empty there left out."""
+        some = starts < stops
+        offsets = running(some)[self.offsets]
+        starts, stops = starts[some], stops[some]
+        return Ranges(offsets, starts, stops, np.diff(running(stops - starts)[offsets]))
 
     @classmethod
     def mixed(cls, which: npt.NDArray[np.bool_], these: Ranges, others: Ranges) -> Ranges:
@@ -101,6 +110,18 @@ def _last_rows(offsets, starts, stops, keep, edges, begun, which):  # type: igno
             drop -= size
         edges[i + 1] = slot
     return slot
+
+
+@numba.njit(cache=True, nogil=True)
+def first_not_before(times, low, high, time):  # type: ignore[no-untyped-def]
+    """First row in [low, high) whose time is not below ``time``; ``high`` where there is none."""
+    while low < high:
+        middle = (low + high) >> 1
+        if times[middle] < time:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def carried(ranges: Ranges, rows: Int64) -> Ranges:

@@ -124,10 +124,8 @@ class Rows:
 
     def ranges(self, group: Group) -> Ranges:
         """The rows of one group, per pointer."""
-        bounds = self.bounds
-        since = bounds.request_ts - (group.window_us or UNBOUNDED)
-        before = bounds.request_ts - group.lag_us
-        longest = group.max_len or UNBOUNDED
+        bounds, longest = self.bounds, group.max_len or UNBOUNDED
+        since, before = bounds.span(group)
         return cut.cut(
             self.keys, self.ends, before, since, bounds.as_of_ts, bounds.lake_version, longest
         )

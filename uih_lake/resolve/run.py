@@ -15,24 +15,27 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uih_lake import names, schema, sqlfile
-from uih_lake.arrays import whole
+from uih_lake import names, sqlfile
+from uih_lake.arrays import Int64, whole
 from uih_lake.lake import bands
+from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.pointers.policy import PROOF
+from uih_lake.resolve.matching import matching, tells
 from uih_lake.resolve.placed import (
     NOWHERE,
+    Groups,
     needed,
     nowhere,
     place,
     placed,
     rows_of,
     standing,
-    takes_newest,
 )
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Ranges, carried
 from uih_lake.resolve.rows import KEYS, Rows, Whole
+from uih_lake.resolve.taken import freely, reach
 from uih_lake.resolve.visible import Asked, wholes
 from uih_lake.session import fetch
 from uih_lake.tenant import evaluating, spoken_of
@@ -74,11 +77,13 @@ class Resolution:
 class Located:
     """Pointers in the files of their bucket: their proof, and the rows of each per group.
 
-    Of the groups that take the newest events of stored traits; others count rows of their own.
+    The latter of groups without a condition; what others take is up to :meth:`Resolver.read`, by
+    the rows that are ``visible``.
     """
 
     proof: pa.Table
     ranges: dict[str, Ranges]
+    visible: Ranges
 
     def has(self, scan: Scan) -> bool:
         """Whether the ranges of a scan are among them."""
@@ -92,7 +97,8 @@ class Located:
             name: Ranges.mixed(which, self.ranges[name], found)
             for name, found in others.ranges.items()
         }
-        return Located(pa.concat_tables(tables).take(pa.array(order)), ranges)
+        visible = Ranges.mixed(which, self.visible, others.visible)
+        return Located(pa.concat_tables(tables).take(pa.array(order)), ranges, visible)
 
 
 def passes(plan: Sequence[Scan]) -> list[tuple[Scan, tuple[str, ...]]]:
@@ -133,10 +139,10 @@ class Resolver:
     ) -> Resolution:
         """Cut every scan of ``plan`` and prove the pointers.
 
-        They are located first: a scan that takes the newest events reads the row groups that hold
-        them, and only another one is run; ``located`` is what :meth:`locate` found, where it was
-        asked before. Where it finds nothing, and one of the scans sees every event, the proof comes
-        out of it; or it takes a scan of its own.
+        They are located first: a scan without a condition reads the row groups that hold what its
+        groups take, and only another one is run; ``located`` is what :meth:`locate` found, where it
+        was asked before. Where it finds nothing, and one of the scans sees every event, the proof
+        comes out of it; or it takes a scan of its own.
         """
         if located is None and last is None:
             (located,) = self.locate(plan, [(bucket, pointers)])
@@ -178,14 +184,14 @@ class Resolver:
         return pointed
 
     def locate(self, plan: Sequence[Scan], asked: Sequence[Asked]) -> list[Located | None]:
-        """Prove pointers, and find the rows of those scans of ``plan`` that take the newest events.
+        """Prove pointers, and find the rows of those scans of ``plan`` that have no condition.
 
         None for a bucket where a scan in SQL does better, or nothing else does.
         """
         found = self._wholes(asked)
         return [
-            None if (whole := found.get(bucket)) is None else self._located(plan, whole, bucket)
-            for bucket, _ in asked
+            self._located(plan, found[bucket], bucket, pointers) if bucket in found else None
+            for bucket, pointers in asked
         ]
 
     def recall(self, plan: Sequence[Scan], pointers: pa.Table, bucket: int) -> Located | None:
@@ -197,21 +203,30 @@ class Resolver:
         begins = standing(self._snapshot, pointers, bucket)
         stand = begins != NOWHERE
         if stand.all():
-            return Located(pointers, placed(self._located_of(plan, bucket), pointers, begins))
+            return self._placed(plan, pointers, begins, bucket)
         if self._overtaken or not stand.any():
             return self.locate(plan, [(bucket, pointers)])[0]
         mine, rest = pointers.filter(pa.array(stand)), pointers.filter(pa.array(~stand))
         (whole,) = wholes(self._snapshot, self._duck, [(bucket, rest)]).values()
-        known = Located(mine, placed(self._located_of(plan, bucket), mine, begins[stand]))
-        return known.mixed(stand, self._located(plan, whole, bucket))
+        known = self._placed(plan, mine, begins[stand], bucket)
+        return known.mixed(stand, self._located(plan, whole, bucket, rest))
 
-    def _located(self, plan: Sequence[Scan], whole: Whole, bucket: int) -> Located:
-        ranges = {
-            name: whole.ranges.newest(group.max_len or schema.UNBOUNDED)
-            for scan in self._located_of(plan, bucket)
-            for name, group in scan.groups
-        }
-        return Located(whole.proof.table, ranges)
+    def _placed(
+        self, plan: Sequence[Scan], pointers: pa.Table, begins: Int64, bucket: int
+    ) -> Located:
+        scans = self._located_of(plan, bucket)
+        visible = placed(pointers, begins, reach(plan))
+        return Located(pointers, freely(self._files(bucket), scans, visible, pointers), visible)
+
+    def _located(
+        self, plan: Sequence[Scan], whole: Whole, bucket: int, pointers: pa.Table
+    ) -> Located:
+        scans = self._located_of(plan, bucket)
+        ranges = freely(self._files(bucket), scans, whole.ranges, pointers)
+        return Located(whole.proof.table, ranges, whole.ranges)
+
+    def _files(self, bucket: int) -> Bucket:
+        return Bucket(self._snapshot, bucket)
 
     def _located_of(self, plan: Sequence[Scan], bucket: int) -> list[Scan]:
         """The scans that rows of the bucket's files do for.
@@ -219,8 +234,8 @@ class Resolver:
         Of several files not those with traits that are not stored, but follow from others.
         """
         stored, one_file = set(self._snapshot.stored.names), self._snapshot.run(bucket) is not None
-        newest = filter(takes_newest, plan)
-        return [scan for scan in newest if one_file or stored.issuperset(scan.traits)]
+        free = [scan for scan in plan if scan.where is None]
+        return [scan for scan in free if one_file or stored.issuperset(scan.traits)]
 
     def _wholes(self, asked: Sequence[Asked]) -> dict[int, Whole]:
         """Everything visible to the pointers into those buckets whose keys are worth reading.
@@ -244,11 +259,25 @@ class Resolver:
 
     def _cut(self, scan: Scan, pointers: pa.Table, located: Located, bucket: int) -> Cut:
         """One scan: the row groups of what is located, or else all of it, run."""
-        if not located.has(scan):
+        found = self.read(scan, pointers, located, bucket)
+        if found is None:
             return self._run(scan, pointers, bucket, None, ()).cut(scan)
-        groups, ranges = needed(self._snapshot, scan, located.ranges, bucket)
-        rows = rows_of(self._duck, scan, groups)
-        return Cut(rows.combine_chunks(), ranges)
+        groups, ranges = found
+        rows = rows_of(self._duck, scan, groups).combine_chunks()
+        return Cut(rows if groups.kept is None else rows.take(pa.array(groups.kept)), ranges)
+
+    def read(
+        self, scan: Scan, pointers: pa.Table, located: Located, bucket: int
+    ) -> tuple[Groups, dict[str, Ranges]] | None:
+        """What to read for a scan, and the ranges of its groups in that.
+
+        None where that is for a scan in SQL.
+        """
+        if located.has(scan):
+            return needed(self._snapshot, scan, located.ranges, bucket)
+        if not tells(scan, self._snapshot.stored.names):
+            return None
+        return matching(self._duck, self._files(bucket), scan, located.visible, pointers)
 
     def _run(
         self, scan: Scan, pointers: pa.Table, bucket: int, last: int | None, more: Sequence[str]

@@ -1,0 +1,92 @@
+"""Groups with a condition: which rows meet it, and where sequences lie among those.
+
+The columns that it speaks of are read like any, their pages checked, and DuckDB says of each row
+whether it meets it. A row is then counted by how many such rows lie before it, so that the newest
+of a sequence are a slice again; only row groups with rows that are needed have their traits read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from uih_lake import names, sqlfile
+from uih_lake.arrays import Int64, running, whole
+from uih_lake.lake.bucket import Bucket
+from uih_lake.resolve.marked import Marked
+from uih_lake.resolve.placed import Groups
+from uih_lake.resolve.plan import Scan
+from uih_lake.resolve.ranges import Ranges, packed, touched
+from uih_lake.resolve.taken import timely
+from uih_lake.schema import UNBOUNDED
+from uih_lake.session import fetch
+from uih_lake.tenant import evaluating, spoken_of
+
+_DERIVED = (names.ARRIVAL_TS, names.SEQ)
+"""Columns that are not stored: a condition on one of them is for a scan in SQL."""
+
+
+def tells(scan: Scan, stored: Sequence[str]) -> bool:
+    """Whether the ``stored`` columns tell what a scan with a condition gives."""
+    return set(scan.traits) <= set(stored) and not spoken_of(scan.where, _DERIVED)
+
+
+def matching(
+    duck: duckdb.DuckDBPyConnection,
+    files: Bucket,
+    scan: Scan,
+    visible: Ranges,
+    pointers: pa.Table,
+) -> tuple[Groups, dict[str, Ranges]]:
+    """The row groups with rows of the groups of ``scan``, and their ranges in what is kept of them.
+
+    ``visible`` are all rows in ``files`` that each of the ``pointers`` sees. Raises
+    :class:`CorruptionError`, and :class:`SqlRefused` where the condition meets a value that it
+    cannot be evaluated on.
+    """
+    found = timely(files, dict(scan.groups), visible, pointers)
+    edges = files.edges
+    blocks = touched(found.values(), edges)
+    sizes = np.diff(edges, prepend=0)[blocks]
+    packs = {name: packed(ranges, edges, blocks) for name, ranges in found.items()}
+    reached = Marked.covered(packs.values(), int(sizes.sum()))
+    meets = _meets(duck, files, scan.where, blocks.tolist(), reached)
+    cut = {
+        name: meets.among(packs[name]).newest(group.max_len or UNBOUNDED)
+        for name, group in scan.groups
+    }
+    used = Marked.covered(cut.values(), meets.count)
+    numbers, kept = _kept(meets.only(used), sizes)
+    some = blocks[numbers].tolist()
+    groups = Groups(files, some, files.stored_bytes(scan.traits, some), kept)
+    return groups, {name: used.among(ranges) for name, ranges in cut.items()}
+
+
+def _meets(
+    duck: duckdb.DuckDBPyConnection,
+    files: Bucket,
+    where: str | None,
+    blocks: Sequence[int],
+    reached: Marked,
+) -> Marked:
+    """Those rows of some row groups that are ``reached`` and meet the condition."""
+    columns = spoken_of(where, files.snapshot.stored.names)
+    rows = files.rows(columns, blocks)
+    matched = {name: rows.column(name) for name in columns} | {"_reached": reached.array}
+    duck.register("matched", pa.Table.from_pydict(matched))
+    with evaluating(where):
+        found = fetch(duck, sqlfile.fill("resolve/matching", where=where or "true"))
+    duck.unregister("matched")
+    return Marked.of(whole(found.column("meets")))
+
+
+def _kept(rows: Int64, sizes: Int64) -> tuple[Int64, npt.NDArray[np.int32]]:
+    """Which blocks of ``sizes`` hold some of the ascending ``rows``, and these in those alone."""
+    ends = np.searchsorted(rows, np.cumsum(sizes))
+    counts = np.diff(ends, prepend=0)
+    gone = running(np.where(counts > 0, 0, sizes))[:-1]
+    return np.flatnonzero(counts), (rows - np.repeat(gone, counts)).astype(np.int32)
