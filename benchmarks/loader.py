@@ -1,4 +1,4 @@
-"""Whether the loader keeps a trainer busy, what it moves, what text costs, how well it shuffles.
+"""Whether the loader keeps a trainer busy, what it moves, what text and groups cost, its shuffles.
 
     python -m benchmarks loader [--events 2.5M] [--lengths 256,4096] [--steps-ms 0,5,20]
                                 [--device cuda] [--dir CACHE] [--json FILE]
@@ -14,7 +14,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import uih_lake as uih
-from benchmarks.batch import BATCH
+from benchmarks.batch import BATCH, TRAITS
 from benchmarks.measure import machine
 from benchmarks.stages import number
 from benchmarks.tables import grid
@@ -41,8 +41,19 @@ FORMS: tuple[tuple[bool, Order], ...] = (
 
 ORDERS: tuple[Order, ...] = ("affinity", "user", "time")
 
-KINDS = {"numbers": ("item_id", "category"), "text": ("action", "surface")}
+KINDS: dict[str, dict[str, Any]] = {
+    "numbers": {"traits": ("item_id", "category")},
+    "text": {"traits": ("action", "surface")},
+}
 """Traits of eight and four bytes, and two of text."""
+
+TAKEN: dict[str, dict[str, Any]] = {
+    "all events": {"traits": tuple(TRAITS)},
+    "window 90d": {"traits": tuple(TRAITS), "window": "90d"},
+    "lag 1h": {"traits": tuple(TRAITS), "lag": "1h"},
+    "where clicked": {"traits": tuple(TRAITS), "where": "action = 'click'"},
+}
+"""Groups that take all events, or some; a fifth of them are clicks."""
 
 ROUNDS = 3
 
@@ -74,7 +85,9 @@ def run(
         moved(bench, length, share, order, device) for length in lengths for share, order in FORMS
     ]
     say("text and numbers")
-    found["text"] = [row for length in lengths for row in text(bench, length, device)]
+    found["text"] = [row for length in lengths for row in epochs(bench, length, device, KINDS)]
+    say("windows, lags and conditions")
+    found["taken"] = [row for length in lengths for row in epochs(bench, length, device, TAKEN)]
     say("shuffles")
     found["shuffle"] = shuffles(bench)
     return found
@@ -148,31 +161,33 @@ def moved(bench: Bench, length: int, share: bool, order: Order, device: str) -> 
     }
 
 
-# What text costs
+# What text costs, and what a group that takes some events
 
 
-def text(bench: Bench, length: int, device: str, rounds: int = ROUNDS) -> Iterator[Row]:
-    """Seconds to make a loader of two traits, of its first epoch and of a later one.
+def epochs(
+    bench: Bench, length: int, device: str, groups: Mapping[str, Row], rounds: int = ROUNDS
+) -> Iterator[Row]:
+    """Seconds to make a loader of each of ``groups``, of its first epoch and of a later one.
 
-    Text and numbers in turn, of several rounds the medians; the first round of each does not count.
+    In turn, of several rounds the medians; the first round of each does not count.
     """
-    lake, spent = bench.lake(), {kind: list[list[float]]() for kind in KINDS}
+    lake, spent = bench.lake(), {name: list[list[float]]() for name in groups}
     for _ in range(rounds + 1):
-        for kind, traits in KINDS.items():
-            group = uih.Group(traits=traits, max_len=length)
+        for name, said in groups.items():
+            group = uih.Group(**said, max_len=length)
             times = [time.perf_counter()]
-            made = Loader(lake, uih.Tenant(kind, {"history": group}), BATCH, seed=1, device=device)
+            made = Loader(lake, uih.Tenant("t", {"history": group}), BATCH, seed=1, device=device)
             times.append(time.perf_counter())
             for _ in range(2):
                 for _ in made:
                     pass
                 times.append(time.perf_counter())
-            spent[kind].append(np.diff(times).tolist())
-    for kind, seconds in spent.items():
+            spent[name].append(np.diff(times).tolist())
+    for name, seconds in spent.items():
         made_s, first_s, later_s = np.median(seconds[1:], axis=0).tolist()
         yield {
             "length": length,
-            "traits": kind,
+            "group": name,
             "made_s": made_s,
             "first_s": first_s,
             "later_s": later_s,
@@ -255,7 +270,10 @@ def view(found: dict[str, Any]) -> Iterator[str]:
     )
     yield ""
     yield "seconds to make a loader of two traits, of its first epoch, and of a later one"
-    yield from grid(("L", "traits", "made", "first", "later"), map(_text_cells, found["text"]))
+    yield from grid(("L", "traits", "made", "first", "later"), map(_epoch_cells, found["text"]))
+    yield ""
+    yield "the same of four traits, by what the group takes"
+    yield from grid(("L", "takes", "made", "first", "later"), map(_epoch_cells, found["taken"]))
     yield ""
     yield "distances as shares of an epoch, and users in a batch"
     yield from grid(
@@ -288,9 +306,9 @@ def _bytes_cells(rows: Sequence[Row]) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _text_cells(row: Row) -> tuple[str, ...]:
+def _epoch_cells(row: Row) -> tuple[str, ...]:
     seconds = (f"{row[name]:.3f}" for name in ("made_s", "first_s", "later_s"))
-    return f"{row['length']:,}", row["traits"], *seconds
+    return f"{row['length']:,}", row["group"], *seconds
 
 
 def _shuffle_cells(row: Row) -> tuple[str, ...]:

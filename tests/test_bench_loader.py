@@ -41,9 +41,12 @@ def test_history_in_common_is_carried_once(found: dict[str, Any]) -> None:
         assert 0.9 * plain["carried"] < row["expanded"] < plain["carried"]
 
 
-def test_text_is_set_against_numbers(found: dict[str, Any]) -> None:
-    rows = {row["traits"]: row for row in found["text"]}
-    assert set(rows) == set(loader.KINDS)
+@pytest.mark.parametrize(("table", "groups"), [("text", loader.KINDS), ("taken", loader.TAKEN)])
+def test_groups_are_set_against_one_another(
+    found: dict[str, Any], table: str, groups: dict[str, Any]
+) -> None:
+    rows = {row["group"]: row for row in found[table]}
+    assert set(rows) == set(groups)
     for row in rows.values():
         assert all(row[name] > 0 for name in ("made_s", "first_s", "later_s"))
 
@@ -69,7 +72,7 @@ def test_the_quality_of_a_shuffle_is_what_was_done_to_it() -> None:
 def test_it_is_shown_in_eighty_columns(found: dict[str, Any]) -> None:
     lines = list(loader.view(json.loads(json.dumps(found))))
     assert max(map(len, lines)) <= tables.WIDTH
-    tables_of_100 = 4 + len(loader.FORMS) + len(loader.KINDS)
+    tables_of_100 = 4 + len(loader.FORMS) + len(loader.KINDS) + len(loader.TAKEN)
     assert sum(line.startswith("100 ") for line in lines) == tables_of_100
 
 
