@@ -192,6 +192,25 @@ def test_a_condition_is_asked_of_nothing_that_no_pointer_sees(tmp_path: Path) ->
         list(Loader(lake, tenant, 8))
 
 
+def test_rows_that_are_kept_count_as_memory(tmp_path: Path) -> None:
+    """What a loader keeps of resolved buckets is bounded by it."""
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    sealed(lake)
+    found = {}
+    for name in ("clicks", "none"):
+        loader = Loader(lake, Tenant("t", {"g": GROUPS[name]}), 100)
+        list(loader), list(loader)
+        (opened,) = loader._engine.buckets
+        (read,) = opened.resolved.reads
+        assert isinstance(read, Groups) and read.kept is not None
+        ranges = sum(
+            r.offsets.nbytes + 2 * r.starts.nbytes for r in opened.resolved.ranges.values()
+        )
+        found[name] = len(read.kept), opened.resolved.nbytes - ranges
+    assert found["clicks"][0] > 1000 > found["none"][0] == 0
+    assert found["clicks"][1] - found["none"][1] == 4 * found["clicks"][0]
+
+
 def test_later_epochs_read_what_the_first_one_found(tmp_path: Path) -> None:
     lake = Lake.create(tmp_path / "lake", buckets=BUCKETS)
     sealed(lake)

@@ -76,7 +76,8 @@ class Resolved:
         ranges = sum(r.offsets.nbytes + 2 * r.starts.nbytes for r in self.ranges.values())
         context = sum(stored.nbytes for stored in self.context)
         ids = int(self.example_id.nbytes + self.user_id.nbytes)
-        return ranges + context + ids + 40 * len(self)
+        reads = sum(read.rows_nbytes for read in self.reads if isinstance(read, Groups))
+        return ranges + context + ids + reads + 40 * len(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +159,13 @@ class Source:
         resolver = Resolver(snapshot, duck)
         located = resolver.recall(scans, asked, bucket)
         ranges: dict[str, Ranges] = {}
+        reads: list[Read] = []
         if located is None:
             found = resolver.resolve([replace(s, traits=()) for s in scans], asked, bucket)
             ranges |= {name: each for cut in found.cuts for name, each in cut.ranges.items()}
-        proof, reads = (found if located is None else located).proof, list[Read]()
+            proof = found.proof
+        else:
+            proof = located.proof
         for scan, columns in zip(scans, self.plan.columns, strict=True):
             read = None if located is None else resolver.read(scan, asked, located, bucket)
             if read is not None:

@@ -123,6 +123,11 @@ class Groups:
     nbytes: int
     kept: npt.NDArray[np.int32] | None = None
 
+    @property
+    def rows_nbytes(self) -> int:
+        """Bytes of memory of ``kept``."""
+        return 0 if self.kept is None else self.kept.nbytes
+
 
 def needed(
     snapshot: Snapshot, scan: Scan, ranges: Mapping[str, Ranges], bucket: int

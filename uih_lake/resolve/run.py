@@ -139,10 +139,10 @@ class Resolver:
     ) -> Resolution:
         """Cut every scan of ``plan`` and prove the pointers.
 
-        They are located first: a scan without a condition reads the row groups that hold what its
-        groups take, and only another one is run; ``located`` is what :meth:`locate` found, where it
-        was asked before. Where it finds nothing, and one of the scans sees every event, the proof
-        comes out of it; or it takes a scan of its own.
+        They are located first: a scan then reads the row groups that hold what its groups take, and
+        is run only where :meth:`read` finds none; ``located`` is what :meth:`locate` found, where
+        it was asked before. Where it finds nothing, and one of the scans sees every event, the
+        proof comes out of it; or it takes a scan of its own.
         """
         if located is None and last is None:
             (located,) = self.locate(plan, [(bucket, pointers)])
