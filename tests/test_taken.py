@@ -115,7 +115,6 @@ def same(duck, scan: Scan, cut, groups: Groups, ranges: dict[str, Ranges]) -> No
     rows = rows_of(duck, scan, groups).combine_chunks()
     if groups.kept is not None:
         assert (np.diff(groups.kept) > 0).all()
-        rows = rows.take(pa.array(groups.kept))
         reached = np.zeros(rows.num_rows, bool)
         for mine in ranges.values():
             for start, stop in zip(mine.starts, mine.stops, strict=True):

@@ -200,8 +200,7 @@ class Source:
         if isinstance(read, Groups):
             rows = rows_of(duck, scan, read)
             self.meters.mapped(read.nbytes)
-            loaded = tuple(column.loaded(rows.column(column.name)) for column in columns)
-            return loaded if read.kept is None else tuple(c.take(read.kept) for c in loaded)
+            return tuple(column.loaded(rows.column(column.name)) for column in columns)
         self.selection.snapshot.check(bucket, bucket, scan.traits)
         with evaluating(scan.where):
             rows = fetch(duck, *read)

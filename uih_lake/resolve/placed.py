@@ -145,14 +145,13 @@ def needed(
 
 
 def rows_of(duck: duckdb.DuckDBPyConnection, scan: Scan, groups: Groups) -> pa.Table:
-    """The traits of a scan, from some row groups of a bucket; strings perhaps as dictionaries.
-
-    Of all rows, those that are to be kept among them.
-    """
+    """The traits of a scan in the rows that are needed; strings perhaps as dictionaries."""
     bucket = groups.bucket
     if groups.numbers is None:
         return bucket.snapshot.whole(duck, bucket.number, scan.traits)
-    return bucket.rows(scan.traits, groups.numbers)
+    rows = bucket.rows(scan.traits, groups.numbers)
+    # Arrow takes half the time that numpy does.
+    return rows if groups.kept is None else rows.take(pa.array(groups.kept))
 
 
 def _newest(

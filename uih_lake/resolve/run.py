@@ -263,8 +263,7 @@ class Resolver:
         if found is None:
             return self._run(scan, pointers, bucket, None, ()).cut(scan)
         groups, ranges = found
-        rows = rows_of(self._duck, scan, groups).combine_chunks()
-        return Cut(rows if groups.kept is None else rows.take(pa.array(groups.kept)), ranges)
+        return Cut(rows_of(self._duck, scan, groups).combine_chunks(), ranges)
 
     def read(
         self, scan: Scan, pointers: pa.Table, located: Located, bucket: int
