@@ -227,6 +227,20 @@ def strings(source: str) -> Iterator[tuple[int, str]]:
 # Size and words
 
 
+def guessing_reads(found: Mapping[str, str]) -> list[str]:
+    """Reads of files that make columns of folders called ``key=value``, as DuckDB does by itself.
+
+    Their values would stand for what is in the files.
+    """
+    reads = re.compile(r"\b(read_(?:parquet|json|csv|ndjson)\w*)\(((?:[^()]|\([^()]*\))*)\)")
+    return [
+        f"sql/{name}.sql: {function} without hive_partitioning => false"
+        for name, text in found.items()
+        for function, arguments in reads.findall(re.sub(r"--.*", "", text))
+        if not re.search(r"hive_partitioning (=>|=) false", arguments)
+    ]
+
+
 def long_modules(sources: Sources, limit: int = 400) -> list[str]:
     """Modules of more than ``limit`` lines."""
     lengths = {module: len(source.splitlines()) for module, source in sources.items()}

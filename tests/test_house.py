@@ -141,6 +141,16 @@ def test_a_dead_and_a_missing_statement_are_seen() -> None:
     assert len(house.missing_statements(found, source)) == 1
 
 
+def test_no_folder_becomes_a_column() -> None:
+    assert house.guessing_reads(STATEMENTS) == []
+    for guessing in (
+        "FROM read_parquet({files})",
+        "FROM read_csv({path}, header = true) -- hive_partitioning = false",
+        "FROM read_json($f, columns => {a: 'B(1)'}), read_json($f, hive_partitioning = false)",
+    ):
+        assert len(house.guessing_reads({"bad": guessing})) == 1
+
+
 def test_statements_live_in_sql_files() -> None:
     assert house.embedded_sql(SOURCES) == []
 

@@ -309,12 +309,10 @@ class Lake:
         Damage is a failed check. Raises :class:`CorruptionError` where a Delta log cannot be read
         at all, and :class:`InputError` for a sample or a seed below 0.
         """
-        from uih_lake.selection import Selection
         from uih_lake.verify import verify
 
         with self._stores.newest() as store:
-            selection = Selection.of(store, Snapshot.of(store, self._version), policy="keep")
-            return verify(store, selection, sample, seed, progress)
+            return verify(store, self._version, sample, seed, progress)
 
     def materialize(
         self,

@@ -56,6 +56,7 @@ class Selection:
         counts: Counts | None = None,
         context: Sequence[str] = (),
         where: str = "true",
+        tombstones: Tombstones | None = None,
     ) -> Selection:
         """Of the opened tables: by default all that they have, judged by counts of their own.
 
@@ -63,7 +64,7 @@ class Selection:
         """
         check_policy(policy)
         snapshot, examples = snapshot or Snapshot.of(store), examples or Examples.of(store)
-        tombstones = Tombstones.of(store)
+        tombstones = tombstones or Tombstones.of(store)
         judge = Judge(tombstones, snapshot.retained_from, policy, counts or Counts())
         return cls(snapshot, examples, judge, tuple(context), where)
 

@@ -24,8 +24,10 @@ from uih_lake.lake import bands, heads, words
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.order import falls, unordered
 from uih_lake.lake.prefixes import Prefixes
-from uih_lake.lake.sqltypes import list_literal
+from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
+from uih_lake.lake.tombstones import Tombstones
+from uih_lake.pointers.policy import Counts
 from uih_lake.progress import Progress
 from uih_lake.resolve.misplaced import misplaced
 from uih_lake.resolve.run import Resolver
@@ -73,28 +75,26 @@ class Report:
 
 
 def verify(
-    store: Store, selection: Selection, sample: int | None, seed: int, progress: Progress
+    store: Store, version: int | None, sample: int | None, seed: int, progress: Progress
 ) -> Report:
-    """Audit the files and resolve all, or about ``sample``, of the pointers of ``selection``.
+    """Audit the files and resolve all, or about ``sample``, of the pointers at a lake version.
 
-    ``selection`` judges with the policy ``keep``, so that every fault is counted. Raises
-    :class:`InputError` for a sample or a seed below 0.
+    Raises :class:`InputError` for a sample or a seed below 0.
     """
     within(0, sample=sample)
     seed = integer("seed", seed, 0)
     # Nothing that was checked before counts: this is where a file that changed since is found.
-    selection = replace(selection, snapshot=replace(selection.snapshot, pages=Pages()))
-    newest = max(store.lake_version, store.sealed)
-    audit = _Audit(selection, newest, sample, np.random.default_rng(seed))
+    store = replace(store, pages=Pages())
+    audit = _Audit(store, Snapshot.of(store, version), sample, np.random.default_rng(seed))
     audit.logs(table.root for table in store.tables)
     audit.examples_files()
     audit.recent_files()
     with cursor() as duck:
-        resolver = Resolver(selection.snapshot, duck)
-        for bucket in range(selection.snapshot.buckets):
+        resolver = Resolver(audit.snapshot, duck)
+        for bucket in range(audit.snapshot.buckets):
             audit.bucket(duck, resolver, bucket)
-            progress(bucket + 1, selection.snapshot.buckets)
-    return Report(list(audit.checks.values()), selection.judge.counts.as_dict())
+            progress(bucket + 1, audit.snapshot.buckets)
+    return Report(list(audit.checks.values()), audit.counts.as_dict())
 
 
 _SEALED_ORDER = (names.USER_ID, names.EVENT_TS, names.LAKE_VERSION, names.TIE)
@@ -120,25 +120,45 @@ _CHECKS = {
 class _Audit:
     """The checks of one run, filled file by file, then bucket by bucket.
 
-    ``newest`` is the newest lake version there is, also where the lake is looked at as it was.
+    Tombstones come first, because they excuse a pointer that finds nothing.
     """
 
     def __init__(
-        self, selection: Selection, newest: int, sample: int | None, random: np.random.Generator
+        self, store: Store, snapshot: Snapshot, sample: int | None, random: np.random.Generator
     ) -> None:
         self.checks = {name: Check(name, meaning) for name, meaning in _CHECKS.items()}
-        self._selection = selection
-        self._newest = newest
+        self.snapshot = snapshot
+        forgotten = [f for f in store.forgotten.files() if self._is_sound(store.forgotten.path(f))]
+        tombstones = Tombstones.of(store, forgotten)
+        # Kept, and not raised: every fault is counted.
+        self._selection = Selection.of(store, snapshot, policy="keep", tombstones=tombstones)
+        self._newest = max(store.lake_version, store.sealed)
         self._random = random
-        share = 1.0 if sample is None else sample / max(selection.examples.rows, 1)
+        share = 1.0 if sample is None else sample / max(self._selection.examples.rows, 1)
         self._share = min(share, 1.0)
         self._damaged: set[str] = set()
         # The ledger was balanced when the tables were refreshed, or there would be no snapshot.
-        self.checks["ledger"].looked_at = selection.snapshot.rows + selection.examples.rows
+        self.checks["ledger"].looked_at = snapshot.rows + self._selection.examples.rows
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the pointers."""
+        return self._selection.judge.counts
+
+    def _is_sound(self, path: str) -> bool:
+        """Whether every page of a file can be read, by either reader."""
+        self.checks["pages"].looked_at += 1
+        try:
+            self.snapshot.pages.check([path])
+            _decode(path)
+        except CorruptionError as error:
+            self.checks["pages"].found(1, str(error))
+            return False
+        return True
 
     def recent_files(self) -> None:
         """Check each file of the mutable tier."""
-        for chunk in self._selection.snapshot.recent:
+        for chunk in self.snapshot.recent:
             path = chunk.path
             events = self._events(path)
             if events is not None:
@@ -148,7 +168,7 @@ class _Audit:
 
     def bucket(self, duck: duckdb.DuckDBPyConnection, resolver: Resolver, bucket: int) -> None:
         """Check what concerns one bucket; a damaged file ends the checks that need it."""
-        snapshot = self._selection.snapshot
+        snapshot = self.snapshot
         for path in snapshot.runs.get(bucket, ()):
             events = self._events(path)
             if events is not None:
@@ -164,7 +184,7 @@ class _Audit:
 
     def _events(self, path: str) -> pa.Table | None:
         """All of a file, one chunk per column, unless one of its pages is damaged."""
-        snapshot = self._selection.snapshot
+        snapshot = self.snapshot
         self.checks["pages"].looked_at += 1
         try:
             table = snapshot.pages.read(path, [names.BUCKET, *snapshot.stored.names])
@@ -188,16 +208,11 @@ class _Audit:
         examples, sound = self._selection.examples, []
         for file in examples.files:
             path = file.path
-            self.checks["pages"].looked_at += 1
-            try:
-                self._selection.snapshot.pages.check([path])
-                _decode(path)
-            except CorruptionError as error:
-                self.checks["pages"].found(1, str(error))
+            if not self._is_sound(path):
                 continue
             sound.append(file)
             columns = [*_EXAMPLES_ORDER, names.LAKE_VERSION]
-            rows = self._selection.snapshot.pages.read(path, columns)
+            rows = self.snapshot.pages.read(path, columns)
             self._pinned(path, rows)
             self._order(path, rows, _EXAMPLES_ORDER)
             self._users(path, rows, rows.column(names.BUCKET).to_numpy())
@@ -225,13 +240,13 @@ class _Audit:
 
     def _users(self, path: str, events: pa.Table, bucket: npt.NDArray[np.int32]) -> None:
         users = _plain(events.column(names.USER_ID))
-        of_hash = hashing.bucket_of(users, self._selection.snapshot.buckets)
+        of_hash = hashing.bucket_of(users, self.snapshot.buckets)
         strays = int(np.count_nonzero(of_hash != bucket))
         self.checks["buckets"].looked_at += events.num_rows
         self.checks["buckets"].found(strays, f"{path} has {strays} rows of other buckets")
 
     def _versions(self, path: str, events: pa.Table) -> None:
-        snapshot = self._selection.snapshot
+        snapshot = self.snapshot
         found = pc.min_max(events.column(names.LAKE_VERSION)).as_py()
         oldest, newest = found["min"], found["max"]
         self.checks["versions"].looked_at += 1
@@ -239,14 +254,14 @@ class _Audit:
             self.checks["versions"].found(1, f"{path} has lake versions {oldest} to {newest}")
 
     def _prefixes(self, path: str, events: pa.Table) -> None:
-        known = Prefixes.noted(self._selection.snapshot.pages.footer(path))
+        known = Prefixes.noted(self.snapshot.pages.footer(path))
         if known is not None:
             wrong = Prefixes.of(events, known.newest) != known
             self.checks["prefixes"].looked_at += 1
             self.checks["prefixes"].found(int(wrong), f"{path} has other sums of older events")
 
     def _words(self, path: str, events: pa.Table) -> None:
-        known = words.noted(self._selection.snapshot.pages.footer(path))
+        known = words.noted(self.snapshot.pages.footer(path))
         if known is not None:
             found = words.note(events)
             wrong = [name for name, said in known.items() if said not in (None, found.get(name))]
@@ -254,7 +269,7 @@ class _Audit:
             self.checks["words"].found(len(wrong), f"{path} has other strings in {wrong}")
 
     def _contents(self, path: str, events: pa.Table) -> None:
-        stored = schema.traits_of(self._selection.snapshot.stored)
+        stored = schema.traits_of(self.snapshot.stored)
         traits = [field.name for field in stored if field.name in events.column_names]
         columns = [whole(events.column(name)) for name in traits]
         found = hashing.fingerprint(traits, columns, events.num_rows)
@@ -264,7 +279,7 @@ class _Audit:
         self.checks["contents"].found(wrong, f"{path} has {wrong} altered events")
 
     def _keys(self, duck: duckdb.DuckDBPyConnection, bucket: int) -> None:
-        snapshot, repeated = self._selection.snapshot, 0
+        snapshot, repeated = self.snapshot, 0
         if not snapshot.is_one_run(bucket):  # the strict order of a file allows none twice
             history = snapshot.history(bucket, bucket)
             statement = sqlfile.fill("verify/repeated", history=history)
@@ -277,18 +292,17 @@ class _Audit:
         if asked.num_rows == 0:
             return
         proof = resolver.prove(asked, bucket)
-        counts = self._selection.judge.counts
-        before = counts.mismatch
+        before = self.counts.mismatch
         self._selection.judge.passed(asked, proof)
         check = self.checks["pointers"]
         check.looked_at += asked.num_rows
-        wrong = counts.mismatch - before
+        wrong = self.counts.mismatch - before
         check.found(wrong, f"bucket {bucket} has {wrong} pointers that find another history")
         self._places(asked, bucket)
         self._future(asked, proof, bucket)
 
     def _places(self, asked: pa.Table, bucket: int) -> None:
-        snapshot = seen_by(self._selection.snapshot, [(bucket, asked)])
+        snapshot = seen_by(self.snapshot, [(bucket, asked)])
         stand, wrong = misplaced(snapshot, asked, bucket)
         self.checks["places"].looked_at += stand
         self.checks["places"].found(wrong, f"bucket {bucket} has {wrong} places of other events")
@@ -309,7 +323,7 @@ class _Audit:
 def _decode(path: str) -> None:
     """Read a file in SQL, too; raises :class:`CorruptionError` where that reader cannot."""
     with cursor() as duck:
-        fetch(duck, sqlfile.fill("verify/decoded", files=list_literal([path])))
+        fetch(duck, sqlfile.fill("lake/readable", file=sqlfile.literal(path)))
 
 
 def _plain(column: pa.ChunkedArray) -> pa.Array:

@@ -21,6 +21,7 @@ SELECT
 FROM read_json(
     {logs},
     format => 'unstructured',
+    hive_partitioning => false,
     filename => true,
     columns => {{
         commitInfo: 'STRUCT("timestamp" BIGINT)',

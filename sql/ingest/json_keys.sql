@@ -7,7 +7,10 @@
 SELECT key
 FROM (
     SELECT row, unnest(keys) AS key, unnest(range(len(keys))) AS place
-    FROM (SELECT row_number() OVER () AS row, json_keys(json) AS keys FROM read_ndjson_objects({path}))
+    FROM (
+        SELECT row_number() OVER () AS row, json_keys(json) AS keys
+        FROM read_ndjson_objects({path}, hive_partitioning => false)
+    )
 )
 GROUP BY key
 ORDER BY min(struct_pack(row, place));

@@ -10,6 +10,7 @@ SELECT *
 FROM read_csv(
     {path},
     auto_detect = false,
+    hive_partitioning = false,
     header = true,
     delim = {delimiter},
     new_line = {newline},

@@ -9,5 +9,6 @@ FROM read_json(
     {path},
     format = 'newline_delimited',
     auto_detect = false,
+    hive_partitioning = false,
     columns = {columns}
 );

@@ -6,7 +6,7 @@
 -- output: file (0-based place in {files}), rows (how many of its rows are to go)
 -- order: file
 SELECT CAST(file_index AS BIGINT) AS file, count(*) AS rows
-FROM read_parquet({files}, union_by_name => true)
+FROM read_parquet({files}, union_by_name => true, hive_partitioning => false)
 WHERE {gone}
 GROUP BY file_index
 ORDER BY file;

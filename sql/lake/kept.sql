@@ -6,6 +6,6 @@
 -- output: the columns of the file
 -- order: as in the file
 SELECT *
-FROM read_parquet({files})
+FROM read_parquet({files}, hive_partitioning => false)
 WHERE NOT ({gone})
 ORDER BY file_row_number;

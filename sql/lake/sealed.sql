@@ -6,4 +6,4 @@
 -- order: as in the files, each in a few bands of age, oldest first, and every band sorted by user_id,
 --   event_ts, lake_version, _tie
 SELECT *
-FROM read_parquet({files}, union_by_name => true);
+FROM read_parquet({files}, union_by_name => true, hive_partitioning => false);

@@ -6,6 +6,6 @@
 -- output: {columns}
 -- order: as in the file
 SELECT {columns}
-FROM (SELECT *, file_row_number AS _place FROM read_parquet({files})) AS stored
+FROM (SELECT *, file_row_number AS _place FROM read_parquet({files}, hive_partitioning => false)) AS stored
 LEFT JOIN labels ON stored.example_id = labels.example_id
 ORDER BY stored._place;

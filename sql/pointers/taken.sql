@@ -6,10 +6,10 @@
 -- order: example_id; at most 5 rows
 SELECT example_id, bool_or(logged) AS logged
 FROM (
-    SELECT example_id, false AS logged FROM read_parquet({new})
+    SELECT example_id, false AS logged FROM read_parquet({new}, hive_partitioning => false)
     UNION ALL
     SELECT example_id, true AS logged FROM ({logged})
-    WHERE example_id IN (SELECT example_id FROM read_parquet({new}))
+    WHERE example_id IN (SELECT example_id FROM read_parquet({new}, hive_partitioning => false))
 )
 GROUP BY example_id
 HAVING count(*) > 1

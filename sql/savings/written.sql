@@ -10,5 +10,6 @@ SELECT CAST(coalesce(sum(add.size), 0) AS BIGINT) AS bytes
 FROM read_json(
     $logs,
     format => 'unstructured',
+    hive_partitioning => false,
     columns => {add: 'STRUCT(size BIGINT)'}
 )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from uih_lake import names
 from uih_lake.arrays import Int64
@@ -50,14 +49,17 @@ class Tombstones:
     versions: Mapping[str, int]
 
     @classmethod
-    def of(cls, store: Store) -> Tombstones:
-        """The tombstones of the opened table."""
+    def of(cls, store: Store, files: Iterable[File] | None = None) -> Tombstones:
+        """The tombstones of the opened table, or of those ``files`` of it.
+
+        Raises :class:`CorruptionError`.
+        """
         versions: dict[str, int] = {}
-        store.pages.check(map(store.forgotten.path, store.forgotten.files()))
-        for file in store.forgotten.files():
+        for file in store.forgotten.files() if files is None else files:
             version = file.partition[names.LAKE_VERSION]
-            for gone in pq.read_table(store.forgotten.path(file)).column(names.USER_HASH):
-                versions[gone.as_py()] = max(version, versions.get(gone.as_py(), -1))
+            found = store.pages.read(store.forgotten.path(file), [names.USER_HASH])
+            for gone in found.column(names.USER_HASH).to_pylist():
+                versions[gone] = max(version, versions.get(gone, -1))
         return cls(store.uih.setting(SALT) or "", versions)
 
     def cover(self, users: pa.Array, lake_versions: Int64) -> npt.NDArray[np.bool_]:
