@@ -6,9 +6,10 @@ From real processes, and from threads that share a lake.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import chain
@@ -255,3 +256,43 @@ def test_an_example_id_is_taken_once(lake: Lake) -> None:
     assert sum(race(_log_same_ids, lake.path)) == EACH
     ids = lake.sql("SELECT example_id FROM examples ORDER BY 1").fetchall()
     assert ids == [(i,) for i in (*range(EACH), *range(100, 100 + EACH))]
+
+
+def _waits_for_a_lock(thread: threading.Thread) -> bool:
+    """Wait until a thread is over, or the kernel says that a lock of this process is waited for."""
+    while thread.is_alive():
+        held = Path("/proc/locks").read_text("ascii").splitlines()
+        if any("-> FLOCK" in line and f" {os.getpid()} " in line for line in held):
+            return True
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the kernel does not tell who waits")
+def test_the_first_append_and_the_first_log_agree_on_user_ids(tmp_path: Path) -> None:
+    """Two tables, so that Delta sees no race: each could bring ids of its own type."""
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    texts = pa.table({"user_id": ["a"], "request_ts": pa.array([9], TIME)})
+    refused: list[Exception | None] = []
+
+    def log() -> None:
+        try:
+            Lake.open(lake.path).log(texts)
+            refused.append(None)
+        except SchemaError as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=log)
+    waited = []
+
+    def events() -> Iterator[pa.RecordBatch]:
+        yield from pa.table({"user_id": [1], "event_ts": pa.array([1], TIME)}).to_batches()
+        thread.start()
+        waited.append(_waits_for_a_lock(thread))
+
+    schema = pa.schema([("user_id", pa.int64()), ("event_ts", TIME)])
+    assert lake.append(pa.RecordBatchReader.from_batches(schema, events())) == 0
+    thread.join()
+    assert waited == [True]
+    assert "'user_id' of the requests is string" in str(refused[0])
+    assert lake.log(pa.table({"user_id": [1], "request_ts": pa.array([9], TIME)})).num_rows == 1
+    assert lake.verify().passed

@@ -161,6 +161,25 @@ def test_recent_requests_are_proven_by_prefixes(tmp_path: Path) -> None:
     assert check(lake, pointers_of(lake, request_ts=times, as_of_ts=live)) == [True] * BUCKETS
 
 
+def test_a_note_that_would_be_too_long_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A footer of 100 MB is damage to readers: the file could be written and never be read."""
+    lake = filled(tmp_path / "noted")
+    longest = max(
+        len(footer.metadata[prefixes.KEY.encode()])
+        for path in Path(lake.path, "uih").glob("*.parquet")
+        if (footer := pq.read_metadata(path))
+    )
+    last = newest(lake)
+    for most, served in ((longest, True), (0, False)):
+        monkeypatch.setattr(prefixes, "MOST_BYTES", most)
+        mine = filled(tmp_path / str(most))
+        asked = pointers_of(mine, request_ts=last, as_of_ts=last)
+        assert check(mine, asked) == [served] * BUCKETS
+        assert mine.verify().passed
+
+
 def test_whoever_does_not_see_a_whole_prefix_is_proven_event_by_event(tmp_path: Path) -> None:
     lake = filled(tmp_path / "lake")
     last, live = newest(lake), pa.nulls(LATE.requests, TIME)

@@ -40,7 +40,7 @@ def append(
     """
     _fitted(store, fit)
     files: list[File] = []
-    with locks.writing(store.root), store.recent.discarding(files):
+    with store.deciding_user_ids(), locks.writing(store.root), store.recent.discarding(files):
         with parquet.Writing(store.recent.root, files) as writing:
             for number, batch in enumerate(events):
                 table = _chunk(batch, number, store.buckets)

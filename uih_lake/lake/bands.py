@@ -49,7 +49,9 @@ class Layout:
         """The file of ``events``, which are in its order already, one chunk per column."""
         notes = {words.KEY: words.encoded(words.note(events))}
         if self.newest:
-            notes[prefixes.KEY] = prefixes.Prefixes.of(events, self.newest).encoded()
+            known = prefixes.Prefixes.of(events, self.newest).encoded()
+            if len(known) <= prefixes.MOST_BYTES:
+                notes[prefixes.KEY] = known
         return Run(events, self.cuts, notes)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,7 @@ class Writing:
 
     def _collect(self, waiting: int) -> None:
         while len(self._pending) > waiting:
+            wait(self._pending[:1])  # an interrupt leaves it to the end of the block
             self._files.append(self._pending.pop(0).result())
 
 

@@ -25,6 +25,9 @@ from uih_lake.lake.stretches import Stretches
 
 KEY = "uih_lake.prefixes"
 """Key of the footer's metadata: an Arrow IPC stream (zstd) in base64."""
+MOST_BYTES = 16 << 20
+"""Longer ones, of some 300,000 users, are left out: a reader takes a footer of 100 MB for damage,
+and where so many users share a bucket their histories are short."""
 _ROWS = "rows"
 _SINCE, _NEWEST = "since", "newest"
 _FIELDS = (

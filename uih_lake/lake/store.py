@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -23,6 +23,7 @@ from uih_lake import names, schema
 from uih_lake.damage import FROM_A_COPY
 from uih_lake.errors import CorruptionError, LakeError
 from uih_lake.given import is_integer, path_of
+from uih_lake.lake import locks
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.tables import Table
 
@@ -117,6 +118,16 @@ class Store:
         """Newest lake version of the open tables; -1 before the first append."""
         version = self.recent.counter(APPENDED)
         return -1 if version is None else version
+
+    @contextmanager
+    def deciding_user_ids(self) -> Iterator[None]:
+        """Keep others out while the first user ids come, whose type all later ones have.
+
+        Events and examples are two tables: two processes could each bring the first to one of them.
+        """
+        known = any(names.USER_ID in table.schema.names for table in (self.recent, self.examples))
+        with nullcontext() if known else locks.maintenance(self.root):
+            yield
 
     def require(self, lake_version: int | None) -> None:
         """Raise :class:`LakeError` where there is no such lake version; None is the newest."""

@@ -334,19 +334,26 @@ class Pipeline:
             window = self._windows.popleft()
             self._stages.append(Stage(window, deque(window.buckets)))
         for stage in self._stages:
+            if self._found_on_shelf(stage) and (task := self._laying_out()):
+                return task
             if stage.to_read:
                 return self._reading_of(stage)
         return None
+
+    def _found_on_shelf(self, stage: Stage) -> bool:
+        """Whether buckets of a stage were in memory that it would have to read next."""
+        before = len(stage.to_read)
+        while stage.to_read and stage.to_read[0] not in self._under_way:
+            known = self._shelf.get(stage.to_read[0])
+            if known is None:
+                break
+            stage.opened[stage.to_read.popleft()] = known
+        return len(stage.to_read) < before
 
     def _reading_of(self, stage: Stage) -> Task | None:
         bucket = stage.to_read[0]
         if bucket in self._under_way:
             return None
-        known = self._shelf.get(bucket)
-        if known is not None:
-            stage.to_read.popleft()
-            stage.opened[bucket] = known
-            return self._laying_out() or self._reading()
         starved = not (self._jobs or self._filling or self._starting or self._laying)
         reserved = self._shelf.reserve(must=starved and stage is self._stages[0])
         if not reserved:

@@ -147,7 +147,7 @@ def add(store: Store, tables: Sequence[pa.Table], numbered: bool, fit: Callable[
         _commit(store, files, tables, first, numbered)
         return first
 
-    with locks.writing(store.root), store.examples.discarding(files):
+    with store.deciding_user_ids(), locks.writing(store.root), store.examples.discarding(files):
         return optimistic(attempt, "log")
 
 

@@ -162,12 +162,12 @@ class Resolver:
         """Every scan of ``plan`` cut and nothing proven, which halves what is read."""
         return [self._run(scan, pointers, bucket, None, ()).cut(scan) for scan in plan]
 
-    def prove(self, pointers: pa.Table, bucket: int, last: int | None = None) -> pa.Table:
+    def prove(self, pointers: pa.Table, bucket: int) -> pa.Table:
         """``start_ts, end_ts, length, digest`` of everything visible to each pointer.
 
         Event by event, whatever is known of prefixes.
         """
-        run = self._run(_EVERYTHING, pointers, bucket, last, _PROVING)
+        run = self._run(_EVERYTHING, pointers, bucket, None, _PROVING)
         return run.by_user.whole().proof.table
 
     def point(self, asked: Sequence[Asked]) -> list[pa.Table]:
