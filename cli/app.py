@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from uih_lake.cli.process import Untold, prepare_streams, silence
+from uih_lake.cli.process import Unheard, Untold, prepare_streams, silence
 from uih_lake.cli.signals import heeded, prepare_signals
 from uih_lake.cli.terminal import Terminal
 from uih_lake.errors import UihError
@@ -55,7 +55,7 @@ class Verbs(TyperGroup):
             _fail(str(error))
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
+        except (Unheard, BrokenPipeError):
             silence(sys.stdout)
             raise typer.Exit(BROKEN_PIPE) from None
         except UnicodeDecodeError as error:
@@ -191,6 +191,6 @@ def main() -> None:
         silence(sys.stdout)
         print(f"error: the report could not be written to stdout: {error}", file=sys.stderr)
         raise SystemExit(UNTOLD) from None
-    except BrokenPipeError:
+    except Unheard:
         silence(sys.stdout)
         raise SystemExit(BROKEN_PIPE) from None

@@ -15,14 +15,21 @@ class Untold(Exception):
     """Stdout cannot be written: a fault of no work, and no reason to do the work again."""
 
 
+class Unheard(Exception):
+    """Whoever reads stdout has had enough, which is no fault.
+
+    No ``BrokenPipeError``, which libraries that print take for one and end with 1.
+    """
+
+
 class _Stdout(io.FileIO):
     """Stdout, whose errors are not to be taken for those of the files at work."""
 
     def write(self, data: ReadableBuffer, /) -> int | None:  # type: ignore[override]
         try:
             return super().write(data)
-        except BrokenPipeError:  # whoever reads has had enough, which is no fault
-            raise
+        except BrokenPipeError as error:
+            raise Unheard from error
         except OSError as error:
             raise Untold(error.strerror or str(error)) from error
 

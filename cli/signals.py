@@ -8,6 +8,7 @@ there is something in it, a thread interrupts all queries.
 
 from __future__ import annotations
 
+import _thread
 import os
 import select
 import signal
@@ -27,6 +28,8 @@ _AGAIN_S = 0.1
 
 _told: list[BaseException] = []
 """What the handler raised since the block began."""
+_again: list[signal.Signals] = []
+"""Signals whose exception was lost."""
 _signals, _system = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 """The ends of the pipe: signals are read from one, and the system writes to the other."""
 
@@ -36,6 +39,7 @@ def prepare_signals() -> None:
 
     A signal that is ignored stays so: ``nohup`` asks for that.
     """
+    sys.unraisablehook = _lost
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _tell)
@@ -62,6 +66,7 @@ def heeded() -> Iterator[None]:
 
 def _forget() -> None:
     _told.clear()
+    _again.clear()
     with suppress(BlockingIOError):  # it is empty
         os.read(_signals, select.PIPE_BUF)
 
@@ -76,12 +81,32 @@ def _tell(number: int, _: FrameType | None) -> NoReturn:
     raise _told[-1]
 
 
+def _lost(what: sys.UnraisableHookArgs) -> None:
+    """What was raised where nobody can catch it, in a callback of a library in C.
+
+    The compiler's are such; the signal that came meanwhile comes once more, from another thread,
+    because here it would be lost as well.
+    """
+    raised = what.exc_value
+    if raised not in _told:
+        sys.__unraisablehook__(what)
+    elif isinstance(raised, SystemExit):
+        _again.append(signal.Signals(int(raised.code or 0) - 128))
+    else:
+        _again.append(signal.SIGINT)
+
+
 def _interrupt() -> None:
-    """Interrupt all queries whenever a signal has come, until a block ends or begins."""
+    """Interrupt all queries whenever a signal has come, until a block ends or begins.
+
+    A signal that was lost comes once more.
+    """
     waiting = select.poll()
     waiting.register(_signals, select.POLLIN)
     while waiting.poll():
         from uih_lake.session import interrupt  # not before: it brings the engine
 
         interrupt()
+        while _again:
+            _thread.interrupt_main(_again.pop())
         time.sleep(_AGAIN_S)

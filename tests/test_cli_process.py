@@ -71,10 +71,11 @@ def test_a_reader_that_never_listens_is_no_error(lake: Path) -> None:
     """So little is written that it fails only when it is flushed."""
     ours, theirs = os.pipe()
     os.close(ours)
-    child = process("info", lake, "--json", stdout=theirs)
+    for words in (("info", lake, "--json"), ("info", lake), ("--help",), ("append", "--help")):
+        child = process(*words, stdout=theirs)
+        _, message = child.communicate()
+        assert (child.returncode, message) == (128 + signal.SIGPIPE, ""), words
     os.close(theirs)
-    _, message = child.communicate()
-    assert (child.returncode, message) == (128 + signal.SIGPIPE, "")
 
 
 UNTOLD = "error: the report could not be written to stdout: No space left on device"
@@ -223,6 +224,44 @@ uih_lake.savings.savings = measuring
 from uih_lake.cli import main
 main()
 """
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"),
+    [(signal.SIGINT, "KeyboardInterrupt()"), (signal.SIGTERM, "SystemExit(143)")],
+)
+def test_a_signal_in_a_callback_of_a_library_is_not_lost(
+    number: signal.Signals, raised: str
+) -> None:
+    """As while a kernel is compiled: nothing that is raised there reaches the code that called."""
+    script = """
+import ctypes, signal, sys
+from uih_lake.cli import signals
+
+@ctypes.CFUNCTYPE(None)
+def callback():
+    signal.raise_signal(int(sys.argv[1]))
+
+@ctypes.CFUNCTYPE(None)
+def failing():
+    raise ValueError("of its own")
+
+signals.prepare_signals()
+try:
+    with signals.heeded():
+        failing()
+        callback()
+        while True:
+            pass
+except BaseException as error:
+    sys.stdout.write(repr(error))
+"""
+    command = [sys.executable, "-c", script, str(int(number))]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    # After SIGTERM nothing more is said on stdout, where nobody may be reading any more.
+    assert ended.stdout == (raised if number == signal.SIGINT else "")
+    assert ended.returncode == 0
+    assert ended.stderr.count("Traceback") == 1 and "of its own" in ended.stderr
 
 
 def test_a_signal_to_end_leaves_no_copy_of_a_raw_log(lake: Path, tmp_path: Path) -> None:
