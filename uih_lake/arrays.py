@@ -9,13 +9,31 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from uih_lake.errors import TooMuchText
+
 Int64 = npt.NDArray[np.int64]
 UInt64 = npt.NDArray[np.uint64]
+
+
+TEXT_BYTES = 2**31 - 1
+"""What a column of texts or lists can hold in one piece: 32 bits tell where one ends."""
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:
     """A column in one piece, which is the one it has or a copy of several."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def in_one_piece(table: pa.Table) -> pa.Table:
+    """A table of stored events with one chunk per column; raises :class:`TooMuchText`."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        long = pa.types.is_string(column.type) or pa.types.is_list(column.type)
+        if long and column.nbytes > TEXT_BYTES:
+            raise TooMuchText(
+                f"column {name!r} has more than 2 GiB in the events of one bucket",
+                hint="make the lake with more buckets, or keep long texts elsewhere and ids here",
+            )
+    return table.combine_chunks()
 
 
 def ints(table: pa.Table, name: str) -> Int64:

@@ -43,6 +43,10 @@ class LakeError(UihError):
     """
 
 
+class TooMuchText(LakeError):
+    """More than 2 GiB of text in a column of the rows that have to be worked on at once."""
+
+
 class ConflictError(UihError):
     """Another writer won the race, more often than we were willing to retry, or for good."""
 

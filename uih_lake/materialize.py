@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from uih_lake import schema
-from uih_lake.gather.lists import lists
+from uih_lake.errors import TooMuchText
+from uih_lake.gather.lists import lists, weights
 from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead, together
 from uih_lake.resolve.plan import Scan, scans
@@ -25,6 +26,7 @@ from uih_lake.tenant import Tenant
 
 BATCH_VALUES = 4_000_000
 """Values a record batch is cut at, so that memory does not grow with the examples of a bucket."""
+_MOST_VALUES = 2**31 // 8 - 2 * BATCH_VALUES  # 32 bits tell where a list or a text of it ends
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,21 @@ class Sequences:
         return groups
 
     def slices(self, rows: int) -> Iterator[tuple[int, int]]:
-        """Cut ``rows`` examples so that no slice has many more than :data:`BATCH_VALUES` values."""
+        """Cut ``rows`` examples so that no slice has many more than :data:`BATCH_VALUES` values.
+
+        A text counts by its bytes. Raises :class:`TooMuchText` for an example that no list can
+        hold.
+        """
         values = np.zeros(rows, np.int64)
         for scan, resolved in self.cuts:
             for name, group in scan.groups:
-                values += resolved.ranges[name].lengths * len(group.traits)
+                for trait in group.traits:
+                    values += weights(resolved.column(trait), resolved.ranges[name])
+        if rows and values.max() > _MOST_VALUES:
+            raise TooMuchText(
+                f"the sequences of an example come to {8 * values.max() / 2**30:.1f} GiB",
+                hint="give the groups a shorter max_len, or leave long texts out of their traits",
+            )
         share = np.cumsum(values) // BATCH_VALUES
         edges = [0, *(np.flatnonzero(np.diff(share)) + 1).tolist(), rows]
         yield from ((start, stop) for start, stop in pairwise(edges) if start < stop)

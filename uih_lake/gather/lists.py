@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uih_lake.arrays import running
+from uih_lake.arrays import Int64, running
 from uih_lake.gather.moves import gather
 from uih_lake.resolve.ranges import Ranges
 
@@ -52,6 +52,32 @@ def _gather_valid(column: pa.Array, ranges: Ranges, total: int) -> pa.Buffer | N
     out = np.empty(total, np.uint8)
     gather(valid, ranges, out)
     return pa.py_buffer(np.packbits(out, bitorder="little"))
+
+
+def weights(column: pa.Array, ranges: Ranges) -> Int64:
+    """What the sequence of each example comes to, counted in values of 8 bytes; int64."""
+    kind = column.type
+    if not (pa.types.is_string(kind) or pa.types.is_dictionary(kind) or pa.types.is_list(kind)):
+        return ranges.lengths
+    before = running(_weights(column))
+    fragments = running(before[ranges.stops] - before[ranges.starts])
+    return np.diff(fragments[ranges.offsets])
+
+
+def _weights(column: pa.Array) -> Int64:
+    """What each row comes to: a number or time to one, a text to its bytes, a list to its all."""
+    kind = column.type
+    if pa.types.is_list(kind):
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
+        return 1 + np.diff(running(_weights(column.flatten()))[running(lengths)])
+    if pa.types.is_dictionary(kind):
+        each = np.append(_weights(column.dictionary), np.int64(1))
+        coded: Int64 = each[pc.fill_null(column.indices, len(each) - 1).to_numpy()]
+        return coded
+    if pa.types.is_string(kind):
+        nbytes: Int64 = pc.fill_null(pc.binary_length(column), 0).to_numpy().astype(np.int64)
+        return 1 + nbytes // 8
+    return np.ones(len(column), np.int64)
 
 
 def _rows(ranges: Ranges) -> npt.NDArray[np.int64]:

@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 
 from uih_lake import names
+from uih_lake.errors import TooMuchText
 from uih_lake.lake import locks, parquet, words
 from uih_lake.lake.bands import Run, bands
 from uih_lake.lake.order import moved, places_of
@@ -74,13 +76,27 @@ def tidy(store: Store) -> None:
 def _runs(snapshot: Snapshot, progress: Progress) -> Iterator[tuple[int, Run]]:
     """The events of a snapshot, one run per bucket that has any."""
     for first, last in snapshot.passes(_PASS_ROWS):
-        yield from _laid_out(snapshot, first, last)
+        for some in _held(snapshot, first, last):
+            yield from _laid_out(some)
         progress(last + 1, snapshot.buckets)
 
 
-def _laid_out(snapshot: Snapshot, first: int, last: int) -> Iterator[tuple[int, Run]]:
-    """The runs of some buckets, in bands; the pages of the files they come from are checked."""
-    events = stored_events(snapshot, first, last)
+def _held(snapshot: Snapshot, first: int, last: int) -> Iterator[pa.Table]:
+    """The events of some buckets: all at once, or in halves where their texts are too long."""
+    try:
+        events = stored_events(snapshot, first, last)
+    except TooMuchText:
+        if first == last:
+            raise
+        middle = (first + last) // 2
+        yield from _held(snapshot, first, middle)
+        yield from _held(snapshot, middle + 1, last)
+    else:
+        yield events
+
+
+def _laid_out(events: pa.Table) -> Iterator[tuple[int, Run]]:
+    """The runs, in bands, of the stored ``events`` of some buckets."""
     places = places_of(events)
     keys = moved(events.select([names.BUCKET, names.USER_ID, names.EVENT_TS]), places)
     events = words.with_codes(events.drop_columns([names.BUCKET]))  # it is the partition value
@@ -106,6 +122,6 @@ def merge(store: Store, progress: Progress) -> None:
 
 def _merge_bucket(store: Store, snapshot: Snapshot, bucket: int) -> None:
     old = [f for f in store.uih.files() if store.uih.path(f) in snapshot.runs[bucket]]
-    ((_, run),) = _laid_out(snapshot, bucket, bucket)
+    ((_, run),) = _laid_out(stored_events(snapshot, bucket, bucket))
     where = store.uih.root, run.events, {names.BUCKET: bucket}
     store.uih.swap(old, parquet.write(*where, run.cuts, run.notes), "compact")

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uih_lake import names
+from uih_lake.arrays import in_one_piece
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.snapshot import Chunk, Snapshot
 
@@ -21,7 +22,8 @@ from uih_lake.lake.snapshot import Chunk, Snapshot
 def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
     """The events of the buckets ``first`` to ``last`` (inclusive) with ``_bucket``, in one chunk.
 
-    File after file, each as it lies. Every page is checked as it is read.
+    File after file, each as it lies. Every page is checked as it is read. Raises
+    :class:`CorruptionError` and :class:`TooMuchText`.
     """
     schema = snapshot.stored.append(pa.field(names.BUCKET, pa.int32()))
 
@@ -38,7 +40,7 @@ def stored_events(snapshot: Snapshot, first: int, last: int) -> pa.Table:
         read = [threads.submit(run, path, bucket) for bucket, paths in mine for path in paths]
         read += [threads.submit(chunk, found) for found in snapshot.recent]
     parts = [schema.empty_table(), *(rows.result() for rows in read)]
-    return pa.concat_tables(parts).combine_chunks()
+    return in_one_piece(pa.concat_tables(parts))
 
 
 def between(pages: Pages, path: str, columns: Sequence[str], first: int, last: int) -> pa.Table:
