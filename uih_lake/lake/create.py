@@ -14,7 +14,7 @@ import pyarrow as pa
 from uih_lake import names, schema
 from uih_lake.errors import LakeError
 from uih_lake.given import is_integer, path_of
-from uih_lake.lake import heads, locks, store
+from uih_lake.lake import disk, heads, locks, store
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
 
@@ -55,6 +55,8 @@ def create(path: str | Path, buckets: int, events: pa.Schema | None = None) -> S
             if name == names.RECENT and events is not None:
                 columns = schema.recent_events(schema.stored_events(events))
             _make(store.child(root, name), columns, partition, settings)
+        for place in (root, os.path.dirname(root)):
+            disk.sync(place)
     return Store.open(path)
 
 

@@ -1,10 +1,14 @@
-"""What comes of a disk that takes nothing: it is full, read only, or another user's."""
+"""What the disk is asked for: to keep what it was given, and what comes of one that takes nothing.
+
+It may be full, read only, or another user's.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from uih_lake.errors import LakeError, OutputError
 from uih_lake.wording import on_one_line
@@ -22,6 +26,15 @@ def taking(place: str) -> Iterator[None]:
         if not os.path.exists(place):
             raise gone(place) from error
         raise refusal(place, os.strerror(error.errno) if error.errno else error) from error
+
+
+def sync(place: str | Path) -> None:
+    """Make a file, or the names in a directory, survive a power cut; raises ``OSError``."""
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def gone(place: str) -> LakeError:

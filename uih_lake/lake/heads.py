@@ -83,6 +83,13 @@ def goes_on(table: str, version: int) -> bool:
     return _entry(table, version + 1).exists()
 
 
+def written(table: str, version: int) -> list[Path]:
+    """What a commit of this version has written to the log, and the log's directory."""
+    entry, checkpoint = _entry(table, version), _checkpoint(table, version)
+    more = [checkpoint, entry.with_name("_last_checkpoint")] if checkpoint.exists() else []
+    return [entry, *more, entry.parent]
+
+
 def check_reached(table: str, version: int, least: int) -> None:
     """Raise :class:`CorruptionError` where the log, at ``version``, is behind ``least``."""
     if version < least:

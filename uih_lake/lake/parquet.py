@@ -49,8 +49,8 @@ def write(
     ``cuts`` are ascending row numbers at which a row group ends; by default one ends where a bucket
     does, far enough from the last. None is longer than :data:`ROW_GROUP_ROWS`. ``notes`` go into
     the footer. ``named`` is what this one's name takes over of that of a file of the same rows:
-    :func:`origin`, or :func:`contents` of it. A file that cannot be finished is removed. Raises
-    :class:`OutputError`.
+    :func:`origin`, or :func:`contents` of it. The file survives a power cut; its name does from
+    the commit on. One that cannot be finished is removed. Raises :class:`OutputError`.
     """
     name = "-".join(f"{key.strip('_')}{value}" for key, value in partition.items())
     random = named + uuid.uuid4().hex[len(named) :]
@@ -70,6 +70,7 @@ def write(
                 writer.write_table(table.slice(start, stop - start), ROW_GROUP_ROWS)
                 start = stop
             writer.add_key_value_metadata(dict(notes or {}))
+        disk.sync(path)
         file = path.rename(Path(root, f"{name}-{footer_hash(path)}-{random}.parquet"))
     return File(file.name, os.path.getsize(file), table.num_rows, partition)
 

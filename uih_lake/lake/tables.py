@@ -94,6 +94,8 @@ class Table:
                 configuration={**_LOG_SETTINGS, **settings},
                 raise_if_key_not_exists=False,
             )
+            for place in (*heads.written(root, 0), Path(root)):
+                disk.sync(place)
         except (DeltaError, OSError, ValueError) as error:
             raise LakeError(
                 f"no table can be created at {root!r}: {_delta_says(error)}",
@@ -198,6 +200,8 @@ class Table:
         ]
         numbers = {WRITER: self.version + 1, **(counters or {})}
         before = self.version
+        if add:
+            self._sync(".")
         stored = self.schema if schema is None else schema
         widened = not stored.equals(self.schema, check_metadata=True)
         try:
@@ -217,9 +221,16 @@ class Table:
             )
         except (DeltaError, OSError) as error:
             self._find_out(before, add, error)
+        self._sync(*heads.written(self.root, before + 1))
         with suppress(LakeError, CorruptionError):  # it stands, and the next look tells more
             self.refresh()
         heads.note(self.root, self.version)
+
+    def _sync(self, *places: str | Path) -> None:
+        """Make files or directories survive a power cut: what comes next rests on them."""
+        with disk.taking(self.root):
+            for place in places:
+                disk.sync(Path(self.root, place))
 
     def _find_out(self, before: int, add: Sequence[File], error: Exception) -> None:
         """What an error of a commit means: raise it as such, unless the commit was made.

@@ -24,6 +24,7 @@ from typing import Final
 import pyarrow as pa
 
 from uih_lake.errors import OutputError
+from uih_lake.lake import disk
 from uih_lake.output.parts import FORMATS, GROUP_BYTES, PART_BYTES, Parts
 from uih_lake.output.place import check_apart, check_below_directories
 
@@ -99,7 +100,7 @@ def write(
             with parts:
                 for batch in reader:
                     parts.write(batch)
-            _sync(partial)
+            disk.sync(partial)
             _move_in(partial, place, out, overwrite)
     except OSError as error:
         raise OutputError(
@@ -139,7 +140,7 @@ def _move_in(partial: Path, place: Path, out: str | Path, overwrite: bool) -> No
         if old.exists():
             old.rename(place)
         raise
-    _sync(place.parent)
+    disk.sync(place.parent)
     with suppress(OSError):
         _discard(old)
 
@@ -185,12 +186,3 @@ def _siblings(place: Path, what: str) -> list[Path]:
     if not place.parent.is_dir():
         return []
     return [place.parent / name for name in os.listdir(place.parent) if pattern.fullmatch(name)]
-
-
-def _sync(directory: Path) -> None:
-    """Make the names in a directory survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
