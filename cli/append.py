@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,9 +11,6 @@ from uih_lake.cli.terminal import Terminal, amount, span
 
 if TYPE_CHECKING:
     from uih_lake.append import Appended
-
-_LIKELY = datetime(1990, 1, 1, tzinfo=UTC)
-"""Events that all lie before this time were hardly logged: their times have another unit."""
 
 
 def append(
@@ -47,8 +43,8 @@ def append(
     """Add the events of files to a lake, as one new lake version.
 
     The columns named by the options become user_id, event_ts and arrival_ts; all others are traits
-    and keep their names. All files go in or none: whatever is refused is refused before anything is
-    written.
+    and keep their names. All files go in or none: nothing of what is refused becomes visible. Under
+    a --key that was used before nothing is read, whatever is in the files.
 
       uihlake append shop 'events/*.parquet' --user-id member --event-ts at
       uihlake append shop today.csv --ts-unit ms --key kafka:0:4711
@@ -68,9 +64,9 @@ def append(
     if brought.added:
         text = f"lake version {version}: {_told(brought)}"
     else:
-        text = f"lake version {version} has them: the key {key!r} was used before, nothing added"
+        text = f"the key {key!r} was used before, by lake version {version}: nothing read or added"
     terminal.report(text, brought.as_dict(), as_json)
-    _warn(terminal, brought)
+    terminal.doubt("event", brought.first_event, brought.last_event)
 
 
 def _told(brought: Appended) -> str:
@@ -78,12 +74,3 @@ def _told(brought: Appended) -> str:
     if brought.first_event and brought.last_event:
         text += f", {span(brought.first_event, brought.last_event)}"
     return text
-
-
-def _warn(terminal: Terminal, brought: Appended) -> None:
-    """Say so where times look like numbers read in the wrong unit."""
-    first, last = brought.first_event, brought.last_event
-    if last and last < _LIKELY:
-        terminal.say(f"warning: the last event is of {last:%Y-%m-%d}: is --ts-unit right?")
-    if first and first > datetime.now(UTC):
-        terminal.say(f"warning: the first event is of {first:%Y-%m-%d}: is --ts-unit right?")

@@ -18,9 +18,11 @@ def compact(terminal: Terminal, lake: options.Lake, as_json: options.Json = Fals
     Exit codes: 0 compacted, or there was nothing to merge; 1 failed; 2 wrong usage.
     """
     from uih_lake import Lake
+    from uih_lake.lake.store import Store
 
-    opened = Lake.open(lake)
+    opened, before = Lake.open(lake), Store.open(lake).uih.version
     with terminal.progress("compacting") as progress:
         generation = opened.compact(progress=progress)
     facts = {"generation": generation}
-    terminal.report(f"generation {generation}: one sorted run per bucket", facts, as_json)
+    told = "nothing to merge, " if generation == before else ""
+    terminal.report(f"generation {generation}: {told}one sorted run per bucket", facts, as_json)

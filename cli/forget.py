@@ -66,6 +66,8 @@ def forget(
     )
     if dry_run:
         text = f"would erase {text}; nothing was changed"
+    elif not any(erased.values()):
+        text = f"nothing to erase: the lake has nothing of {amount(len(set(users)), 'such user')}"
     else:
         text = f"erased {text}; `uihlake vacuum --retain-hours 0` clears the disk"
     found = {"users": len(set(users)), "erased": erased, "dry_run": dry_run}

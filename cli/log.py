@@ -12,6 +12,9 @@ from uih_lake.cli.terminal import Terminal, amount
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_MANY = 100
+"""So many requests at once are hardly all the first of their users."""
+
 
 def log(
     terminal: Terminal,
@@ -51,6 +54,8 @@ def log(
 
     Exit codes: 0 logged, 1 refused (then nothing is written), 2 wrong usage.
     """
+    import pyarrow.compute as pc
+
     from uih_lake import Lake
 
     opened = Lake.open(lake)
@@ -75,6 +80,10 @@ def log(
             f" {amount(facts['without_history'], 'example')} without any"
         )
     terminal.report(text, facts, as_json)
+    span = pc.min_max(pointers.column("request_ts")).as_py()
+    terminal.doubt("request", span["min"], span["max"])
+    if facts.get("without_history") == facts["examples"] >= _MANY:
+        terminal.say("warning: no request sees any event: are users and times those of the events?")
 
 
 def _facts(pointers: pa.Table) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from uih_lake.cli.terminal import Terminal
 from uih_lake.progress import Progress
 
 BUCKET_BYTES = 64 * 2**20
@@ -25,23 +26,34 @@ class RawLog:
     ts_unit: str | None
     on_null_user: str
 
-    def fill(self, place: str, progress: Progress) -> None:
-        """Make a lake at ``place``: everything sealed, every request logged.
+    def fill(self, place: str, terminal: Terminal, progress: Progress) -> None:
+        """Make a lake at ``place``, which is no lake yet: everything sealed, every request logged.
 
-        Raises :class:`InputError` where there is no request, and for files that are refused.
+        Says so where times look like numbers read in another unit. Raises :class:`InputError` where
+        there is no request, and for files that are refused.
         """
-        from uih_lake import Lake
-        from uih_lake.errors import InputError
+        import pyarrow.compute as pc
 
-        lake = Lake.create(f"{place}", buckets=self._buckets())
-        lake.append(
-            list(self.events),
-            user_id=self.user_id,
-            event_ts=self.event_ts,
-            arrival_ts=self.arrival_ts,
-            ts_unit=self.ts_unit,
-            on_null_user=self.on_null_user,
+        from uih_lake import Lake
+        from uih_lake.append import append
+        from uih_lake.errors import InputError
+        from uih_lake.ingest import EventColumns
+        from uih_lake.lake.store import Store
+        from uih_lake.progress import quiet
+
+        lake = Lake.create(place, buckets=self._buckets())
+        columns = EventColumns(
+            self.user_id, self.event_ts, self.arrival_ts, self.ts_unit, self.on_null_user
         )
+        brought = append(
+            Store.open(place),
+            list(self.events),
+            columns,
+            key=None,
+            add_columns=False,
+            progress=quiet,
+        )
+        terminal.doubt("event", brought.first_event, brought.last_event)
         progress(1, 3)
         lake.seal()
         progress(2, 3)
@@ -54,6 +66,8 @@ class RawLog:
         )
         if not logged.num_rows:
             raise InputError(f"{', '.join(self.requests)}: no request", hint="log some first")
+        span = pc.min_max(logged.column("request_ts")).as_py()
+        terminal.doubt("request", span["min"], span["max"])
         progress(3, 3)
 
     def _buckets(self) -> int:

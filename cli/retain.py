@@ -27,13 +27,15 @@ def retain(
     """Drop events older than a number of days.
 
     From then on no reader sees them; pointers that reached past the window are reported as expired.
-    Old files leave the disk with [bold]vacuum[/bold].
+    The window moves on and never back: events before it that are appended later are not seen
+    either. Old files leave the disk with [bold]vacuum[/bold].
 
       uihlake retain shop --days 400 --dry-run
 
     Exit codes: 0 dropped, or there was nothing to drop; 1 failed; 2 wrong usage.
     """
     from uih_lake import Lake
+    from uih_lake.lake.store import Store
 
     start = None if now is None else now.replace(tzinfo=now.tzinfo or UTC)
     if start is not None and start > datetime.now(UTC):
@@ -43,6 +45,15 @@ def retain(
             param_hint="--now",
         )
     dropped = Lake.open(lake).retain(days=days, now=start, dry_run=dry_run)
+    window = Store.open(lake).retention_start
     text = f"{amount(sum(dropped.values()), 'event')} older than {amount(days, 'day')}"
     text = f"would drop {text}; nothing was changed" if dry_run else f"dropped {text}"
-    terminal.report(text, {"days": days, "dropped": dropped, "dry_run": dry_run}, as_json)
+    if window is not None:
+        text += f"\nthe lake retains events from {window:%Y-%m-%d %H:%M:%S} UTC on"
+    facts = {
+        "days": days,
+        "dropped": dropped,
+        "retained_from": window and window.isoformat(),
+        "dry_run": dry_run,
+    }
+    terminal.report(text, facts, as_json)

@@ -185,7 +185,7 @@ class Source:
             return
         with TemporaryDirectory(prefix="uihlake-savings-") as place:
             with terminal.progress("reading the logs") as progress:
-                self.raw.fill(place, progress)
+                self.raw.fill(place, terminal, progress)
             yield place
 
     def named(self, report: Report) -> Report:
@@ -253,6 +253,8 @@ class Pictures:
             slide.check()
         for path in filter(None, (html, png)):
             output.check_writing(path, overwrite=self.overwrite, lake=self.lake)
+        if png is not None and not png.lower().endswith(".png"):
+            raise typer.BadParameter(f"{png} does not end in .png", param_hint="--png")
 
     def draw(self, report: Report, terminal: Terminal) -> None:
         """Write the files, and say so."""

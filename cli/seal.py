@@ -20,9 +20,12 @@ def seal(terminal: Terminal, lake: options.Lake, as_json: options.Json = False) 
     from uih_lake.lake.store import Store
 
     store = Store.open(lake)
+    before = store.sealed
     with terminal.progress("sealing") as progress:
         sealed = run(store, progress)
     generation, version = sealed.generation, sealed.lake_version
     facts = {"generation": generation, "sealed_version": version}
     told = "nothing to seal" if version < 0 else f"sealed up to lake version {version}"
+    if version == before >= 0:
+        told = f"nothing new to seal, {told}"
     terminal.report(f"generation {generation}: {told}", facts, as_json)

@@ -42,7 +42,11 @@ def verify(
         terminal.report("", report.as_dict(), as_json)
     else:
         rows = [
-            (check.name, f"{check.looked_at:,}", f"{check.failed:,}" if check.failed else "ok")
+            (
+                check.name,
+                f"{check.looked_at:,}",
+                f"{check.failed:,} failed" if check.failed else "ok",
+            )
             for check in report.checks
         ]
         counts = report.pointers

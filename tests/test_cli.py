@@ -63,7 +63,7 @@ def test_reports_are_read_by_people_and_by_programs(tmp_path: Path) -> None:
     report = {"lake_version": 1, "added": True, "events": 12, **times, **window}
     assert told("append", lake, file, "--key", "k") == report
     assert told("append", lake, file, "--key", "k") == report | nothing
-    assert "nothing added" in done("append", lake, file, "--key", "k")
+    assert "nothing read or added" in done("append", lake, file, "--key", "k")
     assert done("seal", lake) == "generation 1: sealed up to lake version 1\n"
     assert told("seal", lake) == {"generation": 1, "sealed_version": 1}
     assert done("append", lake, file) == f"lake version 2: 12 events, {span}\n"
@@ -176,6 +176,44 @@ def test_times_in_a_wrong_unit_are_told(
     result = run("append", lake, file, "--ts-unit", unit, "--json")
     assert json.loads(result.stdout)["events"] == 2
     assert result.stderr == (f"warning: {said}\n" if said else "")
+    asked, tenant = tmp_path / "requests.csv", tmp_path / "t.toml"
+    asked.write_text(f"user_id,request_ts\n1,{time + 5}\n2,{time + 5}\n")
+    tenant.write_text('name = "t"\n[groups.g]\ntraits = ["event_ts"]\n')
+    of_requests = said.replace("event", "request") if said else ""
+    result = run("log", lake, asked, "--ts-unit", unit)
+    assert result.stderr == (f"warning: {of_requests}\n" if said else "")
+    words = ("--events", file, "--requests", asked, "--tenant", tenant, "--ts-unit", unit)
+    result = run("savings", *words, "--json")
+    assert result.stderr == (f"warning: {said}\nwarning: {of_requests}\n" if said else "")
+
+
+def test_requests_that_see_nothing_are_told(tmp_path: Path) -> None:
+    """Of other users, or of times before the first event: an example each, and nothing in it."""
+    lake = make_lake(tmp_path)
+    asked = tmp_path / "asked.csv"
+    asked.write_text("user_id,request_ts,label\n" + "7777,2024-11-01,0\n" * 99)
+    assert run("log", lake, asked).stderr == ""  # they may be new users
+    asked.write_text("user_id,request_ts,label\n" + "7777,2024-11-01,0\n" * 100)
+    result = run("log", lake, asked)
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "warning: no request sees any event: are users and times those of the events?\n"
+    )
+
+
+def test_what_has_nothing_to_do_says_so(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path)
+    assert done("seal", lake) == "generation 2: sealed up to lake version 1\n"
+    assert done("seal", lake) == "generation 2: nothing new to seal, sealed up to lake version 1\n"
+    assert done("compact", lake).endswith(": one sorted run per bucket\n")
+    assert done("compact", lake).endswith(": nothing to merge, one sorted run per bucket\n")
+    assert done("forget", lake, "--user", "5555") == (
+        "nothing to erase: the lake has nothing of 1 such user\n"
+    )
+    known = done("retain", lake, "--days", "10", "--now", "2024-10-19").splitlines()[1]
+    assert known == "the lake retains events from 2024-10-09 00:00:00 UTC on"
+    later = done("retain", lake, "--days", "400", "--now", "2024-10-19").splitlines()
+    assert later == ["dropped 0 events older than 400 days", known]
 
 
 def test_an_append_of_no_event_has_no_times(tmp_path: Path) -> None:

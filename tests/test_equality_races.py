@@ -63,15 +63,14 @@ def test_a_seal_that_overtakes_adds_nothing_and_hides_nothing(overtaken: Snapsho
 def test_a_pointer_cut_from_it_finds_the_same_rows_later(
     overtaken: Snapshot, tmp_path: Path
 ) -> None:
-    """Its place in the file is kept with it, and the file has newer events in between."""
+    """It has no place in the file, which has newer events in between, and is resolved."""
     now = Snapshot.of(Store.open(str(tmp_path / "lake")))
     plan = scans(Tenant("t", {"g": Group(["item"])}), schema.public_events(now.stored))
     with connect() as duck:
         (pointers,) = Resolver(overtaken, duck).point([(0, asked(0))])
-        ranges = by_place(now, plan, beside(asked(0), pointers), 0)
-        if ranges is not None:
-            rows = now.whole(duck, 0, ["item"]).column("item").combine_chunks()
-            assert lists(rows, ranges["g"]).to_pylist() == [[1, 3, 5]]
+        assert by_place(now, plan, beside(asked(0), pointers), 0) is None
+        (cut,) = Resolver(now, duck).resolve(plan, beside(asked(0), pointers), 0).cuts
+        assert lists(cut.column("item"), cut.ranges["g"]).to_pylist() == [[1, 3, 5]]
 
 
 def test_a_snapshot_that_is_not_overtaken_gives_places(overtaken: Snapshot, tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def path_of(path: Any) -> str:
     """
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"path {path!r}", hint="it is a string or a pathlib.Path")
+    if not str(path).strip():
+        raise InputError("a path is empty", hint="it may come of a variable that was not set")
     if _URL.match(str(path)):
         raise InputError(f"{path} is a URL", hint="give a path of a local or mounted file system")
     return str(path)

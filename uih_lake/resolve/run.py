@@ -1,7 +1,10 @@
-"""Run a plan: scan a bucket once per condition, join pointers to it in SQL, cut the ranges.
+"""Run a plan: find the rows that pointers see, and what each group takes of them.
 
-The ASOF join is ``sql/resolve/asof.sql`` and nowhere else. It probes an index of stripes; the exact
-row inside the stripe, and the holes that invisible events make, come from :mod:`.cut`.
+Pointers are located first, by their place or by their keys, and scans then read the row groups that
+are needed (:mod:`.placed`, :mod:`.taken`, :mod:`.matching`). Where that does not serve a bucket is
+scanned in SQL, once per condition, and pointers are joined to its rows. Either way the ASOF join is
+``sql/resolve/asof.sql`` and nowhere else: it probes an index of stripes; the exact row inside the
+stripe, and the holes that invisible events make, come from :mod:`.cut`.
 """
 
 from __future__ import annotations

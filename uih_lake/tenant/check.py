@@ -23,7 +23,9 @@ def check_tenant(tenant: Tenant, events: pa.Schema, requests: pa.Schema) -> None
         if name not in context:
             raise TenantError(
                 f"tenant '{tenant.name}': context column '{name}' is in no request",
-                hint=_what_exists(name, context),
+                hint=_what_exists(name, context)
+                if requests.names
+                else "nothing has been logged yet: log requests first",
             )
     for name, group in tenant.groups.items():
         for problem, hint in _problems(group, events):
