@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from contextlib import AbstractContextManager, closing, nullcontext
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,13 +86,21 @@ def demo(
             show.tell(f"\nEverything is in {place}: try the commands above on it.")
 
 
-def _place(directory: str | None) -> AbstractContextManager[str]:
+@contextmanager
+def _place(directory: str | None) -> Iterator[str]:
+    """A new or empty directory, removed where the block does not get to its end; or one for it."""
     if directory is None:
-        return TemporaryDirectory(prefix="uihlake-demo-")
+        with TemporaryDirectory(prefix="uihlake-demo-") as temporary:
+            yield temporary
+        return
     if os.path.lexists(directory) and (not os.path.isdir(directory) or os.listdir(directory)):
         raise OutputError(f"{directory} is not empty", hint="name a new directory")
     os.makedirs(directory, exist_ok=True)
-    return nullcontext(directory)
+    try:
+        yield directory
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
 
 
 @dataclass(frozen=True)

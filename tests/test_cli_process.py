@@ -159,6 +159,20 @@ def test_an_interrupt_ends_it_without_a_traceback(lake: Path, tmp_path: Path) ->
     child.stderr.close()
 
 
+def test_a_demo_that_is_interrupted_can_be_run_again(tmp_path: Path) -> None:
+    child = process("demo", tmp_path / "demo", "--users", "300")
+    assert child.stdout is not None and child.stderr is not None
+    while not child.stdout.readline().startswith("$ uihlake append"):
+        assert child.poll() is None
+    assert (tmp_path / "demo" / "lake").is_dir()
+    child.send_signal(signal.SIGINT)
+    child.stdout.read()
+    assert child.wait() == 128 + signal.SIGINT
+    assert not (tmp_path / "demo").exists()
+    child.stdout.close()
+    child.stderr.close()
+
+
 ENDING = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 
 

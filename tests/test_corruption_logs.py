@@ -217,3 +217,23 @@ def test_an_older_copy_of_the_events_is_found(tmp_path: Path) -> None:
     copy.rename(recent)
     with pytest.raises(CorruptionError, match="pin lake version 1, and events up to 0"):
         Lake.open(lake.path)
+
+
+def test_a_checkpoint_is_noted_by_whoever_commits_next(tmp_path: Path) -> None:
+    """A process that made it may be killed, or overtaken, before it has noted it."""
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    log = tmp_path / "lake" / "recent" / "_delta_log"
+    head = log / "_uih_lake_head"
+    one = pa.table({"user_id": [1], "event_ts": pa.array([1], TIME)})
+    lake.append(one)
+    while not list(log.glob("*.checkpoint.parquet")):
+        before = head.read_text()
+        lake.append(one)
+    (checkpoint,) = log.glob("*.checkpoint.parquet")
+    head.write_text(before)
+    for _ in range(2):
+        lake.append(one)
+    assert int(head.read_text().split()[2]) == int(checkpoint.name.split(".")[0])
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
+    with pytest.raises(CorruptionError, match=checkpoint.name):
+        Lake.open(lake.path)

@@ -22,6 +22,9 @@ import xxhash
 
 from uih_lake.errors import CorruptionError
 
+_LOOKED_BACK = 20
+"""Entries among which a checkpoint is looked for: there is one behind every tenth."""
+
 
 class Head(NamedTuple):
     """A note: the version a log has reached, the hash of its entries, and its last checkpoint."""
@@ -49,10 +52,12 @@ def _further(table: str, head: Head, version: int) -> Head:
     """The note that follows ``head`` once the log has reached ``version``."""
     if version > head.version:
         head = head._replace(version=version, digest=_digest(table, head, version))
-    checkpoint = _checkpoint(table, version)
-    if version > head.checkpoint and checkpoint.exists():
-        found = xxhash.xxh64_hexdigest(checkpoint.read_bytes())
-        head = head._replace(checkpoint=version, checkpoint_digest=found)
+    # Another process may have gone on from a commit before its checkpoint was noted.
+    for number in range(version, max(head.checkpoint, version - _LOOKED_BACK), -1):
+        checkpoint = _checkpoint(table, number)
+        if checkpoint.exists():
+            found = xxhash.xxh64_hexdigest(checkpoint.read_bytes())
+            return head._replace(checkpoint=number, checkpoint_digest=found)
     return head
 
 

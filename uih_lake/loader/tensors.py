@@ -72,10 +72,10 @@ def device_of(named: Any) -> torch.device:
     try:
         return torch.device(named)
     except (RuntimeError, TypeError) as error:
-        raise InputError(
-            f"{named!r} is no device",
-            hint="give 'cpu', 'cuda' or 'cuda:1'; cast values one by one, or leave it to autocast",
-        ) from error
+        hint = "give 'cpu', 'cuda' or 'cuda:1'"
+        if isinstance(getattr(torch, str(named), named), torch.dtype):
+            hint += "; cast values one by one, or leave it to autocast"
+        raise InputError(f"{named!r} is no device", hint=hint) from error
 
 
 def expanded(starts: Tensor, lengths: Tensor, total: int | None = None) -> Tensor:
