@@ -32,6 +32,14 @@ def log(
             "there is one, else the time of the request. Not with --live.",
         ),
     ] = None,
+    example_id: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="Column of the id of the request; by default example_id where there is one, else "
+            "requests are numbered on.",
+        ),
+    ] = None,
     ts_unit: options.Unit = None,
     on_null_user: options.NullUser = options.OnNullUser.RAISE,
     live: Annotated[
@@ -51,6 +59,7 @@ def log(
     exists, else numbered on; it is kept once.
 
       uihlake log shop requests.csv --user-id member --request-ts at --ts-unit s
+      uihlake log shop served.parquet --live --example-id impression
 
     Exit codes: 0 logged, 1 refused (then nothing is written), 2 wrong usage.
     """
@@ -66,6 +75,7 @@ def log(
             user_id=user_id,
             request_ts=request_ts,
             as_of_ts=as_of_ts,
+            example_id=example_id,
             ts_unit=None if ts_unit is None else ts_unit.value,
             on_null_user=on_null_user.value,
             add_columns=add_columns,

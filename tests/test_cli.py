@@ -465,3 +465,18 @@ def test_the_demo_without_a_directory_leaves_nothing(
     text = done("demo", "--users", "10")
     assert str(tmp_path) in text and "Removed" in text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ids_may_be_called_otherwise_in_logs_and_labels(tmp_path: Path) -> None:
+    lake, place = tmp_path / "lake", tmp_path / "served.csv"
+    done("create", lake)
+    place.write_text("impression,user_id,request_ts\na,1,2026-03-01\nb,2,2026-03-01\n")
+    assert told("log", lake, place, "--example-id", "impression")["first_id"] == "a"
+    again = run("log", lake, place, "--example-id", "impression")
+    assert again.exit_code == 1 and "'a', 'b' logged before" in again.stderr
+    place.write_text("impression,bought\nb,true\nz,true\n")
+    assert told("label", lake, place, "--example-id", "impression")["labelled"] == 1
+    rows = told("sql", lake, "SELECT example_id, bought FROM examples ORDER BY 1")
+    assert [(row["example_id"], row["bought"]) for row in rows] == [("a", None), ("b", True)]
+    refused = run("label", lake, place)
+    assert refused.exit_code == 1 and "--example-id COL" in refused.stderr

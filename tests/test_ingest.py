@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from ingested import NOON, TIME, events, read
 
-from uih_lake.errors import InputError
-from uih_lake.ingest import EventColumns, RequestColumns, open_events
+from uih_lake.errors import InputError, SchemaError
+from uih_lake.ingest import EventColumns, LabelColumns, RequestColumns, open_events
 from uih_lake.ingest.rechunk import rechunk
 
 
@@ -59,6 +59,23 @@ def test_requests_have_optional_example_and_as_of() -> None:
     assert not found.schema.field("example_id").nullable
     bare = read(table.select(["user_id", "request_ts"]), RequestColumns())
     assert bare.column_names == ["user_id", "request_ts"]
+
+
+def test_the_id_of_a_request_may_be_called_otherwise() -> None:
+    table = pa.table({"impression": ["a", "b"], "user_id": [1, 2], "request_ts": [NOON, NOON]})
+    plain = read(table, RequestColumns())
+    assert plain.column_names == ["user_id", "request_ts", "impression"]
+    found = read(table, RequestColumns(example_id="impression"))
+    assert found.column_names == ["example_id", "user_id", "request_ts"]
+    assert found["example_id"].to_pylist() == ["a", "b"]
+    both = table.append_column("example_id", [[1, 2]])
+    with pytest.raises(SchemaError, match="'example_id' is there beside 'impression'"):
+        read(both, RequestColumns(example_id="impression"))
+    with pytest.raises(InputError, match=r"no column 'impresion' for example_id; .*'impression'"):
+        read(table, RequestColumns(example_id="impresion"))
+    for columns in (RequestColumns, LabelColumns):
+        with pytest.raises(InputError, match="example_id is 5; give the name of a column"):
+            columns(example_id=5)  # type: ignore[arg-type]
 
 
 CATEGORIES = [

@@ -221,6 +221,7 @@ class Lake:
         user_id: str = names.USER_ID,
         request_ts: str = names.REQUEST_TS,
         as_of_ts: str | None = None,
+        example_id: str | None = None,
         ts_unit: str | None = None,
         on_null_user: str = "raise",
         pointers: pa.Table | None = None,
@@ -231,7 +232,7 @@ class Lake:
 
         A ``live`` pointer sees all that the lake holds now; a backfilled one only what had arrived
         by its ``as_of_ts`` or else by its ``request_ts``. Columns are named, and numbers and nulls
-        taken, as in :meth:`append`; ``as_of_ts`` None is the one of that name where there is one.
+        taken, as in :meth:`append`; None is the column of that name where there is one.
         ``pointers`` are those of :meth:`snapshot`, one per request, stored as serving cut them.
         Context is that of the requests logged before, where what :meth:`label` sets may be missing;
         ``add_columns`` accepts more. Raises :class:`InputError`, :class:`OutputError` or, also
@@ -240,22 +241,22 @@ class Lake:
         from uih_lake.log import log
 
         self._writable("log to")
-        columns = RequestColumns(user_id, request_ts, as_of_ts, ts_unit, on_null_user)
+        columns = RequestColumns(user_id, request_ts, as_of_ts, ts_unit, on_null_user, example_id)
         with self._stores.newest() as store:
             batches = ingest.open_requests(requests, columns, Examples.known(store))
             logged = log(store, batches, live, pointers, add_columns, progress)
         batches.tell_skipped()
         return logged
 
-    def label(self, labels: Any) -> int:
+    def label(self, labels: Any, *, example_id: str = names.EXAMPLE_ID) -> int:
         """Set columns that became known later on logged examples; how many were found.
 
-        ``labels`` is an Arrow table, or files, with ``example_id`` and the columns to set. Pointers
-        stay as they are. Raises :class:`InputError`, and as :meth:`seal`.
+        ``labels`` is an Arrow table, or files, with a column for ``example_id`` and those to set.
+        Pointers stay as they are. Raises :class:`InputError`, and as :meth:`seal`.
         """
         self._writable("label examples of")
         with self._stores.newest() as store:
-            return label(store, read_labels(store, labels))
+            return label(store, read_labels(store, labels, example_id))
 
     def snapshot(
         self, user_ids: Any, request_ts: datetime | Sequence[datetime], tenant: Tenant

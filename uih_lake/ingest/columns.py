@@ -55,7 +55,8 @@ class EventColumns:
 class RequestColumns:
     """Names of the key columns of requests in the source, and how to read them.
 
-    ``as_of_ts`` None means the column ``as_of_ts`` where there is one, else requests carry none.
+    ``as_of_ts`` and ``example_id`` None mean the column of that name where there is one, else
+    requests carry none.
     """
 
     user_id: str = names.USER_ID
@@ -63,19 +64,25 @@ class RequestColumns:
     as_of_ts: str | None = None
     ts_unit: str | None = None
     on_null_user: str = "raise"
+    example_id: str | None = None
 
     def __post_init__(self) -> None:
-        as_of = self.request_ts if self.as_of_ts is None else self.as_of_ts
-        _check_columns(user_id=self.user_id, request_ts=self.request_ts, as_of_ts=as_of)
+        more = {names.AS_OF_TS: self.as_of_ts, names.EXAMPLE_ID: self.example_id}
+        named = {key: column for key, column in more.items() if column is not None}
+        _check_columns(user_id=self.user_id, request_ts=self.request_ts, **named)
         _check_options(self.ts_unit, self.on_null_user)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelColumns:
-    """Labels have one key column, ``example_id``, and no user or time."""
+    """Name of the one key column of labels, which have no user or time."""
 
+    example_id: str = names.EXAMPLE_ID
     ts_unit: str | None = None
     on_null_user: str = "raise"
+
+    def __post_init__(self) -> None:
+        _check_columns(example_id=self.example_id)
 
 
 Columns = EventColumns | RequestColumns | LabelColumns
@@ -113,7 +120,7 @@ def lay_out(found: Sequence[str], columns: Columns, where: str) -> list[Column]:
     else:
         kind, reserved = "context column", names.EXAMPLE_COLUMNS
         keys = (
-            [Column(names.EXAMPLE_ID, names.EXAMPLE_ID, Role.EXAMPLE)]
+            [Column(names.EXAMPLE_ID, columns.example_id, Role.EXAMPLE)]
             if isinstance(columns, LabelColumns)
             else _request_keys(found, columns)
         )
@@ -142,11 +149,13 @@ def _request_keys(found: Sequence[str], columns: RequestColumns) -> list[Column]
         Column(names.USER_ID, columns.user_id, Role.USER),
         Column(names.REQUEST_TS, columns.request_ts, Role.TIME),
     ]
-    if names.EXAMPLE_ID in found:
-        keys.insert(0, Column(names.EXAMPLE_ID, names.EXAMPLE_ID, Role.EXAMPLE))
-    as_of = columns.as_of_ts
+    example, as_of = columns.example_id, columns.as_of_ts
+    if example is None and names.EXAMPLE_ID in found:
+        example = names.EXAMPLE_ID
     if as_of is None and names.AS_OF_TS in found:
         as_of = names.AS_OF_TS
+    if example is not None:
+        keys.insert(0, Column(names.EXAMPLE_ID, example, Role.EXAMPLE))
     if as_of is not None:
         keys.append(Column(names.AS_OF_TS, as_of, Role.OPTIONAL_TIME))
     return keys
@@ -184,10 +193,9 @@ def _check_names(found: Sequence[str], where: str) -> None:
 def _check_present(key: Column, found: Sequence[str], where: str) -> None:
     if key.source in found:
         return
-    option = f"pass {_option(key.name)}" if key.role is not Role.EXAMPLE else "add it"
     raise InputError(
         f"{where}: no column {key.source!r} for {key.name}",
-        hint=f"{guess(key.source, found)}{option}; columns are {quoted(found)}",
+        hint=f"{guess(key.source, found)}pass {_option(key.name)}; columns are {quoted(found)}",
     )
 
 

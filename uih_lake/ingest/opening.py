@@ -63,12 +63,12 @@ def open_requests(
     return _open(source, columns, expected)
 
 
-def open_labels(source: Any, expected: pa.Schema | None = None) -> Batches:
+def open_labels(source: Any, columns: LabelColumns, expected: pa.Schema | None = None) -> Batches:
     """Labels of a path, a glob, a list of paths, or a table: ``example_id``, then what to set.
 
     ``expected`` is the schema of the examples logged so far.
     """
-    return _open(source, LabelColumns(), expected)
+    return _open(source, columns, expected)
 
 
 def _open(source: Any, columns: Columns, expected: pa.Schema | None) -> Batches:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import InputError, SchemaError
-from uih_lake.ingest import check_types, open_labels
+from uih_lake.ingest import LabelColumns, check_types, open_labels
 from uih_lake.lake import locks, parquet
 from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
@@ -21,12 +21,12 @@ from uih_lake.session import cursor, fetch
 from uih_lake.wording import quoted
 
 
-def read_labels(store: Store, labels: Any) -> pa.Table:
+def read_labels(store: Store, labels: Any, example_id: str) -> pa.Table:
     """Labels of any source as a table with the types of the examples of the opened table.
 
-    Raises :class:`InputError`.
+    Their column ``example_id`` is called as the argument says. Raises :class:`InputError`.
     """
-    opened = open_labels(labels, Examples.known(store))
+    opened = open_labels(labels, LabelColumns(example_id), Examples.known(store))
     return pa.Table.from_batches(opened, opened.schema)
 
 
