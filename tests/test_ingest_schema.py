@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from ingested import HEAD, LAKE, ONE, TIME, events, read
 
-from uih_lake.errors import SchemaError
-from uih_lake.ingest import check_events
+from uih_lake.errors import InputError, SchemaError
+from uih_lake.ingest import EventColumns, check_events
 
 
 def test_columns_follow_the_lake_and_new_ones_come_last() -> None:
@@ -137,3 +137,20 @@ def test_check_events_names_what_differs() -> None:
     with pytest.raises(SchemaError, match="'B' and the lake's 'b' differ only in case"):
         check_events(pa.schema([*LAKE, ("B", pa.int64())]), LAKE, add_columns=True)
     assert check_events(LAKE, LAKE) == LAKE
+
+
+@pytest.mark.parametrize("key", ["event_ts", "arrival_ts", "user_id"])
+def test_a_column_of_the_lake_is_no_key(key: str) -> None:
+    """Said first: what is found missing otherwise is the column that was given."""
+    table = events(a=["x", "y", "z"])
+    table = table.drop_columns([key]) if key in table.column_names else table
+    columns = EventColumns(**{key: "a"})
+    with pytest.raises(SchemaError, match=f"column 'a' is given for {key}, and the lake has one"):
+        read(table, columns, LAKE)
+    others = pa.schema([field for field in LAKE if field.name != "a"])
+    if key == "user_id":
+        with pytest.raises(SchemaError, match="'a' is string, where int64 is wanted"):
+            read(table, columns, others)
+    else:
+        with pytest.raises(InputError, match="'a': 3 rows with a text that is no ISO 8601 time"):
+            read(table, columns, others)

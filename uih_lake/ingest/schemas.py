@@ -111,6 +111,8 @@ def unify(parts: Sequence[Part], expected: pa.Schema | None) -> pa.Schema:
     first, layout = parts[0]
     for source, other in parts[1:]:
         _check_same_columns(first.where, layout, source.where, other)
+    if expected is not None:
+        _check_keys(layout, expected, first.where)
     fields = [_field(column, parts, expected) for column in layout]
     if expected is None:
         return pa.schema(fields)
@@ -119,6 +121,18 @@ def unify(parts: Sequence[Part], expected: pa.Schema | None) -> pa.Schema:
     traits = {f.name: f for f, c in zip(fields, layout, strict=True) if c.role is Role.TRAIT}
     known = [traits.pop(name) for name in expected.names if name in traits]
     return pa.schema([*keys, *known, *traits.values()])
+
+
+def _check_keys(layout: Sequence[Column], expected: pa.Schema, where: str) -> None:
+    """Refuse what the lake has as a trait or as context for a key."""
+    keys = {column.name for column in layout if column.role is not Role.TRAIT}
+    for column in layout:
+        if column.name in keys and column.source in {*expected.names} - keys:
+            raise SchemaError(
+                f"{where}: column {column.source!r} is given for {column.name}, "
+                "and the lake has one of that name",
+                hint=f"name the column that holds {column.name}, or rename this one",
+            )
 
 
 def _check_same_columns(
