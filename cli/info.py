@@ -17,7 +17,8 @@ def info(
 ) -> None:
     """Tell what a lake holds: versions, counts, bytes, columns.
 
-    Counts are those of the lake version looked at; bytes are what the tables take on disk now.
+    Counts are those of the lake version looked at; bytes are what the tables take on disk now,
+    without files that wait for [bold]vacuum[/bold], which are told apart.
     Columns are listed as they are stored: _delay is the time from event_ts to arrival_ts, _tie the
     order among equal times, _fingerprint a hash that digests are made from.
 
@@ -53,6 +54,7 @@ def _versions(facts: Info) -> str:
 
 
 def _overview(facts: Info) -> list[tuple[str, str]]:
+    left = f", and {size(facts.unused_bytes)} left for vacuum" if facts.unused_bytes else ""
     tiers = f"{facts.sealed_events:,} sealed, {facts.recent_events:,} recent"
     rows = [
         ("lake", facts.lake),
@@ -61,7 +63,7 @@ def _overview(facts: Info) -> list[tuple[str, str]]:
         ("buckets", f"{facts.buckets:,}"),
         ("events", f"{facts.events:,} ({tiers}) of {amount(facts.users, 'user')}"),
         ("examples", f"{facts.examples:,}"),
-        ("on disk", size(facts.bytes)),
+        ("on disk", f"{size(facts.bytes)}{left}"),
     ]
     if facts.first_event and facts.last_event:
         rows.insert(5, ("event times", span(facts.first_event, facts.last_event)))

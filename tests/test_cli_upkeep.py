@@ -192,3 +192,15 @@ def test_what_is_wrong_is_told_and_nothing_changes(
     if code == 1:
         assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert tables(lake) == before
+
+
+def test_info_tells_what_a_vacuum_would_take(lake: Path) -> None:
+    done("seal", lake)
+    kept, left = (told("info", lake)[name] for name in ("bytes", "unused_bytes"))
+    on_disk = sum(path.stat().st_size for path in lake.glob("*/*.parquet"))
+    assert left > 0 and kept + left == on_disk
+    assert " left for vacuum" in done("info", lake)
+    done("vacuum", lake, "--retain-hours", "0")
+    assert sum(path.stat().st_size for path in lake.glob("*/*.parquet")) == kept
+    assert told("info", lake)["unused_bytes"] == 0
+    assert "left for vacuum" not in done("info", lake)

@@ -49,7 +49,8 @@ class Info:
     ``sealed_version`` is the lake version up to which events are in the immutable tier (-1: none),
     ``generation`` the Delta version of that tier. Counts are of that lake version, as readers see
     it: events before ``retained_from``, the start of the retention window (None while there is
-    none), are not among them. Tables and their bytes are as they stand now. ``event_schema`` and
+    none), are not among them. Tables and their bytes are as they stand now; ``unused_bytes`` are
+    those of data files that no table has, which a vacuum takes in time. ``event_schema`` and
     ``example_schema`` map the columns of the views ``events`` and ``examples`` to Arrow types.
     """
 
@@ -67,6 +68,7 @@ class Info:
     last_event: datetime | None
     retained_from: datetime | None
     bytes: int
+    unused_bytes: int
     tables: tuple[TableInfo, ...]
     event_schema: dict[str, str]
     example_schema: dict[str, str]
@@ -93,6 +95,7 @@ class Info:
             examples=logged,
             retained_from=store.retention_start,
             bytes=sum(table.bytes for table in tables),
+            unused_bytes=sum(table.unused_bytes() for table in stored.values()),
             tables=tables,
             event_schema=_types(schema.public_events(snapshot.stored)),
             example_schema=_types(examples.public),

@@ -290,6 +290,16 @@ class Table:
             if file.path not in committed:
                 Path(self.root, file.path).unlink(missing_ok=True)
 
+    def unused_bytes(self) -> int:
+        """Bytes of the data files in the table's directory that this version does not have."""
+        known, found = {file.path for file in self.files()}, 0
+        with suppress(FileNotFoundError), os.scandir(self.root) as entries:
+            for entry in entries:
+                if entry.name.endswith(".parquet") and entry.name not in known:
+                    with suppress(FileNotFoundError):  # a vacuum is at work
+                        found += entry.stat().st_size
+        return found
+
     def path(self, file: File) -> str:
         """Absolute path of a data file."""
         return os.path.join(self.root, file.path)
