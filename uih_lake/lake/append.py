@@ -40,12 +40,13 @@ def append(
     """
     _fitted(store, fit)
     files: list[File] = []
-    with store.deciding_user_ids(), locks.writing(store.root), store.recent.discarding(files):
+    with locks.writing(store.root), store.recent.discarding(files):
         with parquet.Writing(store.recent.root, files) as writing:
             for number, batch in enumerate(events):
                 table = _chunk(batch, number, store.buckets)
                 writing.write(table, {names.LAKE_VERSION: _PENDING})
-        return optimistic(lambda: _commit(store, files, key, fit), "append")
+        with store.deciding_user_ids():
+            return optimistic(lambda: _commit(store, files, key, fit), "append")
 
 
 def known(store: Store, key: str | None) -> int | None:

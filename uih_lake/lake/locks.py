@@ -4,8 +4,8 @@ Delta commits decide every race on their own; these locks keep work that cannot 
 apart. *Maintenance* (create, seal, compact, forget, retain, label, vacuum) is done by one process
 at a time, so that no seal brings back what a forget erases. *Writing* is shared by everybody who
 writes data files and held alone by vacuum, so that it never takes a file whose commit is still to
-come.
-The locks are advisory ``flock`` locks on two empty files beside the tables.
+come. *Deciding* is done by who may commit the first user ids, to one of two tables.
+The locks are advisory ``flock`` locks on empty files beside the tables, taken in this order.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from uih_lake.lake import disk
 
-_MAINTENANCE, _WRITING = ".maintenance.lock", ".writing.lock"
-LOCKS = _MAINTENANCE, _WRITING
+_MAINTENANCE, _WRITING, _DECIDING = ".maintenance.lock", ".writing.lock", ".deciding.lock"
+LOCKS = _MAINTENANCE, _WRITING, _DECIDING
 """The names of the files that are locked."""
 
 
@@ -33,6 +33,13 @@ def maintenance(root: str) -> Iterator[None]:
 def writing(root: str) -> Iterator[None]:
     """Announce uncommitted data files; waits for a vacuum in progress."""
     with _locked(root, _WRITING, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def deciding(root: str) -> Iterator[None]:
+    """Wait until no other process decides what all others are then held to."""
+    with _locked(root, _DECIDING, fcntl.LOCK_EX):
         yield
 
 

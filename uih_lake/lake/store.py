@@ -121,12 +121,13 @@ class Store:
 
     @contextmanager
     def deciding_user_ids(self) -> Iterator[None]:
-        """Keep others out while the first user ids come, whose type all later ones have.
+        """Keep others out while the first user ids are committed, whose type all later ones have.
 
         Events and examples are two tables: two processes could each bring the first to one of them.
+        Inside, both are to be refreshed and looked at.
         """
         known = any(names.USER_ID in table.schema.names for table in (self.recent, self.examples))
-        with nullcontext() if known else locks.maintenance(self.root):
+        with nullcontext() if known else locks.deciding(self.root):
             yield
 
     def require(self, lake_version: int | None) -> None:

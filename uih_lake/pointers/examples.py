@@ -147,7 +147,11 @@ def add(store: Store, tables: Sequence[pa.Table], numbered: bool, fit: Callable[
         _commit(store, files, tables, first, numbered)
         return first
 
-    with store.deciding_user_ids(), locks.writing(store.root), store.examples.discarding(files):
+    with (
+        locks.writing(store.root),
+        store.examples.discarding(files),
+        store.deciding_user_ids(),
+    ):
         return optimistic(attempt, "log")
 
 
