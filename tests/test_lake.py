@@ -69,7 +69,9 @@ def test_a_lake_is_created_in_a_directory_of_its_own(tmp_path: Path, theirs: str
 def test_a_lake_has_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for make in (Lake.create, Lake.open):
-        assert "path of the lake is empty" in refusal(LakeError, lambda make=make: make(""))
+        for empty in ("", " "):
+            said = refusal(InputError, lambda make=make, empty=empty: make(empty))
+            assert "a path is empty" in said
     assert [*tmp_path.iterdir()] == []
     assert Lake.create(tmp_path).version == -1, "an empty directory will do"
 

@@ -55,7 +55,7 @@ def is_text(text: Any) -> bool:
 def path_of(path: Any) -> str:
     """A path as text; raises :class:`InputError` for what is neither text nor a path of Python.
 
-    And for a URL, of which a directory of that name would be made.
+    And for one that is empty, and for a URL, of which a directory of that name would be made.
     """
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"path {path!r}", hint="it is a string or a pathlib.Path")

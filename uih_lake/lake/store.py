@@ -294,10 +294,8 @@ def _opened(root: str, name: str) -> Table | None:
 def absolute(path: str) -> str:
     """The absolute path of a lake's directory.
 
-    Raises :class:`LakeError` where the path is empty, that of a file, or leads through one.
+    Raises :class:`LakeError` where the path is that of a file, or leads through one.
     """
-    if not path:
-        raise LakeError("the path of the lake is empty", hint="name a directory")
     for each in (Path(path), *Path(path).parents):
         if each.is_file():
             raise LakeError(f"{each} is a file", hint="name the directory of a lake")
