@@ -17,12 +17,13 @@ def compact(terminal: Terminal, lake: options.Lake, as_json: options.Json = Fals
 
     Exit codes: 0 compacted, or there was nothing to merge; 1 failed; 2 wrong usage.
     """
-    from uih_lake import Lake
+    from uih_lake.compact import compact as run
     from uih_lake.lake.store import Store
 
-    opened, before = Lake.open(lake), Store.open(lake).uih.version
+    store = Store.open(lake)
+    before = store.uih.version
     with terminal.progress("compacting") as progress:
-        generation = opened.compact(progress=progress)
+        generation = run(store, progress)
     facts = {"generation": generation}
     told = "nothing to merge, " if generation == before else ""
     terminal.report(f"generation {generation}: {told}one sorted run per bucket", facts, as_json)

@@ -88,18 +88,25 @@ def demo(
 
 @contextmanager
 def _place(directory: str | None) -> Iterator[str]:
-    """A new or empty directory, removed where the block does not get to its end; or one for it."""
+    """A new or empty directory, or one for the block; where that fails, nothing of it is left.
+
+    A directory that was there already stays, empty.
+    """
     if directory is None:
         with TemporaryDirectory(prefix="uihlake-demo-") as temporary:
             yield temporary
         return
     if os.path.lexists(directory) and (not os.path.isdir(directory) or os.listdir(directory)):
         raise OutputError(f"{directory} is not empty", hint="name a new directory")
+    new = not os.path.isdir(directory)
     os.makedirs(directory, exist_ok=True)
     try:
         yield directory
     except BaseException:
-        shutil.rmtree(directory, ignore_errors=True)
+        for each in Path(directory).iterdir():
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        if new:
+            os.rmdir(directory)
         raise
 
 

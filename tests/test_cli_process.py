@@ -159,7 +159,10 @@ def test_an_interrupt_ends_it_without_a_traceback(lake: Path, tmp_path: Path) ->
     child.stderr.close()
 
 
-def test_a_demo_that_is_interrupted_can_be_run_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [False, True])
+def test_a_demo_that_is_interrupted_can_be_run_again(tmp_path: Path, there: bool) -> None:
+    if there:
+        (tmp_path / "demo").mkdir()
     child = process("demo", tmp_path / "demo", "--users", "300")
     assert child.stdout is not None and child.stderr is not None
     while not child.stdout.readline().startswith("$ uihlake append"):
@@ -168,7 +171,7 @@ def test_a_demo_that_is_interrupted_can_be_run_again(tmp_path: Path) -> None:
     child.send_signal(signal.SIGINT)
     child.stdout.read()
     assert child.wait() == 128 + signal.SIGINT
-    assert not (tmp_path / "demo").exists()
+    assert [*tmp_path.rglob("*")] == ([tmp_path / "demo"] if there else [])
     child.stdout.close()
     child.stderr.close()
 

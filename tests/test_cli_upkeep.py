@@ -204,3 +204,13 @@ def test_info_tells_what_a_vacuum_would_take(lake: Path) -> None:
     assert sum(path.stat().st_size for path in lake.glob("*/*.parquet")) == kept
     assert told("info", lake)["unused_bytes"] == 0
     assert "left for vacuum" not in done("info", lake)
+
+
+def test_a_lake_without_requests_is_told_so_where_their_context_is_asked_for(
+    lake: Path, tmp_path: Path
+) -> None:
+    done("create", tmp_path / "new")
+    done("append", tmp_path / "new", lake.parent / "one.parquet")
+    call = ("--tenant", lake.parent / "ranker.toml", "--out", tmp_path / "out")
+    refused = run("materialize", tmp_path / "new", *call)
+    assert refused.exit_code == 1 and "no request logged so far has any" in refused.stderr

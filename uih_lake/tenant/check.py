@@ -24,8 +24,8 @@ def check_tenant(tenant: Tenant, events: pa.Schema, requests: pa.Schema) -> None
             raise TenantError(
                 f"tenant '{tenant.name}': context column '{name}' is in no request",
                 hint=_what_exists(name, context)
-                if requests.names
-                else "nothing has been logged yet: log requests first",
+                if context
+                else "no request logged so far has any: log some that bring it",
             )
     for name, group in tenant.groups.items():
         for problem, hint in _problems(group, events):
