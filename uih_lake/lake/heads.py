@@ -89,10 +89,13 @@ def goes_on(table: str, version: int) -> bool:
 
 
 def written(table: str, version: int) -> list[Path]:
-    """What a commit of this version has written to the log, and the log's directory."""
+    """What a commit of this version has written to the log, and the log's directory.
+
+    A checkpoint behind it, or what points to that, may have failed: the commit stands.
+    """
     entry, checkpoint = _entry(table, version), _checkpoint(table, version)
-    more = [checkpoint, entry.with_name("_last_checkpoint")] if checkpoint.exists() else []
-    return [entry, *more, entry.parent]
+    behind = [checkpoint, entry.with_name("_last_checkpoint")] if checkpoint.exists() else []
+    return [entry, *(path for path in behind if path.exists()), entry.parent]
 
 
 def check_reached(table: str, version: int, least: int) -> None:
