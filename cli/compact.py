@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from uih_lake.cli import options
-from uih_lake.cli.terminal import Terminal
+from uih_lake.cli.terminal import Terminal, amount
 
 
 def compact(terminal: Terminal, lake: options.Lake, as_json: options.Json = False) -> None:
-    """Merge what several seals left in a bucket into one run.
+    """Merge each bucket's runs into one, and the files of small logs.
 
     Reading is fastest from one run per bucket, by pointers that know where in it their events
-    lie: they are told. Nothing that a pointer means changes; the files merged stay on disk until
-    they are vacuumed.
+    lie: they are told. Examples are read fastest from few files. Nothing that a pointer means
+    changes; the files merged stay on disk until they are vacuumed.
 
       uihlake compact shop
 
@@ -21,9 +21,12 @@ def compact(terminal: Terminal, lake: options.Lake, as_json: options.Json = Fals
     from uih_lake.lake.store import Store
 
     store = Store.open(lake)
-    before = store.uih.version
+    before = store.uih.version, store.examples.version
     with terminal.progress("compacting") as progress:
         generation = run(store, progress)
-    facts = {"generation": generation}
-    told = "nothing to merge, " if generation == before else ""
-    terminal.report(f"generation {generation}: {told}one sorted run per bucket", facts, as_json)
+    files = len(store.examples.files())
+    facts = {"generation": generation, "example_files": files}
+    told = "nothing to merge, " if before == (generation, store.examples.version) else ""
+    logged = f", examples in {amount(files, 'file')}" if files else ""
+    line = f"generation {generation}: {told}one sorted run per bucket{logged}"
+    terminal.report(line, facts, as_json)

@@ -205,8 +205,9 @@ def test_what_has_nothing_to_do_says_so(tmp_path: Path) -> None:
     lake = make_lake(tmp_path)
     assert done("seal", lake) == "generation 2: sealed up to lake version 1\n"
     assert done("seal", lake) == "generation 2: nothing new to seal, sealed up to lake version 1\n"
-    assert done("compact", lake).endswith(": one sorted run per bucket\n")
-    assert done("compact", lake).endswith(": nothing to merge, one sorted run per bucket\n")
+    told = "one sorted run per bucket, examples in 1 file\n"
+    assert done("compact", lake).endswith(f": {told}")
+    assert done("compact", lake).endswith(f": nothing to merge, {told}")
     assert done("forget", lake, "--user", "5555") == (
         "nothing to erase: the lake has nothing of 1 such user\n"
     )

@@ -201,7 +201,7 @@ def test_a_look_that_finds_nothing_new_reads_no_file(lake: Lake) -> None:
     """Those that a selection reads are gone."""
     lake.forget([3])
     wanted = Wanted(lake, [SHORT], None, "raise")
-    newest = max(file.log_version for file in wanted.select().examples.files)
+    newest = wanted.select().examples.newest_log
     for file in Path(lake.path, "forgotten").glob("*.parquet"):
         file.unlink()
     assert wanted.newer(newest) is None

@@ -159,7 +159,7 @@ class Lake:
             return seal(store, progress).generation
 
     def compact(self, *, progress: Progress = quiet) -> int:
-        """Merge each bucket's runs into one and place pointers in it; returns the generation.
+        """Merge buckets' runs and small logs' files, and place pointers; returns the generation.
 
         Raises as :meth:`seal`.
         """

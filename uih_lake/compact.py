@@ -1,5 +1,7 @@
 """Compact: the runs of a bucket become one, and pointers learn where in it their events lie.
 
+The files of small logs become one, too, when pointers are written anew.
+
 A compaction takes away the files that :mod:`uih_lake.resolve.placed` tells places in, and what was
 logged while a bucket was several files, or not sealed, never had one. A pointer means the same with
 a place and without; with one a loader need not resolve it.
@@ -15,11 +17,13 @@ import pyarrow as pa
 
 from uih_lake import names
 from uih_lake.arrays import ints
-from uih_lake.lake import locks, parquet
+from uih_lake.errors import TooMuchText
+from uih_lake.lake import locks
 from uih_lake.lake.seal import merge
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
-from uih_lake.lake.tables import File
+from uih_lake.pointers import logs
+from uih_lake.pointers.logs import Files, Logged
 from uih_lake.pointers.policy import PROOF, differs
 from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead
@@ -33,45 +37,71 @@ _READ += [*PROOF, *PLACE]
 
 
 def compact(store: Store, progress: Progress) -> int:
-    """Merge the runs of every bucket that has several into one; returns the generation.
+    """Merge the runs of every bucket that has several into one, and logs of few examples.
 
-    Pointers that have no place then get one. Raises :class:`CorruptionError`.
+    Pointers that have no place then get one. Returns the generation. Raises
+    :class:`CorruptionError`.
     """
     merge(store, progress)
-    place_anew(store, progress)
+    renew_examples(store, progress)
     return store.uih.version
 
 
-def place_anew(store: Store, progress: Progress) -> None:
-    """Give pointers that have no place a place, where their bucket is one file.
+def renew_examples(store: Store, progress: Progress) -> None:
+    """Merge the files of small logs; pointers get a place where their bucket is one file.
 
-    A file of examples is rewritten in a commit of its own, so a crash leaves some as they were.
+    Each file of examples is written in a commit of its own, so a crash leaves some as they were.
     Pointers that no longer find their history are left alone. Raises :class:`CorruptionError`.
     """
     with locks.maintenance(store.root):
         store.refresh()
-        snapshot, files = Snapshot.of(store), store.examples.files()
-        for done, file in enumerate(files):
+        snapshot, groups = Snapshot.of(store), [*logs.together(logs.of(store))]
+        for done, files in enumerate(groups):
+            _renew(store, snapshot, files)
+            progress(done + 1, len(groups))
+
+
+def _renew(store: Store, snapshot: Snapshot, files: Files) -> None:
+    """Write some files of examples anew: those of one log each, those of several as one."""
+    if files[0].last == files[-1].last:
+        for file in files:
             _place(store, snapshot, file)
-            progress(done + 1, len(files))
+        return
+    try:
+        table = logs.merged(store, files)
+    except TooMuchText:
+        for half in logs.halves(files):
+            _renew(store, snapshot, half)
+        return
+    places = _places(snapshot, table)
+    parts = [part for file in files for part in file.parts(store.pages)]
+    logs.widen(store)
+    new = logs.write(store, _with(table, places), files[-1].last, parts)
+    store.examples.swap([file.file for file in files], new, "compact")
 
 
-def _place(store: Store, snapshot: Snapshot, file: File) -> None:
+def _place(store: Store, snapshot: Snapshot, file: Logged) -> None:
     """Write a file of examples anew where some of its pointers get a place."""
-    path, examples = store.examples.path(file), store.examples
-    pointers = store.pages.read(path, _READ).combine_chunks()
-    jobs = (partial(_placed, snapshot, *one) for one in by_bucket(pointers))
-    with closing(ahead(jobs)) as placed:
-        places = pa.concat_tables(placed)
+    pointers = store.pages.read(file.path, _READ).combine_chunks()
+    places = _places(snapshot, pointers)
     if (ints(places, names.RUN) != ints(pointers, names.RUN)).any():
-        table = store.pages.read(path, examples.schema.names)
-        for name in PLACE:
-            at = table.schema.get_field_index(name)
-            table = table.set_column(at, name, places.column(name))
-        new = parquet.write(
-            examples.root, table, dict(file.partition), named=parquet.contents(path)
-        )
-        examples.swap([file], new, "compact")
+        table = _with(store.pages.read(file.path, store.examples.schema.names), places)
+        new = logs.write(store, table, file.last, file.parts(store.pages))
+        store.examples.swap([file.file], new, "compact")
+
+
+def _places(snapshot: Snapshot, pointers: pa.Table) -> pa.Table:
+    """``_run, _end, _gaps`` of pointers that are sorted by bucket."""
+    jobs = (partial(_placed, snapshot, *one) for one in by_bucket(pointers.select(_READ)))
+    with closing(ahead(jobs)) as placed:
+        return pa.concat_tables(placed)
+
+
+def _with(table: pa.Table, places: pa.Table) -> pa.Table:
+    """Examples with their pointers at other places."""
+    for name in PLACE:
+        table = table.set_column(table.schema.get_field_index(name), name, places.column(name))
+    return table
 
 
 def _placed(snapshot: Snapshot, bucket: int, pointers: pa.Table) -> pa.Table:

@@ -20,7 +20,7 @@ from uih_lake.lake.tombstones import Tombstones
 from uih_lake.pointers import examples, served
 from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead, together
-from uih_lake.resolve.placed import nowhere
+from uih_lake.resolve.placed import PLACE, nowhere
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import Asked, by_bucket
 from uih_lake.session import cursor
@@ -145,7 +145,7 @@ def _with(batch: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.Table:
 
 def _arranged(table: pa.Table) -> pa.Table:
     """Pointer columns first, then where things are kept, then the context."""
-    head = [names.EXAMPLE_ID, *names.POINTER_COLUMNS, *names.HIDDEN_EXAMPLE_COLUMNS]
+    head = [names.EXAMPLE_ID, *names.POINTER_COLUMNS, names.BUCKET, *PLACE]
     return table.select([*head, *(n for n in table.column_names if n not in head)])
 
 

@@ -36,6 +36,8 @@ END_TS: Final = "end_ts"
 LENGTH: Final = "length"
 DIGEST: Final = "digest"
 LOG_VERSION: Final = "log_version"
+OWN_LOG: Final = "_log_version"
+"""What ``log_version`` is called in a file of several logs; it is the partition value elsewhere."""
 
 EVENT_COLUMNS: Final = (USER_ID, EVENT_TS, ARRIVAL_TS, LAKE_VERSION, SEQ)
 """Columns every event has; a trait may not take one of these names."""
@@ -63,7 +65,7 @@ of these names would be read in its place, so no trait and no context column may
 ROW_KEYS: Final = (EXAMPLE_ID, USER_ID, REQUEST_TS)
 """Columns of every row that a tenant is given, before the context and the groups."""
 
-HIDDEN_EXAMPLE_COLUMNS: Final = (BUCKET, RUN, END, GAPS)
+HIDDEN_EXAMPLE_COLUMNS: Final = (BUCKET, RUN, END, GAPS, OWN_LOG)
 """Columns of a stored example that no view shows."""
 
 RECENT: Final = "recent"

@@ -18,6 +18,7 @@ from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tombstones import Tombstones
 from uih_lake.pointers.examples import Examples
+from uih_lake.pointers.logs import Part
 from uih_lake.pointers.policy import PROOF, Counts, Judge, Policy, check_policy
 from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.visible import by_bucket
@@ -86,7 +87,7 @@ class Selection:
         :class:`TenantError`, :class:`InputError` and :class:`SqlRefused`.
         """
         check_tenants(tenants)
-        snapshot, examples = Snapshot.of(store, version), Examples.of(store, *log_versions)
+        snapshot, examples = Snapshot.of(store, version), Examples.of(store).within(*log_versions)
         for tenant in tenants:
             tenant.check(schema.public_events(snapshot.stored), examples.public)
         if not isinstance(where, str | None):
@@ -106,6 +107,11 @@ class Selection:
     def counted_by(self, counts: Counts) -> Selection:
         """The same, with what the judge finds added to ``counts``."""
         return replace(self, judge=replace(self.judge, counts=counts))
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """:meth:`Examples.parts` of the examples, whether or not they meet ``where``."""
+        return self.examples.parts(self.snapshot.pages)
 
     @property
     def columns(self) -> list[str]:

@@ -27,6 +27,7 @@ from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tombstones import Tombstones
+from uih_lake.pointers import logs
 from uih_lake.pointers.policy import Counts
 from uih_lake.progress import Progress
 from uih_lake.resolve.misplaced import misplaced
@@ -107,7 +108,7 @@ _CHECKS = {
     "order": "files are sorted by user, event or request time, arrival",
     "keys": "no event is there twice, in one tier or over both",
     "buckets": "every user is in the bucket of its hash",
-    "versions": "lake versions lie between 0 and the newest; sealed ones are in uih",
+    "versions": "lake and log versions are those of the file, none beyond the newest",
     "prefixes": "what a footer says of older events is what they add up to",
     "words": "what a footer says of strings is what the events have",
     "contents": "every event's traits have its fingerprint",
@@ -174,7 +175,8 @@ class _Audit:
             if events is not None:
                 self._order(path, events, _SEALED_ORDER)
                 self._users(path, events, np.full(events.num_rows, bucket))
-                self._versions(path, events)
+                newest = max(snapshot.lake_version, snapshot.sealed)
+                self._versions(path, events, names.LAKE_VERSION, 0, newest)
                 self._prefixes(path, events)
                 self._words(path, events)
                 self._contents(path, events)
@@ -211,9 +213,10 @@ class _Audit:
             if not self._is_sound(path):
                 continue
             sound.append(file)
-            columns = [*_EXAMPLES_ORDER, names.LAKE_VERSION]
-            rows = self.snapshot.pages.read(path, columns)
+            columns = [*_EXAMPLES_ORDER, names.LAKE_VERSION, names.OWN_LOG]
+            rows = logs.with_log(self.snapshot.pages.read(path, columns), file)
             self._pinned(path, rows)
+            self._versions(path, rows, names.OWN_LOG, file.first, file.last)
             self._order(path, rows, _EXAMPLES_ORDER)
             self._users(path, rows, rows.column(names.BUCKET).to_numpy())
         self._selection = replace(self._selection, examples=replace(examples, files=tuple(sound)))
@@ -245,13 +248,12 @@ class _Audit:
         self.checks["buckets"].looked_at += events.num_rows
         self.checks["buckets"].found(strays, f"{path} has {strays} rows of other buckets")
 
-    def _versions(self, path: str, events: pa.Table) -> None:
-        snapshot = self.snapshot
-        found = pc.min_max(events.column(names.LAKE_VERSION)).as_py()
-        oldest, newest = found["min"], found["max"]
+    def _versions(self, path: str, rows: pa.Table, name: str, oldest: int, newest: int) -> None:
+        ends = pc.min_max(rows.column(name)).as_py()
         self.checks["versions"].looked_at += 1
-        if events.num_rows and (oldest < 0 or newest > max(snapshot.lake_version, snapshot.sealed)):
-            self.checks["versions"].found(1, f"{path} has lake versions {oldest} to {newest}")
+        if rows.num_rows and (ends["min"] < oldest or ends["max"] > newest):
+            told = f"{name.strip('_').replace('_', ' ')}s {ends['min']} to {ends['max']}"
+            self.checks["versions"].found(1, f"{path} has {told}")
 
     def _prefixes(self, path: str, events: pa.Table) -> None:
         known = Prefixes.noted(self.snapshot.pages.footer(path))

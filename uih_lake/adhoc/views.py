@@ -115,7 +115,7 @@ class Surface:
         recent = self.snapshot.recent
         yield from ((names.RECENT, chunk.lake_version, chunk.path) for chunk in recent)
         logged = self.examples.files
-        yield from ((names.EXAMPLES, file.log_version, file.path) for file in logged)
+        yield from ((names.EXAMPLES, file.last, file.path) for file in logged)
 
 
 @dataclass(frozen=True)

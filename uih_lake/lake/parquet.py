@@ -32,7 +32,6 @@ from uih_lake.lake.tables import File
 ROW_GROUP_ROWS = 128 * 1024
 _BUCKET_ROWS = 16 * 1024  # below this, a row group spans several buckets
 _SAMPLE_ROWS = 16 * 1024
-_ORIGIN, _CONTENTS = 16, 24
 _ZERO_NEARLY_EVERYWHERE = (names.DELAY, names.TIE)  # plain: LZ4 folds the zeros
 
 
@@ -48,9 +47,9 @@ def write(
 
     ``cuts`` are ascending row numbers at which a row group ends; by default one ends where a bucket
     does, far enough from the last. None is longer than :data:`ROW_GROUP_ROWS`. ``notes`` go into
-    the footer. ``named`` is what this one's name takes over of that of a file of the same rows:
-    :func:`origin`, or :func:`contents` of it. The file survives a power cut; its name does from
-    the commit on. One that cannot be finished is removed. Raises :class:`OutputError`.
+    the footer. ``named`` is what :func:`unique` of this one shall begin with. The file survives a
+    power cut; its name does from the commit on. One that cannot be finished is removed. Raises
+    :class:`OutputError`.
     """
     name = "-".join(f"{key.strip('_')}{value}" for key, value in partition.items())
     random = named + uuid.uuid4().hex[len(named) :]
@@ -84,17 +83,8 @@ def _removed_unless_finished(path: Path) -> Iterator[None]:
         raise
 
 
-def origin(path: str) -> str:
-    """The half of the random part of a file's name that tells its rows from all others, in hex."""
-    return _random(path)[:_ORIGIN]
-
-
-def contents(path: str) -> str:
-    """:func:`origin`, and what tells apart files of the same examples with other labels."""
-    return _random(path)[:_CONTENTS]
-
-
-def _random(path: str) -> str:
+def unique(path: str) -> str:
+    """The random part of a file's name, in hex: no two files share it."""
     return Path(path).stem.rpartition("-")[2]
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.lake.integrity import Pages
-from uih_lake.lake.parquet import origin
+from uih_lake.lake.parquet import unique
 from uih_lake.lake.sqltypes import anchor, list_literal
 from uih_lake.lake.store import Store
 from uih_lake.session import fetch
@@ -223,7 +223,7 @@ class Snapshot:
 
 def identity(path: str) -> int:
     """Which run this is, int64, from the random part of its name; no two share it."""
-    return int(origin(path)[:15], 16)
+    return int(unique(path)[:15], 16)
 
 
 def _user_type(store: Store, otherwise: pa.DataType | None) -> pa.DataType:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Iterable
 
 import xxhash
 
 from uih_lake import names, schema, sqlfile
-from uih_lake.lake.parquet import contents, origin
 from uih_lake.loader.order import Order, Slots
-from uih_lake.pointers.examples import Examples, Files
+from uih_lake.pointers.logs import Part
 from uih_lake.selection import Selection
 from uih_lake.session import cursor, fetch
 from uih_lake.tenant import evaluating, spoken_of
@@ -50,23 +49,13 @@ def _slot(order: Order) -> str:
     return sqlfile.identifier(names.LOG_VERSION) if order == "log" else sqlfile.literal(0)
 
 
-def log_version(examples: Examples) -> int:
-    """The newest log version of these examples; -1 where there are none."""
-    return max((file.log_version for file in examples.files), default=-1)
-
-
-def up_to(examples: Examples, version: int) -> Examples:
-    """The examples logged up to a log version."""
-    files = tuple(file for file in examples.files if file.log_version <= version)
-    return replace(examples, files=files)
-
-
-def identity(files: Files, selection: Selection) -> str:
-    """Digest of which examples in these files are selected, wherever their events lie.
+def identity(parts: Iterable[Part], selection: Selection) -> str:
+    """Digest of which examples these are, wherever they and their events lie.
 
     Labels that are set change none of that, unless the condition may speak of them.
     """
     context = (field.name for field in schema.context_of(selection.examples.stored))
-    told = contents if spoken_of(selection.where, context) else origin
-    listed = sorted(f"{file.log_version}/{told(file.path)}" for file in files)
-    return xxhash.xxh64("\n".join(listed).encode()).hexdigest()
+    labels = spoken_of(selection.where, context)
+    told = {(part.log_version, part.contents if labels else part.origin) for part in parts}
+    listed = "\n".join(f"{log}/{part}" for log, part in sorted(told))
+    return xxhash.xxh64(listed.encode()).hexdigest()

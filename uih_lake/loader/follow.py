@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from uih_lake import schema
-from uih_lake.pointers.examples import Files
+from uih_lake.pointers.logs import Part
 from uih_lake.pointers.policy import Policy
 from uih_lake.selection import Selection
 from uih_lake.tenant import Tenant
@@ -38,10 +38,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Passed:
-    """How many examples a loader has behind those it reads now, and their files."""
+    """How many examples a loader has behind those it reads now, and what the logs wrote of them."""
 
     count: int = 0
-    files: Files = ()
+    parts: tuple[Part, ...] = ()
 
 
 class Follower:

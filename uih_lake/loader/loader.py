@@ -39,7 +39,6 @@ from uih_lake.loader.plan import Plan, check_loaded
 from uih_lake.loader.planner import Planner, Worker
 from uih_lake.loader.state import LAST_EPOCH, State
 from uih_lake.loader.words import words_of
-from uih_lake.pointers.examples import Files
 from uih_lake.pointers.policy import Counts, Policy
 from uih_lake.selection import Selection
 from uih_lake.tenant import Tenant
@@ -239,15 +238,13 @@ class Loader(IterableDataset[Any]):
         """
         saved = State.of(state)
         selection = self._selection if self._follower is None else self._follower.everything()
-        kept = catalog.up_to(selection.examples, saved.log_version)
-        replace(self._state(), lake=catalog.identity(kept.files, selection)).check(saved)
+        kept = replace(selection, examples=selection.examples.within(through=saved.log_version))
+        replace(self._state(), lake=catalog.identity(kept.parts, selection)).check(saved)
         saved.check_worker(ranks.worker(), self._options.deal.cut)
         saved.check_words(self._options.words)
-        saved.check_position(counted(self._slots_of(replace(selection, examples=kept))))
+        saved.check_position(counted(self._slots_of(kept)))
         self._known = saved.words
-        if self._follower is None:
-            selection = replace(selection, examples=kept)
-        self._begin(selection)
+        self._begin(kept if self._follower is None else selection)
         self._go_to(saved.epoch, saved.position)
         self._worker = None if saved.worker is None else tuple(saved.worker)  # type: ignore[assignment]
         self._resuming = True
@@ -277,7 +274,9 @@ class Loader(IterableDataset[Any]):
             options.masks,
             self._words,
         )
-        self._log_version = catalog.log_version(examples)
+        self._log_version = examples.newest_log
+        # Now: a state can be asked for when the files have been vacuumed.
+        self._parts = (*self._passed.parts, *selection.parts)
         self.__dict__.pop("_engine", None)
 
     def _slots_of(self, selection: Selection) -> Slots:
@@ -331,7 +330,7 @@ class Loader(IterableDataset[Any]):
                 yield from self._run(planner, [], True, worker)
                 return
             self._known = self.dictionaries
-            self._passed = Passed(self.examples, self._files)
+            self._passed = Passed(self.examples, self._parts)
             engine, numbered = self._engine, self._selection.snapshot.lake_version
             self._select(more, numbered)
             engine.over(self._selection, self._plan)
@@ -359,15 +358,10 @@ class Loader(IterableDataset[Any]):
         self._worker = (number, workers, skip)
         return Worker(number, workers, skip)
 
-    @property
-    def _files(self) -> Files:
-        """The files of all examples gone through and to go through, with their log versions."""
-        return (*self._passed.files, *self._selection.examples.files)
-
     def _state(self) -> State:
         options = self._options
         return State(
-            lake=catalog.identity(self._files, self._selection),
+            lake=catalog.identity(self._parts, self._selection),
             log_version=self._log_version,
             tenants=[tenant.fingerprint() for tenant in options.tenants],
             where=self._selection.where,

@@ -1,14 +1,14 @@
 """The table ``examples``: one row per logged request with its context and its versioned pointer.
 
-Each log call is one *log version* 0, 1, 2, ... and the partition value of its files. Rows are kept
-clustered by bucket, so that rebuilding goes bucket by bucket.
+Each log call is one *log version* 0, 1, 2, ... and the partition value of its files; what merges
+several has that of the newest (:mod:`.logs`). Rows are kept clustered by bucket, so that rebuilding
+goes bucket by bucket.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +21,8 @@ from uih_lake.lake.sqltypes import anchor, list_literal
 from uih_lake.lake.store import LOGGED, LOGGED_ROWS, PINNED, Store
 from uih_lake.lake.stored import between, conformed
 from uih_lake.lake.tables import File, optimistic
+from uih_lake.pointers import logs
+from uih_lake.pointers.logs import Files, Logged, Part
 from uih_lake.schema import UNBOUNDED
 from uih_lake.session import cursor, fetch
 
@@ -30,37 +32,25 @@ _LAST = 2**63 - 1
 """What the counter ends at; an example may have this id, but nothing can be numbered on from it."""
 
 
-class Logged(NamedTuple):
-    """A file of examples, which are part of one log."""
-
-    path: str
-    log_version: int
-    rows: int
-
-
-Files = tuple[Logged, ...]
-
-
 @dataclass(frozen=True)
 class Examples:
-    """The stored examples at one version of the table, as files and as SQL."""
+    """Stored examples with ``after < log_version <= through``: the files that have any, and SQL."""
 
     files: Files
     stored: pa.Schema
+    after: int = -1
+    through: int = UNBOUNDED
 
     @classmethod
-    def of(cls, store: Store, after: int = -1, through: int = UNBOUNDED) -> Examples:
-        """The examples of the opened table with ``after < log_version <= through``."""
-        files = [
-            f for f in store.examples.files() if after < f.partition[names.LOG_VERSION] <= through
-        ]
-        files.sort(key=lambda f: (f.partition[names.LOG_VERSION], f.path))
-        return cls(
-            tuple(
-                Logged(store.examples.path(f), f.partition[names.LOG_VERSION], f.rows)
-                for f in files
-            ),
-            _stored(store),
+    def of(cls, store: Store) -> Examples:
+        """All examples of the opened table."""
+        return cls(logs.of(store), _stored(store))
+
+    def within(self, after: int = -1, through: int = UNBOUNDED) -> Examples:
+        """Those of them with ``after < log_version <= through``."""
+        files = tuple(f for f in self.files if f.last > after and f.first <= through)
+        return replace(
+            self, files=files, after=max(after, self.after), through=min(through, self.through)
         )
 
     @classmethod
@@ -85,37 +75,75 @@ class Examples:
         fields = [f for f in self.stored if f.name not in names.HIDDEN_EXAMPLE_COLUMNS]
         return pa.schema([*fields, pa.field(names.LOG_VERSION, pa.int64())])
 
+    @property
+    def newest_log(self) -> int:
+        """The newest log version; -1 where there are none."""
+        return max((min(file.last, self.through) for file in self.files), default=-1)
+
+    def parts(self, pages: Pages) -> tuple[Part, ...]:
+        """What the logs wrote of them; raises :class:`CorruptionError`."""
+        parts = (part for file in self.files for part in file.parts(pages))
+        return tuple(p for p in parts if self.after < p.log_version <= self.through)
+
     def read(self, pages: Pages, columns: Sequence[str], first: int, last: int) -> pa.Table:
         """The ``columns`` of the examples of the buckets ``first`` to ``last``, file after file.
 
         One chunk per column, null where a file does not have it. Raises :class:`CorruptionError`.
         """
-        known = self.stored.append(pa.field(names.LOG_VERSION, pa.int64()))
+        known = self.stored.append(_LOG_VERSION)
         wanted = pa.schema([known.field(name) for name in columns])
-        parts = []
-        for file in self.files:
-            part = between(pages, file.path, columns, first, last)
-            parts.append(conformed(part, wanted, {names.LOG_VERSION: file.log_version}))
+        parts = [
+            conformed(self._read(pages, file, columns, first, last), wanted, {})
+            for file in self.files
+        ]
         return pa.concat_tables(parts or [wanted.empty_table()]).combine_chunks()
+
+    def _read(
+        self, pages: Pages, file: Logged, columns: Sequence[str], first: int, last: int
+    ) -> pa.Table:
+        """Those of the columns that a file has, and ``log_version``."""
+        own = [] if file.is_of_one else [names.OWN_LOG]
+        rows = between(pages, file.path, [*columns, *own], first, last)
+        rows = logs.with_log(rows, file)
+        rows = rows.append_column(_LOG_VERSION, rows.column(names.OWN_LOG))
+        if self._has_all_of(file):
+            return rows
+        log = pc.field(names.LOG_VERSION)
+        return rows.filter((log > self.after) & (log <= self.through))
+
+    def _has_all_of(self, file: Logged) -> bool:
+        return self.after < file.first and file.last <= self.through
 
     @property
     def sql(self) -> str:
         """SQL of all of them, with ``log_version`` and ``_bucket``."""
-        first = anchor(self.stored.append(pa.field(names.LOG_VERSION, pa.int64())))
+        first = anchor(self.stored.append(_LOG_VERSION))
         if not self.files:
             return first
-        stored = sqlfile.fill(
+        return sqlfile.fill(
             "pointers/examples",
+            anchor=first,
             files=list_literal(self.paths),
-            versions=list_literal(file.log_version for file in self.files),
+            versions=list_literal(file.last for file in self.files),
+            within=self._within,
         )
-        return f"{first}\nUNION ALL BY NAME\n{stored}"
+
+    @property
+    def _within(self) -> str:
+        """A condition on rows of the files."""
+        if all(map(self._has_all_of, self.files)):
+            return "true"
+        bounds = {"after": sqlfile.literal(self.after), "through": sqlfile.literal(self.through)}
+        return sqlfile.fill("pointers/within", **bounds)
+
+
+_LOG_VERSION = pa.field(names.LOG_VERSION, pa.int64())
 
 
 def _stored(store: Store) -> pa.Schema:
     """Columns of the table; before the first log, those that every example has."""
     if names.EXAMPLE_ID in store.examples.schema.names:
-        return schema.nullable(store.examples.schema)  # without Delta's notes
+        return logs.stored(store)
     events = store.recent.schema
     user = events.field(names.USER_ID).type if names.USER_ID in events.names else pa.int64()
     return schema.nullable(pa.schema([*schema.pointers(user, pa.int64()), *schema.PLACED]))

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import InputError, SchemaError
 from uih_lake.ingest import LabelColumns, check_types, open_labels
-from uih_lake.lake import locks, parquet
+from uih_lake.lake import locks
 from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import File, optimistic
+from uih_lake.pointers import logs
 from uih_lake.pointers.examples import Examples
 from uih_lake.session import cursor, fetch
 from uih_lake.wording import quoted
@@ -48,28 +49,28 @@ def _relabel(store: Store, duck: duckdb.DuckDBPyConnection, labels: pa.Schema) -
     if names.EXAMPLE_ID not in store.examples.schema.names:
         raise InputError("there are no examples to label", hint="log requests first")
     check_types(labels, store.examples.schema, where="the labels")
-    files = store.examples.files()
+    files = logs.of(store)
     if not files:
         return 0
-    store.pages.check(map(store.examples.path, files), [names.EXAMPLE_ID])
-    paths = list_literal(store.examples.path(file) for file in files)
-    places, rows = fetch(duck, sqlfile.fill("pointers/to_label", files=paths)).columns
+    paths = [file.path for file in files]
+    store.pages.check(paths, [names.EXAMPLE_ID])
+    places, rows = fetch(duck, sqlfile.fill("pointers/to_label", files=list_literal(paths))).columns
     found = list(zip(places.to_pylist(), rows.to_pylist(), strict=True))
     new: list[File] = []
     with store.examples.discarding(new):
         for place, _ in found:
-            path = store.examples.path(files[place])
-            store.pages.check([path])
-            table = fetch(duck, _statement(path, labels)).combine_chunks()
-            where = store.examples.root, table, dict(files[place].partition)
-            new.append(parquet.write(*where, named=parquet.origin(path)))
+            file = files[place]
+            store.pages.check([file.path])
+            table = fetch(duck, _statement(file.path, labels)).combine_chunks()
+            parts = [part.relabelled() for part in file.parts(store.pages)]
+            new.append(logs.write(store, table, file.last, parts))
         if new:
             known = store.examples.schema
             noted = _noted(known, labels)
             if not noted.equals(known, check_metadata=True):
                 # A commit of its own: one that replaces files cannot change the schema.
                 store.examples.commit(schema=noted)
-            store.examples.commit(new, [files[place] for place, _ in found])
+            store.examples.commit(new, [files[place].file for place, _ in found])
     return sum(rows for _, rows in found)
 
 

@@ -1,0 +1,194 @@
+"""Which logs the examples of a file are of, wherever they were moved since.
+
+A file that ``log`` writes is of one log. ``compact`` merges the files of logs that follow one
+another, because each file that is opened costs a millisecond however few examples it has. Each row
+of such a file says of which log it is, and the footer which files it was made of: by that note the
+saved state of a loader recognises its examples.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from uih_lake import names, schema
+from uih_lake.arrays import in_one_piece
+from uih_lake.lake import parquet
+from uih_lake.lake.integrity import Pages
+from uih_lake.lake.store import Store
+from uih_lake.lake.stored import conformed
+from uih_lake.lake.tables import File, optimistic
+
+NOTE = "uih_lake.logs"
+"""Key in the footer of a file of several logs: JSON, a pair ``[log_version, contents]`` each."""
+_MOST_ROWS = 1 << 20
+_MOST_BYTES = 128 << 20
+_MOST_LOGS = 4096  # in the note of one file
+_ORIGIN, _CONTENTS = 16, 24
+_OWN_LOG = pa.field(names.OWN_LOG, pa.int64())
+_ORDER = (names.BUCKET, names.USER_ID, names.REQUEST_TS)
+
+
+class Part(NamedTuple):
+    """Examples as a log, or the last erasure among them, wrote them into one file.
+
+    ``contents`` (hex) tells them from all others, labels included, and ``origin``, its first half,
+    whatever their labels are.
+    """
+
+    log_version: int
+    contents: str
+
+    @classmethod
+    def of(cls, path: str, log_version: int) -> Part:
+        """What a file of one log is."""
+        return cls(log_version, parquet.unique(path)[:_CONTENTS])
+
+    @property
+    def origin(self) -> str:
+        """What tells them from all others, but from the same with other labels."""
+        return self.contents[:_ORIGIN]
+
+    def relabelled(self) -> Part:
+        """The same examples with other labels."""
+        return Part(self.log_version, (self.origin + uuid.uuid4().hex)[:_CONTENTS])
+
+
+@dataclass(frozen=True, eq=False)
+class Logged:
+    """A file of examples, which are of the logs ``first`` to ``last``."""
+
+    file: File
+    path: str
+    first: int
+    last: int
+
+    @property
+    def rows(self) -> int:
+        """Examples in the file."""
+        return self.file.rows
+
+    @property
+    def is_of_one(self) -> bool:
+        """Whether all of its examples are of the same log."""
+        return self.first == self.last
+
+    def parts(self, pages: Pages) -> list[Part]:
+        """What it was made of; raises :class:`CorruptionError`."""
+        if not self.is_of_one:
+            note = (pages.footer(self.path).metadata or {}).get(NOTE.encode())
+            if note is not None:  # an erasure leaves none
+                return [Part(*each) for each in json.loads(note)]
+        return [Part.of(self.path, self.last)]
+
+
+Files = tuple[Logged, ...]
+
+
+def of(store: Store) -> Files:
+    """The files of examples of the opened table, by log version.
+
+    Logs that follow one another are merged, each of them whole, so a file begins where the one
+    before it ends.
+    """
+    table, first, found = store.examples, 0, []
+
+    def last(file: File) -> int:
+        return file.partition[names.LOG_VERSION]
+
+    files = sorted(table.files(), key=lambda file: (last(file), file.path))
+    for newest, of_log in groupby(files, key=last):
+        found += [Logged(file, table.path(file), first, newest) for file in of_log]
+        first = newest + 1
+    return tuple(found)
+
+
+def together(files: Files) -> Iterator[Files]:
+    """Files to merge: all of some logs that follow one another, up to what one file should hold."""
+    group: Files = ()
+    for _, of_log in groupby(files, key=lambda file: file.last):
+        more = (*group, *of_log)
+        if group and _is_too_much(more):
+            yield group
+            more = more[len(group) :]
+        group = more
+    if group:
+        yield group
+
+
+def halves(files: Files) -> tuple[Files, Files]:
+    """Files of several logs as those of the older and those of the newer ones."""
+    logs = sorted({file.last for file in files})
+    middle = logs[len(logs) // 2]
+    older = tuple(file for file in files if file.last < middle)
+    return older, files[len(older) :]
+
+
+def merged(store: Store, files: Files) -> pa.Table:
+    """The examples of some files as one of several logs has them, sorted, in one chunk.
+
+    Raises :class:`CorruptionError` and :class:`TooMuchText`.
+    """
+    wanted = stored(store)
+    tables = []
+    for file in files:
+        rows = store.pages.read(file.path, wanted.names)
+        tables.append(conformed(with_log(rows, file), wanted, {}))
+    table = in_one_piece(pa.concat_tables(tables))
+    return table.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
+
+
+def with_log(rows: pa.Table, file: Logged) -> pa.Table:
+    """Rows of a file with ``_log_version``, which a file of one log does not have.
+
+    One of several was read with it; but one that only empty logs come before is not of them.
+    """
+    if names.OWN_LOG in rows.column_names:
+        return rows
+    logs = pa.repeat(pa.scalar(file.last), rows.num_rows)
+    return rows.append_column(_OWN_LOG, logs)
+
+
+def stored(store: Store) -> pa.Schema:
+    """Columns of a file of several logs."""
+    known = schema.nullable(store.examples.schema)  # without Delta's notes
+    return known if names.OWN_LOG in known.names else known.append(_OWN_LOG)
+
+
+def widen(store: Store) -> None:
+    """Give the table of examples the columns of a file of several logs.
+
+    A commit of its own: one that replaces files cannot change the schema.
+    """
+
+    def attempt() -> None:
+        known = store.examples.schema
+        if names.OWN_LOG not in known.names:
+            store.examples.commit(schema=known.append(_OWN_LOG))
+
+    optimistic(attempt, "compact")
+
+
+def write(store: Store, table: pa.Table, last: int, parts: Sequence[Part]) -> File:
+    """Write examples of these ``parts``, the newest of which is of the log ``last``; not committed.
+
+    Raises :class:`OutputError`.
+    """
+    alone = parts[0].contents if len(parts) == 1 else ""
+    notes = {} if alone else {NOTE: json.dumps(parts, separators=(",", ":"))}
+    where = {names.LOG_VERSION: last}
+    return parquet.write(store.examples.root, table, where, notes=notes, named=alone)
+
+
+def _is_too_much(files: Files) -> bool:
+    return (
+        sum(each.rows for each in files) > _MOST_ROWS
+        or sum(each.file.size for each in files) > _MOST_BYTES
+        or files[-1].last - files[0].first >= _MOST_LOGS
+    )
