@@ -126,6 +126,18 @@ def draw_up(bench: Bench, length: int, bounds: Limits, say: Say, with_extras: bo
     )
 
 
+def against_fat(bench: Bench, length: int, bounds: Limits, say: Say) -> Field:
+    """The loader and the best fat rows alone."""
+    _, count = bench.sequences(length)
+    sizes, screened, finalists = _screen(bench, length, bounds, say)
+    contestants = lake.written(bench, length)
+    contestants += [_final(bench, length, bounds, choice) for choice in finalists]
+    sampled = int(count[fatrows.sample(bench, length, bounds.fat)].sum())
+    distinct = _distinct_events(bench, length)
+    total = int(count.sum())
+    return Field(length, len(count), total, sampled, distinct, contestants, sizes, screened)
+
+
 def _distinct_events(bench: Bench, length: int) -> int:
     """Events that lie in some sequence, or between two events of one."""
     first, count = bench.sequences(length)

@@ -1,5 +1,5 @@
 """The loader on lakes as they are while they are used: with events that are not sealed yet, or
-sealed and not compacted, or compacted after the requests were logged.
+sealed and not compacted, or compacted after the requests were logged; with logs of few requests.
 
 Each is a copy of the workload's lake with a little more in it: what is measured is the state and
 not the addition.
@@ -28,6 +28,7 @@ from uih_lake.schema import TIME
 LENGTHS = (256, 4096)
 _UNSEALED, _SEALED = 25_000, 250  # one in so many events: 1,000 and 100,000 of 25 M
 _REQUESTS = 500
+_LOGS, _FEW = 200, 10
 _SECOND = 1_000_000  # microseconds
 
 
@@ -96,17 +97,21 @@ def _unsealed(bench: Bench, lake: uih.Lake) -> None:
 
 def _seen(bench: Bench, lake: uih.Lake) -> None:
     events = _append(bench, lake, _UNSEALED)
-    now = pc.max(events.column("event_ts")).as_py()
-    users = _users(bench)[:_REQUESTS]
+    now = pc.max(events.column("event_ts").cast(pa.int64())).as_py()
+    lake.log(_requests(bench, _users(bench)[:_REQUESTS], now), live=True)
+
+
+def _requests(bench: Bench, users: Array, now: int, first: int = 0) -> pa.Table:
+    """Requests of some users at one time, in microseconds; the ``first`` further ones are taken."""
     requests = {
-        "example_id": len(bench.requests["example_id"]) + np.arange(len(users)),
+        "example_id": len(bench.requests["example_id"]) + first + np.arange(len(users)),
         "user_id": users,
-        "request_ts": pa.array([now] * len(users), TIME),
+        "request_ts": pa.array(np.full(len(users), now)).view(TIME),
         "label": np.zeros(len(users), np.float32),
         "surface": pa.nulls(len(users)),
         "candidates": pa.nulls(len(users)),
     }
-    lake.log(pa.table(requests), live=True)
+    return pa.table(requests)
 
 
 def _sealed(bench: Bench, lake: uih.Lake) -> None:
@@ -119,9 +124,23 @@ def _compacted(bench: Bench, lake: uih.Lake) -> None:
     lake.compact()
 
 
+def _logged(bench: Bench, lake: uih.Lake) -> None:
+    users, now = _users(bench), int(bench.requests["request_ts"].max())
+    for number in range(_LOGS):
+        some = np.take(users, range(number * _FEW, (number + 1) * _FEW), mode="wrap")
+        lake.log(_requests(bench, some, now, number * _FEW), live=True)
+
+
+def _merged(bench: Bench, lake: uih.Lake) -> None:
+    _logged(bench, lake)
+    lake.compact()
+
+
 _STATES = {
     "a few events not sealed": _unsealed,
     "and requests that see them": _seen,
     "sealed again, not compacted": _sealed,
     "sealed again and compacted": _compacted,
+    "200 more logs of ten requests": _logged,
+    "the same, compacted": _merged,
 }

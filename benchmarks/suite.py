@@ -9,10 +9,11 @@ from statistics import median
 from typing import Any
 
 from benchmarks import figures, inuse, pointintime
+from benchmarks.clicks import MOST_LENGTH, Clicks
 from benchmarks.contestants import extras
 from benchmarks.contestants.base import Contestant
 from benchmarks.contestants.flat import KERNEL
-from benchmarks.field import Field, Limits, draw_up
+from benchmarks.field import Field, Limits, against_fat, draw_up
 from benchmarks.measure import Alone, Series, alone, alternate, machine, ratios, read
 from benchmarks.workload import Scale, build
 
@@ -56,6 +57,10 @@ def run(
             field, rounds, say, check=check, with_alone=with_alone
         )
         save(found)
+    for length in (length for length in lengths if length <= MOST_LENGTH):
+        of_clicks = against_fat(Clicks(bench), length, bounds, say)
+        row = one_length(of_clicks, rounds, say, check=check, with_alone=False)
+        found.setdefault("clicks", {})[str(length)] = row
     if with_alone:
         found["figures"] |= figures.of_processes(bench, cache)
     save(found)

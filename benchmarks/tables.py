@@ -30,6 +30,7 @@ def all_of(result: Result) -> Iterator[str]:
     yield ""
     yield from mapped(result)
     yield ""
+    yield from clicks(result)
     yield from in_use(result)
     yield from stages(result["figures"])
 
@@ -209,6 +210,31 @@ def read_bytes(row: Result) -> int:
 def smallest(found: Result, layout: str) -> int:
     """Bytes of the column chunks of the fat rows of a layout, in their smallest form."""
     return int(min(v for k, v in found["fat_bytes"].items() if k.startswith(f"{layout} ")))
+
+
+def clicks(result: Result) -> Iterator[str]:
+    """A tenant that takes clicks alone, against fat rows of these; where a run has it."""
+    if not result.get("clicks"):
+        return
+    yield "a tenant of clicks alone against the fastest fat rows of its own"
+    yield from grid(
+        ("L", "events each", "first epoch", "spread", "later epochs"),
+        (_of_clicks(int(length), found) for length, found in result["clicks"].items()),
+    )
+    for length, found in result["clicks"].items():
+        yield f"L = {length}: against {found['best_fat']}"
+    yield ""
+
+
+def _of_clicks(length: int, found: Result) -> tuple[str, ...]:
+    rows = found["contestants"]
+    (middle, least, most), later = (rows[f"{name} loader"]["ratio"] for name in _TWO_EPOCHS)
+    mean = found["events"] / max(found["examples"], 1)
+    shown = f"{middle:.2f} x", f"{least:.2f}-{most:.2f}", f"{later[0]:.2f} x"
+    return f"{length:,}", f"{mean:,.0f}", *shown
+
+
+_TWO_EPOCHS = ("uih", "uih later epochs")
 
 
 def in_use(result: Result) -> Iterator[str]:

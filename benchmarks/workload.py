@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,7 +63,12 @@ class Scale:
 
 
 class Bench:
-    """A built workload in ``root``; opened by :func:`build`."""
+    """A built workload in ``root``; opened by :func:`build`.
+
+    ``where`` is the condition of its tenant, if there is one.
+    """
+
+    where: str | None = None
 
     def __init__(self, root: Path, scale: Scale) -> None:
         self.root = root
@@ -121,9 +126,9 @@ class Bench:
         )
 
 
-def tenant(length: int) -> uih.Tenant:
-    """The tenant that wants the newest ``length`` events."""
-    group = uih.Group(traits=tuple(TRAITS), max_len=length)
+def tenant(length: int, where: str | None = None) -> uih.Tenant:
+    """The tenant that wants the newest ``length`` events, or of those that meet a condition."""
+    group = uih.Group(traits=tuple(TRAITS), max_len=length, where=where)
     return uih.Tenant("bench", {"history": group}, context=("label",))
 
 
@@ -213,6 +218,12 @@ def _flatten(root: Path, workload: Workload) -> None:
         first=heads[user],
         stop=stop,
     )
+
+
+def in_flat_order(workload: Workload, column: str) -> Iterator[pa.Array]:
+    """A column of all events in the order of :attr:`Bench.flat`, block by block."""
+    for batch in workload.events(1 << 30):
+        yield batch.column(column).take(pa.array(_order(batch)))
 
 
 def _order(batch: pa.RecordBatch) -> Int64:

@@ -39,11 +39,14 @@ def bench(cache: Path) -> Bench:
 @pytest.fixture(scope="module")
 def result(cache: Path, bench: Bench) -> dict[str, Any]:
     options = {"with_alone": False, "with_extras": False}
+    few = pytest.MonkeyPatch()
+    few.setattr(inuse, "_LOGS", 5)
     gc.freeze()  # each reading begins with a look for garbage, which is not among what tests import
     try:
         return run(cache, SCALE, (100,), 1, Limits(), lambda _: None, **options)
     finally:
         gc.unfreeze()
+        few.undo()
 
 
 def test_every_exact_contestant_delivers_the_same(result: dict[str, Any]) -> None:
@@ -62,6 +65,16 @@ def test_results_are_shown_and_compared(result: dict[str, Any], tmp_path: Path) 
         assert len(lines) > 10
         assert max(map(len, lines)) <= tables.WIDTH
     assert "even" in "\n".join(compare.view(stored, stored))
+
+
+def test_a_tenant_with_a_condition_has_fat_rows_of_its_own(
+    bench: Bench, result: dict[str, Any]
+) -> None:
+    rows = result["clicks"]["100"]["contestants"]
+    assert [name for name, row in rows.items() if row["same_content"]] == [*rows]
+    clicks, every = result["clicks"]["100"]["events"], result["lengths"]["100"]["events"]
+    assert 0 < clicks < every
+    assert "100" in "\n".join(tables.clicks(result))
 
 
 def test_lakes_in_use_are_measured_and_left_as_they_were(
@@ -185,7 +198,7 @@ def test_a_run_of_an_earlier_suite_is_shown_with_the_figures_it_has(
     before = json.loads(json.dumps(result))
     gather = {"gather_bytes_per_s": 2e9, "memcpy_bytes_per_s": 4e9, "ratio": 0.5}
     before["figures"]["gather"] = {"1024": gather}
-    del before["figures"]["keyed_pointers_per_s"], before["in_use"]
+    del before["figures"]["keyed_pointers_per_s"], before["in_use"], before["clicks"]
     shown = "\n".join(tables.all_of(before))
     assert "gather, L = 1024, one buffer" in shown and "resolve, by place" in shown
     assert "all keys" not in shown and "a ring" not in shown

@@ -36,21 +36,32 @@ def contestants(bench: Bench, length: int) -> list[Contestant]:
     groups = needed(bench, length)
     read = column_bytes(history, set(TRAITS), groups) + column_bytes(examples, ASKED)
     decoded = column_bytes(history, set(TRAITS), groups, decoded=True)
-    paths = (*history, *examples)
-    ways: dict[str, Callable[[Bench, int], Iterator[Batch]]] = {
-        "uih": copying,
-        "uih share": shared,
-        "uih later epochs": later,
-    }
-    return [
-        Contestant(f"{name} loader", name, partial(way, bench, length), paths, read, decoded)
-        for name, way in ways.items()
-    ]
+    ways = {"uih": copying, "uih share": shared, "uih later epochs": later}
+    return [_loading(bench, length, name, way, read, decoded) for name, way in ways.items()]
+
+
+def written(bench: Bench, length: int) -> list[Contestant]:
+    """The loader as it comes, and in its second epoch and on, of a tenant with a condition too."""
+    ways = {"uih": copying, "uih later epochs": later}
+    return [_loading(bench, length, name, way) for name, way in ways.items()]
+
+
+def _loading(
+    bench: Bench,
+    length: int,
+    name: str,
+    way: Callable[[Bench, int], Iterator[Batch]],
+    read: int | None = None,
+    decoded: int | None = None,
+) -> Contestant:
+    paths = (*files(bench, names.UIH), *files(bench, names.EXAMPLES))
+    return Contestant(f"{name} loader", name, partial(way, bench, length), paths, read, decoded)
 
 
 def loader(bench: Bench, length: int, **options: Any) -> Any:
     """A loader of batches of 512 in affinity order."""
-    return Loader(bench.lake(), tenant(length), batch_size=512, device="cpu", seed=1, **options)
+    wanted = tenant(length, bench.where)
+    return Loader(bench.lake(), wanted, batch_size=512, device="cpu", seed=1, **options)
 
 
 def copying(bench: Bench, length: int) -> Iterator[Batch]:
