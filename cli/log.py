@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from uih_lake.cli import options
 from uih_lake.cli.terminal import Terminal, amount
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _MANY = 100
 """So many requests at once are hardly all the first of their users."""
@@ -63,52 +60,23 @@ def log(
 
     Exit codes: 0 logged, 1 refused (then nothing is written), 2 wrong usage.
     """
-    import pyarrow.compute as pc
+    from uih_lake.ingest import RequestColumns
+    from uih_lake.lake.store import Store
+    from uih_lake.log import log_files
 
-    from uih_lake import Lake
-
-    opened = Lake.open(lake)
+    unit = None if ts_unit is None else ts_unit.value
+    columns = RequestColumns(user_id, request_ts, as_of_ts, unit, on_null_user.value, example_id)
+    store = Store.open(lake)
     with terminal.progress("logging") as progress:
-        pointers = opened.log(
-            files,
-            live=live,
-            user_id=user_id,
-            request_ts=request_ts,
-            as_of_ts=as_of_ts,
-            example_id=example_id,
-            ts_unit=None if ts_unit is None else ts_unit.value,
-            on_null_user=on_null_user.value,
-            add_columns=add_columns,
-            progress=progress,
-        )
-    facts = _facts(pointers)
-    text = amount(facts["examples"], "example")
-    if facts["examples"]:
+        logged = log_files(store, files, columns, live, add_columns, progress)
+    text = amount(logged.examples, "example")
+    if logged.examples:
         text += (
-            f" at lake version {facts['lake_version']}, example_id {facts['first_id']} to"
-            f" {facts['last_id']}\n{facts['mean_length']:,.1f} events visible on average;"
-            f" {amount(facts['without_history'], 'example')} without any"
+            f" at lake version {logged.lake_version}, example_id {logged.first_id} to"
+            f" {logged.last_id}\n{logged.mean_length:,.1f} events visible on average;"
+            f" {amount(logged.without_history, 'example')} without any"
         )
-    terminal.report(text, facts, as_json)
-    span = pc.min_max(pointers.column("request_ts")).as_py()
-    terminal.doubt("request", span["min"], span["max"])
-    if facts.get("without_history") == facts["examples"] >= _MANY:
+    terminal.report(text, logged.as_dict(), as_json)
+    terminal.doubt("request", logged.first_request, logged.last_request)
+    if logged.without_history == logged.examples >= _MANY:
         terminal.say("warning: no request sees any event: are users and times those of the events?")
-
-
-def _facts(pointers: pa.Table) -> dict[str, Any]:
-    """Counts over the pointers just cut."""
-    import pyarrow.compute as pc
-
-    if pointers.num_rows == 0:
-        return {"examples": 0}
-    ids = pc.min_max(pointers.column("example_id"))
-    lengths = pointers.column("length")
-    return {
-        "examples": pointers.num_rows,
-        "lake_version": pointers.column("lake_version")[0].as_py(),
-        "first_id": ids["min"].as_py(),
-        "last_id": ids["max"].as_py(),
-        "mean_length": pc.mean(lengths).as_py(),
-        "without_history": pc.sum(pc.equal(lengths, 0)).as_py(),
-    }

@@ -262,7 +262,7 @@ def test_verify_finds_an_example_of_a_log_that_is_not_in_its_file(lake: Lake) ->
 def listed(sizes: list[list[tuple[int, int]]]) -> logs.Files:
     """Files of logs, each as (rows, bytes)."""
     return tuple(
-        logs.Logged(File("", size, rows, {}), "", number, number)
+        logs.LogFile(File("", size, rows, {}), "", number, number)
         for number, of_log in enumerate(sizes)
         for rows, size in of_log
     )

@@ -24,7 +24,6 @@ from uih_lake.ingest import EventColumns, RequestColumns
 from uih_lake.lake import vacuum as vacuuming
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store, Stores
-from uih_lake.pointers.examples import Examples
 from uih_lake.pointers.label import label, read_labels
 from uih_lake.pointers.policy import Counts, Policy
 from uih_lake.progress import Progress, quiet
@@ -243,10 +242,7 @@ class Lake:
         self._writable("log to")
         columns = RequestColumns(user_id, request_ts, as_of_ts, ts_unit, on_null_user, example_id)
         with self._stores.newest() as store:
-            batches = ingest.open_requests(requests, columns, Examples.known(store))
-            logged = log(store, batches, live, pointers, add_columns, progress)
-        batches.tell_skipped()
-        return logged
+            return log(store, requests, columns, live, pointers, add_columns, progress)
 
     def label(self, labels: Any, *, example_id: str = names.EXAMPLE_ID) -> int:
         """Set columns that became known later on logged examples; how many were found.

@@ -23,7 +23,7 @@ from uih_lake.lake.seal import merge
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.pointers import logs
-from uih_lake.pointers.logs import Files, Logged
+from uih_lake.pointers.logs import Files, LogFile
 from uih_lake.pointers.policy import PROOF, differs
 from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead
@@ -80,7 +80,7 @@ def _renew(store: Store, snapshot: Snapshot, files: Files) -> None:
     store.examples.swap([file.file for file in files], new, "compact")
 
 
-def _place(store: Store, snapshot: Snapshot, file: Logged) -> None:
+def _place(store: Store, snapshot: Snapshot, file: LogFile) -> None:
     """Write a file of examples anew where some of its pointers get a place."""
     pointers = store.pages.read(file.path, _READ).combine_chunks()
     places = _places(snapshot, pointers)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +15,14 @@ import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema
 from uih_lake.errors import ConflictError, InputError, SchemaError
+from uih_lake.facts import plain
 from uih_lake.given import check_flags
-from uih_lake.ingest import Batches, check_requests
+from uih_lake.ingest import Batches, RequestColumns, check_requests, open_requests
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tombstones import Tombstones
 from uih_lake.pointers import examples, served
+from uih_lake.pointers.examples import Examples
 from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead, together
 from uih_lake.resolve.placed import PLACE, nowhere
@@ -25,21 +30,82 @@ from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import Asked, by_bucket
 from uih_lake.session import cursor
 
+Told = Callable[[pa.Table], object]
+"""Is given pointers as they are cut: the columns of :func:`uih_lake.schema.pointers`."""
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What one log committed: how many examples, and what their pointers see.
+
+    The ids are the least and the largest, ``mean_length`` is in events. All but the counts are None
+    where there were no requests.
+    """
+
+    examples: int = 0
+    lake_version: int | None = None
+    first_id: int | str | None = None
+    last_id: int | str | None = None
+    mean_length: float | None = None
+    without_history: int = 0
+    first_request: datetime | None = None
+    last_request: datetime | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The facts as plain values that JSON has; times in ISO 8601."""
+        return plain(self)
+
 
 def log(
     store: Store,
-    requests: Batches,
+    requests: Any,
+    columns: RequestColumns,
     live: bool,
     pointers: pa.Table | None,
     add_columns: bool,
     progress: Progress,
 ) -> pa.Table:
+    """Store requests as examples, as :meth:`Lake.log` says; returns their pointers."""
+    batches = open_requests(requests, columns, Examples.known(store))
+    kept: list[pa.Table] = []
+    first = _log(store, batches, live, pointers, add_columns, kept.append, progress)
+    batches.tell_skipped()
+    nothing = schema.pointers(batches.schema.field(names.USER_ID).type, _ids(batches.schema))
+    return _numbered(pa.concat_tables(kept or [nothing.empty_table()]), first)
+
+
+def log_files(
+    store: Store,
+    files: Sequence[str],
+    columns: RequestColumns,
+    live: bool,
+    add_columns: bool,
+    progress: Progress,
+) -> Logged:
+    """Store the requests of files as :func:`log` does, of any number, and keep no pointer."""
+    batches = open_requests(files, columns, Examples.known(store))
+    tally = _Tally()
+    first = _log(store, batches, live, None, add_columns, tally.add, progress)
+    batches.tell_skipped()
+    return tally.logged(first)
+
+
+def _log(
+    store: Store,
+    requests: Batches,
+    live: bool,
+    pointers: pa.Table | None,
+    add_columns: bool,
+    told: Told,
+    progress: Progress,
+) -> int:
     """Cut a pointer for each of the normalised ``requests`` and store them as examples.
 
     A live pointer is unbounded by arrival; a backfilled one sees what had arrived by its own
     ``as_of_ts``, or else by its ``request_ts``. Both pin the newest lake version. Where there are
-    ``pointers`` that serving cut, one per request, those are kept instead. Returns the columns of
-    :func:`uih_lake.schema.pointers`, in the order of the requests.
+    ``pointers`` that serving cut, one per request, those are kept instead. What they are is
+    ``told`` batch by batch, in the order of the requests. Where these bring no ``example_id`` it
+    counts from 0 there; returns what is to be added to it, else 0.
 
     Raises :class:`InputError` where requests that are live, or bring ``pointers``, have an
     ``as_of_ts``, which they could not keep, and where the pointers are not those of the requests,
@@ -58,23 +124,58 @@ def log(
     if pointers is not None:
         served.check(pointers, users, Tombstones.of(store))
     snapshot = Snapshot.of(store, users=users)
-    numbered = names.EXAMPLE_ID not in requests.schema.names
-    tables: list[pa.Table] = []
-    done = 0
-    for batch in requests if pointers is None else served.as_many(requests, pointers):
-        if pointers is None:
-            bounds = _bounds(batch, live, snapshot)
-        else:
-            bounds = served.pinned(batch, pointers, done, snapshot.lake_version)
-            bounds |= nowhere(batch.num_rows)
-        table = _with(batch, {**bounds, **_places(batch, snapshot, done)})
-        tables.append(_point(snapshot, table, done, progress))
-        done += batch.num_rows
-    if not tables:
-        return _nothing(requests.schema)
-    stored = [table.drop_columns([names.ROW]) for table in tables]
-    first = examples.add(store, stored, numbered, fit)
-    return _as_given(tables, first if numbered else 0)
+
+    def cut() -> Iterator[pa.Table]:
+        done = 0
+        for batch in requests if pointers is None else served.as_many(requests, pointers):
+            if pointers is None:
+                bounds = _bounds(batch, live, snapshot)
+            else:
+                bounds = served.pinned(batch, pointers, done, snapshot.lake_version)
+                bounds |= nowhere(batch.num_rows)
+            table = _with(batch, {**bounds, **_places(batch, snapshot, done)})
+            table = _point(snapshot, table, done, progress)
+            told(_as_given(table))
+            yield table.drop_columns([names.ROW])
+            done += batch.num_rows
+
+    return examples.add(store, cut(), names.EXAMPLE_ID not in requests.schema.names, fit)
+
+
+class _Tally:
+    """Counts pointers as they are told."""
+
+    def __init__(self) -> None:
+        self._examples = self._events = self._without = 0
+        self._lake_version: int | None = None
+        self._ids: list[Any] = []
+        self._times: list[datetime] = []
+
+    def add(self, pointers: pa.Table) -> None:
+        """Count some more."""
+        lengths = pointers.column(names.LENGTH)
+        self._examples += pointers.num_rows
+        self._events += pc.sum(lengths).as_py()
+        self._without += pc.sum(pc.equal(lengths, 0)).as_py()
+        self._lake_version = pointers.column(names.LAKE_VERSION)[-1].as_py()
+        self._ids += pc.min_max(pointers.column(names.EXAMPLE_ID)).as_py().values()
+        self._times += pc.min_max(pointers.column(names.REQUEST_TS)).as_py().values()
+
+    def logged(self, first: int) -> Logged:
+        """What there was, with ``first`` added to ids that were numbered from 0."""
+        if not self._examples:
+            return Logged()
+        least, largest = min(self._ids), max(self._ids)
+        return Logged(
+            examples=self._examples,
+            lake_version=self._lake_version,
+            first_id=least + first if first else least,
+            last_id=largest + first if first else largest,
+            mean_length=self._events / self._examples,
+            without_history=self._without,
+            first_request=min(self._times),
+            last_request=max(self._times),
+        )
 
 
 def _point(snapshot: Snapshot, table: pa.Table, first_row: int, progress: Progress) -> pa.Table:
@@ -181,16 +282,20 @@ def _check(store: Store, requests: Batches, forgotten: int, add_columns: bool) -
     check_requests(requests.schema, stored, add_columns=add_columns, where=requests.where)
 
 
-def _nothing(requests: pa.Schema) -> pa.Table:
-    ids = pa.int64()
-    if names.EXAMPLE_ID in requests.names:
-        ids = requests.field(names.EXAMPLE_ID).type
-    return schema.pointers(requests.field(names.USER_ID).type, ids).empty_table()
+def _ids(requests: pa.Schema) -> pa.DataType:
+    """Type of the ids that requests bring or are given."""
+    brought = names.EXAMPLE_ID in requests.names
+    return requests.field(names.EXAMPLE_ID).type if brought else pa.int64()
 
 
-def _as_given(tables: list[pa.Table], first: int) -> pa.Table:
-    table = pa.concat_tables(tables).sort_by(names.ROW)
-    pointers = table.select([names.EXAMPLE_ID, *names.POINTER_COLUMNS])
+def _as_given(table: pa.Table) -> pa.Table:
+    """The pointers of a table, in the order of its ``_row``."""
+    given = table.select([names.ROW, names.EXAMPLE_ID, *names.POINTER_COLUMNS])
+    return given.sort_by(names.ROW).drop_columns([names.ROW])
+
+
+def _numbered(pointers: pa.Table, first: int) -> pa.Table:
+    """Pointers in one chunk, with ``first`` added to ids that were numbered from 0."""
     if first:
         ids = pc.add(pointers.column(names.EXAMPLE_ID), first)
         pointers = pointers.set_column(0, names.EXAMPLE_ID, ids)

@@ -7,7 +7,7 @@ goes bucket by bucket.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -22,12 +22,13 @@ from uih_lake.lake.store import LOGGED, LOGGED_ROWS, PINNED, Store
 from uih_lake.lake.stored import between, conformed
 from uih_lake.lake.tables import File, optimistic
 from uih_lake.pointers import logs
-from uih_lake.pointers.logs import Files, Logged, Part
+from uih_lake.pointers.logs import Files, LogFile, Part
 from uih_lake.schema import UNBOUNDED
 from uih_lake.session import cursor, fetch
 
 NEXT_ID = "uih_lake.next_example_id"
 """Counter of ``examples``: the id given to the next example that brings none."""
+_PENDING = -1
 _LAST = 2**63 - 1
 """What the counter ends at; an example may have this id, but nothing can be numbered on from it."""
 
@@ -99,7 +100,7 @@ class Examples:
         return pa.concat_tables(parts or [wanted.empty_table()]).combine_chunks()
 
     def _read(
-        self, pages: Pages, file: Logged, columns: Sequence[str], first: int, last: int
+        self, pages: Pages, file: LogFile, columns: Sequence[str], first: int, last: int
     ) -> pa.Table:
         """Those of the columns that a file has, and ``log_version``."""
         own = [] if file.is_of_one else [names.OWN_LOG]
@@ -111,7 +112,7 @@ class Examples:
         log = pc.field(names.LOG_VERSION)
         return rows.filter((log > self.after) & (log <= self.through))
 
-    def _has_all_of(self, file: Logged) -> bool:
+    def _has_all_of(self, file: LogFile) -> bool:
         return self.after < file.first and file.last <= self.through
 
     @property
@@ -149,49 +150,80 @@ def _stored(store: Store) -> pa.Schema:
     return schema.nullable(pa.schema([*schema.pointers(user, pa.int64()), *schema.PLACED]))
 
 
-def add(store: Store, tables: Sequence[pa.Table], numbered: bool, fit: Callable[[], None]) -> int:
+def add(store: Store, tables: Iterable[pa.Table], numbered: bool, fit: Callable[[], None]) -> int:
     """Commit examples as one log version and return the first number given out.
 
-    Each table has the columns of an example and is sorted by bucket. Where ``numbered``, its
-    ``example_id`` counts from 0 as the requests were given and is moved behind the last id in use;
-    else the ids are the requests' own, and one that is already taken is refused. ``fit`` raises
-    where the examples do not fit the tables of ``store``, which other writers may have changed: it
-    is asked about the very version of the examples that is then committed to.
+    Each table has the columns of an example and is sorted by bucket; it is written as it comes, so
+    that one of them is in memory. Where ``numbered``, ``example_id`` counts from 0 as the requests
+    were given and is moved behind the last id in use; else the ids are the requests' own, and one
+    that is already taken is refused. ``fit`` raises where the examples do not fit the tables of
+    ``store``, which other writers may have changed: it is asked about the very version of the
+    examples that is then committed to. No table is no log version.
     """
     files: list[File] = []
-    first = 0
+    added = _Added(numbered)
+    first = _first_free(store, added)
 
     def attempt() -> int:
         nonlocal first
-        if not files or first != _first_free(store, tables, numbered):
-            store.examples.discard(files)
-            # Only now: discarding looks at the table anew, and an id found before may be taken.
-            first = _first_free(store, tables, numbered)
-            files[:] = [_write(store, table, first) for table in tables]
+        # Until it stays: discarding looks at the table anew, and an id found before may be taken.
+        while first != (free := _first_free(store, added)):
+            old = files[:]
+            files[:] = [_renumbered(store, file, free - first) for file in old]
+            first = free
+            store.examples.discard(old)
         store.recent.refresh()
         fit()
         if not numbered:
-            _refuse_taken(store, files, tables[0].schema)
-        _commit(store, files, tables, first, numbered)
+            _refuse_taken(store, files, added.schema)
+        _commit(store, files, added, first)
         return first
 
-    with (
-        locks.writing(store.root),
-        store.examples.discarding(files),
-        store.deciding_user_ids(),
-    ):
-        return optimistic(attempt, "log")
+    with locks.writing(store.root), store.examples.discarding(files):
+        with parquet.Writing(store.examples.root, files) as writing:
+            for table in tables:
+                added.note(table)
+                writing.write(_moved(table, first), {names.LOG_VERSION: _PENDING})
+        if not files:
+            return first
+        with store.deciding_user_ids():
+            return optimistic(attempt, "log")
 
 
-def _first_free(store: Store, tables: Sequence[pa.Table], numbered: bool) -> int:
+class _Added:
+    """What is known of examples once they are written."""
+
+    def __init__(self, numbered: bool) -> None:
+        self.numbered = numbered
+        self.schema = pa.schema([])
+        self.rows = 0
+        self.newest_pinned = self.largest_id = -1
+
+    def note(self, table: pa.Table) -> None:
+        """Remember what a log has to know of these in the end."""
+        self.schema = table.schema
+        self.rows += table.num_rows
+        pinned = pc.max(table.column(names.LAKE_VERSION)).as_py()
+        self.newest_pinned = max(self.newest_pinned, -1 if pinned is None else pinned)
+        if not self.numbered and self.has_numbers and table.num_rows:
+            largest = pc.max(table.column(names.EXAMPLE_ID)).as_py()
+            self.largest_id = max(self.largest_id, largest)
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether ids are numbers, and not strings, which nobody can number on."""
+        return bool(pa.types.is_integer(self.schema.field(names.EXAMPLE_ID).type))
+
+
+def _first_free(store: Store, added: _Added) -> int:
     """The id of the next example that brings none; 0 where all bring their own.
 
-    Raises :class:`InputError` where the examples of ``tables`` cannot all be numbered on from it.
+    Raises :class:`InputError` where the examples cannot all be numbered on from it.
     """
-    if not numbered:
+    if not added.numbered:
         return 0
     first = store.examples.counter(NEXT_ID) or 0
-    if first + sum(table.num_rows for table in tables) > _LAST:
+    if first + added.rows > _LAST:
         raise InputError(
             f"the requests have no column 'example_id' and cannot be numbered on from {first}: "
             "the examples so far have an id near the largest there is",
@@ -200,45 +232,45 @@ def _first_free(store: Store, tables: Sequence[pa.Table], numbered: bool) -> int
     return first
 
 
-def _write(store: Store, table: pa.Table, first: int) -> File:
-    if first:
-        place = table.schema.get_field_index(names.EXAMPLE_ID)
-        ids = pa.array(table.column(place).to_numpy() + first)
-        table = table.set_column(place, names.EXAMPLE_ID, ids)
-    return parquet.write(store.examples.root, table, {names.LOG_VERSION: -1})
+def _moved(table: pa.Table, by: int) -> pa.Table:
+    """Examples with other numbers."""
+    if not by:
+        return table
+    place = table.schema.get_field_index(names.EXAMPLE_ID)
+    ids = pa.array(table.column(place).to_numpy() + by)
+    return table.set_column(place, names.EXAMPLE_ID, ids)
 
 
-def _commit(
-    store: Store, files: list[File], tables: Sequence[pa.Table], first: int, numbered: bool
-) -> None:
+def _renumbered(store: Store, file: File, by: int) -> File:
+    """A file of examples once more, with other numbers; not committed either."""
+    path = store.examples.path(file)
+    table = store.pages.read(path, store.pages.footer(path).schema.to_arrow_schema().names)
+    return parquet.write(store.examples.root, _moved(table, by), dict(file.partition))
+
+
+def _commit(store: Store, files: list[File], added: _Added, first: int) -> None:
     newest = store.examples.counter(LOGGED)
     version = 0 if newest is None else newest + 1
     placed = [File(f.path, f.size, f.rows, {names.LOG_VERSION: version}) for f in files]
-    rows = store.examples_logged + sum(f.rows for f in files)
-    counters = {LOGGED: version, LOGGED_ROWS: rows} | _next_id(store, tables, first, numbered)
-    counters |= _newest_pinned(store, tables)
-    store.examples.commit(placed, counters=counters, schema=_widened(store, tables[0].schema))
+    rows = store.examples_logged + added.rows
+    counters = {LOGGED: version, LOGGED_ROWS: rows} | _next_id(store, added, first)
+    pinned = max(added.newest_pinned, _or(store.examples.counter(PINNED), -1))
+    if pinned >= 0:  # none before any event
+        counters[PINNED] = pinned
+    store.examples.commit(placed, counters=counters, schema=_widened(store, added.schema))
 
 
-def _newest_pinned(store: Store, tables: Sequence[pa.Table]) -> dict[str, int]:
-    """The counter of the newest lake version pinned after this log; none before any event."""
-    pinned = [pc.max(table.column(names.LAKE_VERSION)).as_py() for table in tables]
-    known = store.examples.counter(PINNED)
-    newest = max((each for each in [*pinned, known] if each is not None), default=-1)
-    return {PINNED: newest} if newest >= 0 else {}
-
-
-def _next_id(
-    store: Store, tables: Sequence[pa.Table], first: int, numbered: bool
-) -> dict[str, int]:
-    """The counter of ids after this log; none for string ids, which nobody can number on."""
-    ids = [table.column(names.EXAMPLE_ID) for table in tables]
-    if numbered:
-        return {NEXT_ID: first + sum(len(column) for column in ids)}
-    if pa.types.is_string(ids[0].type):
+def _next_id(store: Store, added: _Added, first: int) -> dict[str, int]:
+    """The counter of ids after this log."""
+    if added.numbered:
+        return {NEXT_ID: first + added.rows}
+    if not added.has_numbers:
         return {}
-    largest = max((int(c.to_numpy().max()) for c in ids if len(c)), default=-1)
-    return {NEXT_ID: max(min(largest + 1, _LAST), store.examples.counter(NEXT_ID) or 0)}
+    return {NEXT_ID: max(min(added.largest_id + 1, _LAST), _or(store.examples.counter(NEXT_ID), 0))}
+
+
+def _or(counter: int | None, otherwise: int) -> int:
+    return otherwise if counter is None else counter
 
 
 def _widened(store: Store, added: pa.Schema) -> pa.Schema:

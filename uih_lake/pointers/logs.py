@@ -61,7 +61,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Logged:
+class LogFile:
     """A file of examples, which are of the logs ``first`` to ``last``."""
 
     file: File
@@ -88,7 +88,7 @@ class Logged:
         return [Part.of(self.path, self.last)]
 
 
-Files = tuple[Logged, ...]
+Files = tuple[LogFile, ...]
 
 
 def of(store: Store) -> Files:
@@ -104,7 +104,7 @@ def of(store: Store) -> Files:
 
     files = sorted(table.files(), key=lambda file: (last(file), file.path))
     for newest, of_log in groupby(files, key=last):
-        found += [Logged(file, table.path(file), first, newest) for file in of_log]
+        found += [LogFile(file, table.path(file), first, newest) for file in of_log]
         first = newest + 1
     return tuple(found)
 
@@ -144,7 +144,7 @@ def merged(store: Store, files: Files) -> pa.Table:
     return table.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
 
 
-def with_log(rows: pa.Table, file: Logged) -> pa.Table:
+def with_log(rows: pa.Table, file: LogFile) -> pa.Table:
     """Rows of a file with ``_log_version``, which a file of one log does not have.
 
     One of several was read with it; but one that only empty logs come before is not of them.
