@@ -20,7 +20,18 @@ ORDER = (
     *("errors", "names", "wording", "facts", "progress", "arrays", "bytesize", "damage"),
     *("sql", "sqlfile", "session", "hashing", "schema", "given"),
     *("tenant", "ingest", "lake", "pointers", "resolve", "gather"),
-    *("log", "compact", "selection", "materialize", "output", "adhoc", "info", "append", "verify"),
+    *(
+        "logged",
+        "log",
+        "compact",
+        "selection",
+        "materialize",
+        "output",
+        "adhoc",
+        "info",
+        "append",
+        "verify",
+    ),
     *("workload", "serving", "api", "loader", "savings"),
 )
 """Parts of the package, each free to import those to its left; the root and cli/ import any."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -15,12 +13,12 @@ import pyarrow.compute as pc
 
 from uih_lake import hashing, names, schema
 from uih_lake.errors import ConflictError, InputError, SchemaError
-from uih_lake.facts import plain
 from uih_lake.given import check_flags
 from uih_lake.ingest import Batches, RequestColumns, check_requests, open_requests
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tombstones import Tombstones
+from uih_lake.logged import Logged, Tally
 from uih_lake.pointers import examples, served
 from uih_lake.pointers.examples import Examples
 from uih_lake.progress import Progress
@@ -32,28 +30,6 @@ from uih_lake.session import cursor
 
 Told = Callable[[pa.Table], object]
 """Is given pointers as they are cut: the columns of :func:`uih_lake.schema.pointers`."""
-
-
-@dataclass(frozen=True)
-class Logged:
-    """What one log committed: how many examples, and what their pointers see.
-
-    The ids are the least and the largest, ``mean_length`` is in events. All but the counts are None
-    where there were no requests.
-    """
-
-    examples: int = 0
-    lake_version: int | None = None
-    first_id: int | str | None = None
-    last_id: int | str | None = None
-    mean_length: float | None = None
-    without_history: int = 0
-    first_request: datetime | None = None
-    last_request: datetime | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The facts as plain values that JSON has; times in ISO 8601."""
-        return plain(self)
 
 
 def log(
@@ -84,7 +60,7 @@ def log_files(
 ) -> Logged:
     """Store the requests of files as :func:`log` does, of any number, and keep no pointer."""
     batches = open_requests(files, columns, Examples.known(store))
-    tally = _Tally()
+    tally = Tally()
     first = _log(store, batches, live, None, add_columns, tally.add, progress)
     batches.tell_skipped()
     return tally.logged(first)
@@ -140,42 +116,6 @@ def _log(
             done += batch.num_rows
 
     return examples.add(store, cut(), names.EXAMPLE_ID not in requests.schema.names, fit)
-
-
-class _Tally:
-    """Counts pointers as they are told."""
-
-    def __init__(self) -> None:
-        self._examples = self._events = self._without = 0
-        self._lake_version: int | None = None
-        self._ids: list[Any] = []
-        self._times: list[datetime] = []
-
-    def add(self, pointers: pa.Table) -> None:
-        """Count some more."""
-        lengths = pointers.column(names.LENGTH)
-        self._examples += pointers.num_rows
-        self._events += pc.sum(lengths).as_py()
-        self._without += pc.sum(pc.equal(lengths, 0)).as_py()
-        self._lake_version = pointers.column(names.LAKE_VERSION)[-1].as_py()
-        self._ids += pc.min_max(pointers.column(names.EXAMPLE_ID)).as_py().values()
-        self._times += pc.min_max(pointers.column(names.REQUEST_TS)).as_py().values()
-
-    def logged(self, first: int) -> Logged:
-        """What there was, with ``first`` added to ids that were numbered from 0."""
-        if not self._examples:
-            return Logged()
-        least, largest = min(self._ids), max(self._ids)
-        return Logged(
-            examples=self._examples,
-            lake_version=self._lake_version,
-            first_id=least + first if first else least,
-            last_id=largest + first if first else largest,
-            mean_length=self._events / self._examples,
-            without_history=self._without,
-            first_request=min(self._times),
-            last_request=max(self._times),
-        )
 
 
 def _point(snapshot: Snapshot, table: pa.Table, first_row: int, progress: Progress) -> pa.Table:
