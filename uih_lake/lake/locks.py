@@ -11,15 +11,29 @@ The locks are advisory ``flock`` locks on empty files beside the tables, taken i
 from __future__ import annotations
 
 import fcntl
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Timer
+from typing import IO
 
 from uih_lake.lake import disk
+
+_LOG = logging.getLogger(__name__)
 
 _MAINTENANCE, _WRITING, _DECIDING = ".maintenance.lock", ".writing.lock", ".deciding.lock"
 LOCKS = _MAINTENANCE, _WRITING, _DECIDING
 """The names of the files that are locked."""
+
+_PATIENCE_S = 2.0
+"""A wait that takes longer is told."""
+_WAITS = {
+    (_MAINTENANCE, fcntl.LOCK_EX): "another seal, compact, label, forget, retain or vacuum",
+    (_WRITING, fcntl.LOCK_SH): "a vacuum",
+    (_WRITING, fcntl.LOCK_EX): "writers to finish, as a vacuum must",
+    (_DECIDING, fcntl.LOCK_EX): "the first append or log",
+}
 
 
 @contextmanager
@@ -58,5 +72,19 @@ def _locked(root: str, name: str, how: int) -> Iterator[None]:
     with ExitStack() as stack:
         with disk.taking(root):
             file = stack.enter_context(Path(root, name).open("a"))
-        fcntl.flock(file, how)  # released when the file is closed, also by the kernel
+        _lock(file, how, f"{root}: waiting for {_WAITS[name, how]}")
         yield
+
+
+def _lock(file: IO[str], how: int, told: str) -> None:
+    """Lock until the file is closed, be it by the kernel; a long wait is ``told`` as a warning."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        soon = Timer(_PATIENCE_S, _LOG.warning, [told])
+        soon.start()
+        try:
+            fcntl.flock(file, how)
+        finally:
+            soon.cancel()
+            soon.join()
