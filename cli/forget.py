@@ -48,6 +48,8 @@ def forget(
     import pyarrow as pa
 
     from uih_lake import Lake
+    from uih_lake.lake import erase
+    from uih_lake.lake.store import Store
 
     named = [("--user", one) for one in user or []]
     asked = [*named, *(_lines(users_from) if users_from else [])]
@@ -58,19 +60,22 @@ def forget(
     opened = Lake.open(lake)
     whole_numbers = pa.types.is_integer(opened.event_schema.field("user_id").type)
     users = [_whole_number(*one) if whole_numbers else one[1] for one in asked]
+    asked_for, known = len(set(users)), erase.known(Store.open(lake), users)
     erased = opened.forget(users, dry_run=dry_run)
     events = erased["recent"] + erased["uih"]
     text = (
         f"{amount(events, 'event')} and {amount(erased['examples'], 'example')} of "
-        f"{amount(len(set(users)), 'user')}"
+        f"{amount(known, 'user')}"
     )
     if dry_run:
         text = f"would erase {text}; nothing was changed"
     elif not any(erased.values()):
-        text = f"nothing to erase: the lake has nothing of {amount(len(set(users)), 'such user')}"
+        text = f"nothing to erase: the lake has nothing of {amount(asked_for, 'such user')}"
     else:
-        text = f"erased {text}; `uihlake vacuum --retain-hours 0` clears the disk"
-    found = {"users": len(set(users)), "erased": erased, "dry_run": dry_run}
+        text = f"erased {text}; `uihlake vacuum LAKE --retain-hours 0` clears the disk"
+    if 0 < known < asked_for:
+        text += f"\nthe lake has nothing of {amount(asked_for - known, 'other')} that was given"
+    found = {"users": asked_for, "known": known, "erased": erased, "dry_run": dry_run}
     terminal.report(text, found, as_json)
 
 

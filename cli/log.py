@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from uih_lake.cli import options
 from uih_lake.cli.terminal import Terminal, amount
+
+if TYPE_CHECKING:
+    from uih_lake.logged import Logged
 
 _MANY = 100
 """So many requests at once are hardly all the first of their users."""
@@ -72,11 +75,19 @@ def log(
     text = amount(logged.examples, "example")
     if logged.examples:
         text += (
-            f" at lake version {logged.lake_version}, example_id {logged.first_id} to"
-            f" {logged.last_id}\n{logged.mean_length:,.1f} events visible on average;"
+            f" at lake version {logged.lake_version}{_ids(logged)}\n"
+            f"{logged.mean_length:,.1f} events visible on average;"
             f" {amount(logged.without_history, 'example')} without any"
         )
     terminal.report(text, logged.as_dict(), as_json)
     terminal.doubt("request", logged.first_request, logged.last_request)
     if logged.without_history == logged.examples >= _MANY:
         terminal.say("warning: no request sees any event: are users and times those of the events?")
+
+
+def _ids(logged: Logged) -> str:
+    """The ids where they are numbers; strings from the first to the last would tell nothing."""
+    if isinstance(logged.first_id, str):
+        return ""
+    last = "" if logged.first_id == logged.last_id else f" to {logged.last_id}"
+    return f", example_id {logged.first_id}{last}"

@@ -37,14 +37,18 @@ def test_a_whole_lake_passes_and_a_damaged_one_fails(lake: Path) -> None:
 def test_forgotten_users_are_gone_from_every_view(lake: Path, tmp_path: Path) -> None:
     (tmp_path / "users.txt").write_text("2\n\n404\n")
     report = told("forget", lake, "--user", "1", "--users-from", tmp_path / "users.txt")
-    assert report["users"] == 3
+    assert (report["users"], report["known"]) == (3, 2)
     for view, left in (("events", {0}), ("examples", {0, 99})):
         rows = told("sql", lake, f"SELECT DISTINCT user_id FROM {view}")
         assert {row["user_id"] for row in rows} == left
     assert told("info", lake)["users"] == 1
     assert "nothing to erase" in done("forget", lake, "--user", "1")
     files = set(lake.rglob("*.parquet"))
+    counted = told("vacuum", lake, "--retain-hours", "0", "--dry-run")
+    assert set(lake.rglob("*.parquet")) == files
     vacuumed = told("vacuum", lake, "--retain-hours", "0")
+    assert set(counted["files"]) == set(vacuumed["files"])
+    assert (counted["deleted"], counted["dry_run"]) == (0, True)
     gone = {str(file.relative_to(lake)) for file in files - set(lake.rglob("*.parquet"))}
     assert {name.split("/")[0] for name in gone} >= {"recent", "examples"}
     assert vacuumed["deleted"] == len(gone)
@@ -85,7 +89,8 @@ def test_an_integer_user_is_spelled_in_one_way(lake: Path, text: str) -> None:
     [
         (
             ("forget", "--user", "1", "--user", "404"),
-            "would erase 6 events and 2 examples of 2 use",
+            "would erase 6 events and 2 examples of 1 user; nothing was changed\n"
+            "the lake has nothing of 1 other that was given\n",
         ),
         (("retain", "--days", "10", "--now", "2024-10-19"), "would drop 5 events older than 10 da"),
     ],

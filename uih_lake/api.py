@@ -168,15 +168,17 @@ class Lake:
         with self._stores.taken() as store:
             return compact(store, progress)
 
-    def vacuum(self, *, retain_hours: int = 168) -> list[str]:
+    def vacuum(self, *, retain_hours: int = 168, dry_run: bool = False) -> list[str]:
         """Delete files that no version of the last ``retain_hours`` needs; their paths in the lake.
 
         Pointers are never affected. A reader at work on an older version is, once its files go.
-        Raises :class:`InputError` for hours below 0, :class:`OutputError`.
+        With ``dry_run`` nothing is deleted. Raises :class:`InputError` for hours below 0,
+        :class:`OutputError`.
         """
+        check_flags(dry_run=dry_run)
         self._writable("vacuum")
         with self._stores.taken() as store:
-            return vacuuming.vacuum(store, retain_hours)
+            return vacuuming.vacuum(store, retain_hours, dry_run)
 
     def forget(self, users: Iterable[int | str], *, dry_run: bool = False) -> dict[str, int]:
         """Erase users from both tiers and the examples; returns rows erased per table.

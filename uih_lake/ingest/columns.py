@@ -50,6 +50,11 @@ class EventColumns:
         _check_columns(user_id=self.user_id, event_ts=self.event_ts, arrival_ts=arrival)
         _check_options(self.ts_unit, self.on_null_user)
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Columns of the source that are no traits, where it has them."""
+        return self.user_id, self.event_ts, self.arrival_ts or names.ARRIVAL_TS
+
 
 @dataclass(frozen=True, slots=True)
 class RequestColumns:
@@ -71,6 +76,12 @@ class RequestColumns:
         named = {key: column for key, column in more.items() if column is not None}
         _check_columns(user_id=self.user_id, request_ts=self.request_ts, **named)
         _check_options(self.ts_unit, self.on_null_user)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Columns of the source that are no context, where it has them."""
+        bounds = self.as_of_ts or names.AS_OF_TS, self.example_id or names.EXAMPLE_ID
+        return self.user_id, self.request_ts, *bounds
 
 
 @dataclass(frozen=True, slots=True)

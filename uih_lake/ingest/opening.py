@@ -82,12 +82,28 @@ def _open(source: Any, columns: Columns, expected: pa.Schema | None) -> Batches:
 
 def _open_files(source: Any, columns: Columns, expected: pa.Schema | None) -> list[Part]:
     files = [open_file(path) for path in find_files(source)]
+    _complete([f for f in files if isinstance(f, TextFile) and f.has_keys], columns, expected)
     opened = [(file, lay_out(_names(file), columns, file.where)) for file in files]
     texts = [(file, layout) for file, layout in opened if isinstance(file, TextFile)]
     if texts:
         _check_alike(texts)
         settle([file for file, _ in texts], _types_known(texts[0][1], expected))
     return list(opened)
+
+
+def _complete(files: Sequence[TextFile], columns: Columns, expected: pa.Schema | None) -> None:
+    """Let JSON lines lack keys that are always null in them: of each other, and of the lake.
+
+    Of the lake only where they bring no new one, which may be one of these misspelt.
+    """
+    keys = dict.fromkeys(name for file in files for name in file.names)
+    if expected is not None and not isinstance(columns, LabelColumns):
+        own = schema.traits_of if isinstance(columns, EventColumns) else schema.context_of
+        wanted = [field.name for field in own(expected)]
+        if set(keys) <= {*wanted, *columns.keys}:
+            keys |= dict.fromkeys(wanted)
+    for file in files:
+        file.may_lack(keys)
 
 
 def _names(file: File) -> Sequence[str]:

@@ -57,6 +57,15 @@ class TextFile:
         self.names = self._header.names if self._header else self._keys()
 
     @property
+    def has_keys(self) -> bool:
+        """Whether it is of objects, each with a key for what it has."""
+        return self._is_json
+
+    def may_lack(self, keys: Iterable[str]) -> None:
+        """Have columns of these keys too, null where no object has them."""
+        self.names = list(dict.fromkeys([*self.names, *keys]))
+
+    @property
     def schema(self) -> pa.Schema:
         """Columns with the types settled on; null where no value was seen."""
         fields = [(name, kind.arrow if kind else pa.null()) for name, kind in self._kinds.items()]

@@ -59,6 +59,13 @@ def to_forget(store: Store, given: Any) -> dict[str, int]:
         return _of_users(store, duck, _users(store, given)).count()
 
 
+def known(store: Store, given: Any) -> int:
+    """How many of the users the lake has anything of."""
+    store.refresh()
+    with cursor() as duck:
+        return _of_users(store, duck, _users(store, given)).users()
+
+
 def _users(store: Store, given: Any) -> pa.Array:
     """The users that are ``given``, of the type that the lake's have once there are any."""
     known = [t.schema for t in (store.recent, store.examples) if names.USER_ID in t.schema.names]
@@ -123,6 +130,14 @@ class _Gone:
     def count(self) -> dict[str, int]:
         """How many rows there are, per table."""
         return {name: sum(self._hit(table).values()) for name, table in self.tables.items()}
+
+    def users(self) -> int:
+        """How many users such rows are of."""
+        hit = [table.path(file) for table in self.tables.values() for file in self._hit(table)]
+        if not hit:
+            return 0
+        statement = sqlfile.fill("lake/known_users", files=list_literal(hit), gone=self.condition)
+        return int(fetch(self.duck, statement).column(0)[0].as_py())
 
     def erase(self) -> dict[str, int]:
         """Rewrite the files that hold such rows without them; returns how many went, per table.

@@ -267,11 +267,11 @@ class Table:
             self.discard(files)
             raise
 
-    def vacuum(self, retain_hours: int) -> list[str]:
+    def vacuum(self, retain_hours: int, dry_run: bool) -> list[str]:
         """Delete files no version of the last ``retain_hours`` needs; their paths in the table."""
         try:
             return self._delta.vacuum(
-                retain_hours, dry_run=False, enforce_retention_duration=False, full=True
+                retain_hours, dry_run=dry_run, enforce_retention_duration=False, full=True
             )
         except (DeltaError, OSError) as error:  # it notes in the log what it does
             raise disk.refusal(self.root, _delta_says(error)) from error

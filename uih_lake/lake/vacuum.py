@@ -11,8 +11,10 @@ from uih_lake.lake.store import Store
 _MOST_HOURS = 1_000_000  # more than a century; Delta panics at what its clock does not hold
 
 
-def vacuum(store: Store, retain_hours: int) -> list[str]:
+def vacuum(store: Store, retain_hours: int, dry_run: bool = False) -> list[str]:
     """Delete unreferenced files older than ``retain_hours``; returns their paths in the lake.
+
+    With ``dry_run`` nothing is deleted.
 
     Raises :class:`InputError` for hours below 0, or so many that no file can be as old.
     A reader that holds an older version fails once its files are gone; 0 hours is for erasing.
@@ -24,5 +26,5 @@ def vacuum(store: Store, retain_hours: int) -> list[str]:
         return [
             f"{Path(table.root).name}/{path}"
             for table in store.tables
-            for path in table.vacuum(hours)
+            for path in table.vacuum(hours, dry_run)
         ]

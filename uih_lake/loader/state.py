@@ -16,7 +16,8 @@ LAST_EPOCH = 2**63 - 1
 _AS_SAVED = "give what state_dict() returned"
 _MUST_AGREE = {
     "where": "another condition on the examples",
-    "lake": "another lake, other examples of it, or other labels that where speaks of",
+    "lake": "another lake, other examples of it (some may have been erased), or other labels that "
+    "where speaks of",
     "tenants": "another tenant",
     "seed": "another seed",
     "order": "another order",
@@ -128,7 +129,8 @@ class State:
             if mine != saved:
                 raise InputError(
                     f"the state was saved for {what}: {name} {saved!r}, this loader has {mine!r}",
-                    hint="load it into a loader made with the same arguments over the same lake",
+                    hint="load it into a loader made with the same arguments over the same lake, "
+                    "or begin anew",
                 )
 
 

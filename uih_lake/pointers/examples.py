@@ -292,6 +292,8 @@ def _refuse_taken(store: Store, files: Sequence[File], added: pa.Schema) -> None
         taken = fetch(duck, statement).to_pylist()
     if taken:
         ids = ", ".join(repr(row[names.EXAMPLE_ID]) for row in taken)
+        if taken[0]["total"] > len(taken):
+            ids += f" and {taken[0]['total'] - len(taken):,} more"
         how = "logged before" if taken[0]["logged"] else "given twice"
         raise InputError(
             f"column 'example_id': {ids} {how}",
