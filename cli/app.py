@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from uih_lake.cli.process import Unheard, Untold, prepare_streams, silence
-from uih_lake.cli.signals import heeded, prepare_signals
+from uih_lake.cli.signals import heeded, prepared_signals
 from uih_lake.cli.terminal import Terminal
 from uih_lake.errors import UihError
 
@@ -179,7 +179,11 @@ for _panel, _verbs in VERBS.items():
 def main() -> None:
     """Entry point of the script ``uihlake``."""
     prepare_streams()
-    prepare_signals()
+    with prepared_signals():
+        _run()
+
+
+def _run() -> None:
     try:
         try:
             app(prog_name="uihlake")

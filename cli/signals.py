@@ -25,6 +25,8 @@ from uih_lake.cli.process import silence
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN_S = 0.1
 """A query that was about to begin has not noticed; the next try finds it."""
+_REST_S = 10.0
+"""More than loading the engine takes, which the thread may be at."""
 
 _told: list[BaseException] = []
 """What the handler raised since the block began."""
@@ -34,17 +36,28 @@ _signals, _system = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 """The ends of the pipe: signals are read from one, and the system writes to the other."""
 
 
-def prepare_signals() -> None:
+@contextmanager
+def prepared_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the process in order, too, and all three end queries.
 
-    A signal that is ignored stays so: ``nohup`` asks for that.
+    A signal that is ignored stays so: ``nohup`` asks for that. The thread is gone in the end: one
+    that the interpreter ended in the midst of the engine would abort the process.
     """
     sys.unraisablehook = _lost
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _tell)
     signal.set_wakeup_fd(_system, warn_on_full_buffer=False)
-    threading.Thread(target=_interrupt, daemon=True).start()
+    over = threading.Event()
+    thread = threading.Thread(target=_interrupt, args=[over], daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        with suppress(KeyboardInterrupt, SystemExit):  # the process is ending as it is
+            os.write(_system, b"\0")
+            thread.join(_REST_S)
 
 
 @contextmanager
@@ -96,14 +109,14 @@ def _lost(what: sys.UnraisableHookArgs) -> None:
         _again.append(signal.SIGINT)
 
 
-def _interrupt() -> None:
+def _interrupt(over: threading.Event) -> None:
     """Interrupt all queries whenever a signal has come, until a block ends or begins.
 
     A signal that was lost comes once more.
     """
     waiting = select.poll()
     waiting.register(_signals, select.POLLIN)
-    while waiting.poll():
+    while waiting.poll() and not over.is_set():
         from uih_lake.session import interrupt  # not before: it brings the engine
 
         interrupt()

@@ -252,7 +252,7 @@ def test_a_signal_in_a_callback_of_a_library_is_not_lost(
 ) -> None:
     """As while a kernel is compiled: nothing that is raised there reaches the code that called."""
     script = """
-import ctypes, signal, sys
+import ctypes, signal, sys, threading
 from uih_lake.cli import signals
 
 @ctypes.CFUNCTYPE(None)
@@ -263,15 +263,16 @@ def callback():
 def failing():
     raise ValueError("of its own")
 
-signals.prepare_signals()
-try:
-    with signals.heeded():
-        failing()
-        callback()
-        while True:
-            pass
-except BaseException as error:
-    sys.stdout.write(repr(error))
+with signals.prepared_signals():
+    try:
+        with signals.heeded():
+            failing()
+            callback()
+            while True:
+                pass
+    except BaseException as error:
+        sys.stdout.write(repr(error))
+assert threading.active_count() == 1
 """
     command = [sys.executable, "-c", script, str(int(number))]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)

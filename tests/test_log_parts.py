@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,8 @@ from small_lakes import TIME, events, requests, state
 from uih_lake import InputError, Lake
 from uih_lake.ingest import batches as ingested
 from uih_lake.ingest.rechunk import rechunk
+from uih_lake.lake import parquet
+from uih_lake.pointers import examples
 
 ROWS = 10
 """Requests of a part; a part is as large as a million in earnest."""
@@ -91,6 +94,59 @@ def test_numbers_move_on_where_others_logged_meanwhile(lake: Lake) -> None:
     assert [row[1] for row in rows[10:]] == [*range(30)]
     assert written(lake) == 5, "those with the numbers that were taken are gone"
     assert lake.verify().passed
+
+
+def test_numbers_are_moved_once_however_often_others_log(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While files are written with other numbers, too: they are reserved before."""
+    other, moved = Lake.open(lake.path), []
+    renumber = examples._renumber
+
+    def slowly(*given: Any) -> None:
+        moved.append(given[2])
+        other.log(asked(5))
+        renumber(*given)
+        other.log(asked(6))
+
+    monkeypatch.setattr(examples, "_renumber", slowly)
+
+    def parts() -> Iterator[pa.Table]:
+        yield asked(0)
+        other.log(asked(4))
+        yield asked(1)
+
+    pointers = lake.log(stream(parts()))
+    assert pointers["example_id"].to_pylist() == [*range(10, 30)]
+    assert moved == [10]
+    rows = stored(lake)
+    assert [row[0] for row in rows] == [*range(50)]
+    assert [row[1] for row in rows] == [*range(40, 50), *range(20), *range(50, 70)]
+    assert lake.log(asked(7))["example_id"][0].as_py() == 50
+    assert lake.verify().passed
+
+
+def test_what_is_written_goes_where_moving_numbers_fails(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, write, done = Lake.open(lake.path), parquet.write, []
+
+    def failing(*given: Any, **named: Any) -> Any:
+        done.append(given)
+        if len(done) == 6:  # three parts, one of the other, then the second that is moved
+            raise KeyboardInterrupt
+        return write(*given, **named)
+
+    def parts() -> Iterator[pa.Table]:
+        for number in range(3):
+            yield asked(number)
+        other.log(asked(4))
+
+    monkeypatch.setattr(parquet, "write", failing)
+    with pytest.raises(KeyboardInterrupt):
+        lake.log(stream(parts()))
+    assert written(lake) == 1
+    assert len(stored(lake)) == ROWS
 
 
 def test_a_part_that_is_refused_takes_the_others_along(lake: Lake) -> None:

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loader_lakes import NUMBERS, SHORT, TENANT, build, events, frozen, requests, rows
 
-from uih_lake import InputError, Lake, arrays, names
-from uih_lake.lake import parquet
+from uih_lake import InputError, Lake, names
+from uih_lake.lake import logs, parquet
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import File
 from uih_lake.loader import Loader
-from uih_lake.pointers import logs
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
@@ -202,6 +202,29 @@ def test_users_are_forgotten_in_a_file_of_several_logs(lake: Lake) -> None:
     assert [*map(frozen, resumed)] == batches
 
 
+def test_an_erasure_concerns_the_states_that_had_the_examples(tmp_path: Path) -> None:
+    """Of four logs in one file the third loses some, and the fourth all."""
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    lake.append(events(random.Random(0), USERS, 100))
+    states = []
+    for number, users in enumerate([[1], [2], [2, 9], [9]]):
+        asked = requests(random.Random(number), users * 30, 20, 20 * number)
+        lake.log(asked.filter(pc.field("user_id") >= 0))
+        states.append(Loader(lake, NUMBERS, 4, order="log").state_dict())
+    compacted(lake)
+    left = [row for row in everything(lake) if row["user_id"] != 9]
+    lake.forget([9])
+    compacted(lake)
+    assert everything(lake) == left
+    for state in states[:2]:
+        Loader(lake, NUMBERS, 4, order="log").load_state_dict(state)
+    for state in states[2:]:
+        with pytest.raises(InputError, match="another lake"):
+            Loader(lake, NUMBERS, 4, order="log").load_state_dict(state)
+    (file,) = logs.of(store := Store.open(lake.path))
+    assert [part.log_version for part in file.parts(store.pages)] == [0, 1, 2]
+
+
 def test_a_log_that_is_gone_leaves_the_next_its_number(tmp_path: Path) -> None:
     """The file that comes after it is of one log, though it looks as if it were of two."""
     lake = Lake.create(tmp_path / "lake", buckets=1)
@@ -224,7 +247,7 @@ def test_nothing_is_written_where_there_is_nothing_to_merge(lake: Lake) -> None:
     assert Store.open(lake.path).examples.version == version
 
 
-def test_texts_that_are_too_long_for_one_file_stay_in_several(
+def test_only_so_much_is_merged_at_once_as_memory_may_take(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = Lake.create(tmp_path / "lake", buckets=2)
@@ -233,12 +256,15 @@ def test_texts_that_are_too_long_for_one_file_stay_in_several(
     for number in range(8):
         lake.log(requests(random.Random(number), USERS, 10, 10 * number))
     before = everything(lake)
-    monkeypatch.setattr(arrays, "TEXT_BYTES", 600)  # of candidates, ten take 200 to 300
-    lake.compact()
+    store = Store.open(lake.path)
+    sizes = [pq.read_table(file.path).nbytes for file in logs.of(store)]
+    monkeypatch.setattr(logs, "_MOST_MEMORY", 3 * max(sizes) + 1000)  # with their logs
+    compacted(lake, files=3)
     files = logs.of(Store.open(lake.path))
-    assert [(file.first, file.last) for file in files] == [(0, 1), (2, 3), (4, 7)]
+    assert [(file.first, file.last) for file in files] == [(0, 2), (3, 5), (6, 7)]
     assert everything(lake) == before
-    assert lake.verify().passed
+    monkeypatch.setattr(logs, "_MOST_MEMORY", 1)
+    compacted(lake, files=3)
 
 
 def test_verify_finds_an_example_of_a_log_that_is_not_in_its_file(lake: Lake) -> None:
@@ -269,8 +295,8 @@ def listed(sizes: list[list[tuple[int, int]]]) -> logs.Files:
 
 
 def too_much(files: logs.Files) -> bool:
-    rows, size = (sum(getattr(f.file, name) for f in files) for name in ("rows", "size"))
-    return rows > logs._MOST_ROWS or size > logs._MOST_BYTES or len({f.last for f in files}) > 4096
+    rows, size = sum(file.rows for file in files), sum(file.size for file in files)
+    return rows > logs._MOST_ROWS or size > logs._MOST_BYTES or len(files) > 4096
 
 
 @given(
@@ -286,27 +312,18 @@ def too_much(files: logs.Files) -> bool:
         max_size=30,
     )
 )
-def test_logs_stay_whole_in_files_that_are_as_large_as_they_may_be(
-    sizes: list[list[tuple[int, int]]],
-) -> None:
+def test_files_become_as_large_as_they_may_be(sizes: list[list[tuple[int, int]]]) -> None:
     files = listed(sizes)
+    alone = {file.last for file, other in pairwise(files) if file.last == other.last}
     groups = [*logs.together(files)]
     assert tuple(file for group in groups for file in group) == files
     for group in groups:
-        assert len({file.last for file in group}) == 1 or not too_much(group)
+        assert len(group) == 1 or not (too_much(group) or alone & {file.last for file in group})
     for group, after in pairwise(groups):
-        assert group[-1].last < after[0].last
-        assert too_much(group + tuple(f for f in after if f.last == after[0].last))
+        apart = alone & {group[-1].last, after[0].last}
+        assert apart or too_much((*group, after[0])), "they could have been together"
 
 
 def test_a_note_is_of_a_bounded_number_of_logs() -> None:
     files = listed([[(1, 1)]] * 10_000)
     assert [len(group) for group in logs.together(files)] == [4096, 4096, 1808]
-
-
-def test_halves_are_of_whole_logs() -> None:
-    files = listed([[(1, 1)] * 3, [(1, 1)] * 2, [(1, 1)]])
-    older, newer = logs.halves(files)
-    assert older + newer == files
-    assert {f.last for f in older} == {0}
-    assert {f.last for f in newer} == {1, 2}

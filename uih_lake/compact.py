@@ -17,13 +17,11 @@ import pyarrow as pa
 
 from uih_lake import names
 from uih_lake.arrays import ints
-from uih_lake.errors import TooMuchText
-from uih_lake.lake import locks
+from uih_lake.lake import locks, logs
+from uih_lake.lake.logs import Files, LogFile
 from uih_lake.lake.seal import merge
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
-from uih_lake.pointers import logs
-from uih_lake.pointers.logs import Files, LogFile
 from uih_lake.pointers.policy import PROOF, differs
 from uih_lake.progress import Progress
 from uih_lake.resolve.ahead import ahead
@@ -57,27 +55,24 @@ def renew_examples(store: Store, progress: Progress) -> None:
         store.refresh()
         snapshot, groups = Snapshot.of(store), [*logs.together(logs.of(store))]
         for done, files in enumerate(groups):
-            _renew(store, snapshot, files)
+            if len(files) == 1:
+                _place(store, snapshot, *files)
+            else:
+                _merge(store, snapshot, files)
             progress(done + 1, len(groups))
 
 
-def _renew(store: Store, snapshot: Snapshot, files: Files) -> None:
-    """Write some files of examples anew: those of one log each, those of several as one."""
-    if files[0].last == files[-1].last:
-        for file in files:
-            _place(store, snapshot, file)
-        return
-    try:
-        table = logs.merged(store, files)
-    except TooMuchText:
-        for half in logs.halves(files):
-            _renew(store, snapshot, half)
-        return
-    places = _places(snapshot, table)
-    parts = [part for file in files for part in file.parts(store.pages)]
-    logs.widen(store)
-    new = logs.write(store, _with(table, places), files[-1].last, parts)
-    store.examples.swap([file.file for file in files], new, "compact")
+def _merge(store: Store, snapshot: Snapshot, files: Files) -> None:
+    """Write the files of several logs as one, or as few."""
+    for some, table in logs.merged(store, files):
+        if len(some) == 1:
+            _place(store, snapshot, *some)
+            continue
+        places = _places(snapshot, table)
+        parts = [part for file in some for part in file.parts(store.pages)]
+        logs.widen(store)
+        new = logs.write(store, _with(table, places), some[-1].last, parts)
+        store.examples.swap([file.file for file in some], new, "compact")
 
 
 def _place(store: Store, snapshot: Snapshot, file: LogFile) -> None:

@@ -13,12 +13,12 @@ import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import InputError
+from uih_lake.lake.logs import Part
 from uih_lake.lake.order import unordered
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tombstones import Tombstones
 from uih_lake.pointers.examples import Examples
-from uih_lake.pointers.logs import Part
 from uih_lake.pointers.policy import PROOF, Counts, Judge, Policy, check_policy
 from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.visible import by_bucket

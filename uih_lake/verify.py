@@ -20,14 +20,13 @@ from uih_lake import hashing, names, schema, sqlfile
 from uih_lake.arrays import whole
 from uih_lake.errors import CorruptionError
 from uih_lake.given import integer, within
-from uih_lake.lake import bands, heads, words
+from uih_lake.lake import bands, heads, logs, words
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.order import falls, unordered
 from uih_lake.lake.prefixes import Prefixes
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tombstones import Tombstones
-from uih_lake.pointers import logs
 from uih_lake.pointers.policy import Counts
 from uih_lake.progress import Progress
 from uih_lake.resolve.misplaced import misplaced

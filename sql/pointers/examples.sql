@@ -5,11 +5,14 @@
 -- parameters: none
 -- output: example_id, the pointer columns, the context columns, log_version, and _bucket
 -- order: none
-SELECT * REPLACE (coalesce(_log_version, log_version) AS log_version)
+SELECT *
 FROM (
-    {anchor}
-    UNION ALL BY NAME
-    SELECT *, CAST({versions}[CAST(file_index AS BIGINT) + 1] AS BIGINT) AS log_version
-    FROM read_parquet({files}, union_by_name => true, hive_partitioning => false)
+    SELECT * REPLACE (coalesce(_log_version, log_version) AS log_version)
+    FROM (
+        {anchor}
+        UNION ALL BY NAME
+        SELECT *, CAST({versions}[CAST(file_index AS BIGINT) + 1] AS BIGINT) AS log_version
+        FROM read_parquet({files}, union_by_name => true, hive_partitioning => false)
+    )
 )
 WHERE {within}

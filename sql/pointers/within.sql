@@ -1,7 +1,7 @@
--- The condition that stored examples are of some logs, as rows of their files.
--- grain: a condition on one example
+-- The condition that examples are of some logs.
+-- grain: none, a condition
 -- inputs: {after} and {through}: the log versions between which, the first of them excluded
 -- parameters: none
--- output: a boolean
+-- output: none
 -- order: none
-coalesce(_log_version, log_version) > {after} AND coalesce(_log_version, log_version) <= {through}
+log_version > {after} AND log_version <= {through}

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from uih_lake import hashing, names, sqlfile
 from uih_lake.given import integer, moment, users_of
-from uih_lake.lake import locks, parquet
+from uih_lake.lake import locks, logs, parquet
 from uih_lake.lake.bands import Run, laid_out
 from uih_lake.lake.seal import tidy
 from uih_lake.lake.sqltypes import list_literal
@@ -156,20 +156,30 @@ class _Gone:
     def _erase(self, table: Table) -> int:
         """One attempt at one table."""
         hit = self._hit(table)
+        logged = {each.file: each for each in logs.of(self.store)}
         new: list[File] = []
         with table.discarding(new):
             for file in hit:
                 self.store.pages.check([table.path(file)])
                 rest = self._rest(table.path(file))
                 if rest.num_rows:
-                    run = laid_out(rest) if table is self.store.uih else Run(rest, None, {})
-                    where = table.root, run.events, dict(file.partition)
-                    new.append(parquet.write(*where, run.cuts, run.notes))
+                    new.append(self._written(table, file, rest, logged.get(file)))
             rows = sum(hit.values())
             if rows or table is self.store.examples:
                 erased = rows + (table.counter(ERASED_ROWS) or 0)
                 table.commit(new, list(hit), counters={ERASED_ROWS: erased})
         return rows
+
+    def _written(
+        self, table: Table, file: File, rest: pa.Table, logged: logs.LogFile | None
+    ) -> File:
+        """A file without what is erased; ``logged`` is what it is if it is one of examples."""
+        if logged is not None:
+            parts = logs.left(self.store, logged, rest)
+            return logs.write(self.store, rest, logged.last, parts)
+        run = laid_out(rest) if table is self.store.uih else Run(rest, None, {})
+        where = table.root, run.events, dict(file.partition)
+        return parquet.write(*where, run.cuts, run.notes)
 
     def _hit(self, table: Table) -> dict[File, int]:
         """The files of a table with such rows, and how many.

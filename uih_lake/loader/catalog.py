@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import xxhash
 
 from uih_lake import names, schema, sqlfile
+from uih_lake.lake.logs import Part
 from uih_lake.loader.order import Order, Slots
-from uih_lake.pointers.logs import Part
 from uih_lake.selection import Selection
 from uih_lake.session import cursor, fetch
 from uih_lake.tenant import evaluating, spoken_of
@@ -56,6 +56,5 @@ def identity(parts: Iterable[Part], selection: Selection) -> str:
     """
     context = (field.name for field in schema.context_of(selection.examples.stored))
     labels = spoken_of(selection.where, context)
-    told = {(part.log_version, part.contents if labels else part.origin) for part in parts}
-    listed = "\n".join(f"{log}/{part}" for log, part in sorted(told))
-    return xxhash.xxh64(listed.encode()).hexdigest()
+    told = {f"{part.log_version}/{part.contents if labels else part.origin}" for part in parts}
+    return xxhash.xxh64("\n".join(sorted(told)).encode()).hexdigest()

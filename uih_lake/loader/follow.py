@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from uih_lake import schema
-from uih_lake.pointers.logs import Part
+from uih_lake.lake.logs import Part
 from uih_lake.pointers.policy import Policy
 from uih_lake.selection import Selection
 from uih_lake.tenant import Tenant

@@ -15,14 +15,13 @@ import pyarrow.compute as pc
 
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import InputError
-from uih_lake.lake import locks, parquet
+from uih_lake.lake import locks, logs, parquet
 from uih_lake.lake.integrity import Pages
+from uih_lake.lake.logs import Files, LogFile, Part
 from uih_lake.lake.sqltypes import anchor, list_literal
 from uih_lake.lake.store import LOGGED, LOGGED_ROWS, PINNED, Store
 from uih_lake.lake.stored import between, conformed
 from uih_lake.lake.tables import File, optimistic
-from uih_lake.pointers import logs
-from uih_lake.pointers.logs import Files, LogFile, Part
 from uih_lake.schema import UNBOUNDED
 from uih_lake.session import cursor, fetch
 
@@ -103,7 +102,7 @@ class Examples:
         self, pages: Pages, file: LogFile, columns: Sequence[str], first: int, last: int
     ) -> pa.Table:
         """Those of the columns that a file has, and ``log_version``."""
-        own = [] if file.is_of_one else [names.OWN_LOG]
+        own = [names.OWN_LOG] if file.may_be_of_several else []
         rows = between(pages, file.path, [*columns, *own], first, last)
         rows = logs.with_log(rows, file)
         rows = rows.append_column(_LOG_VERSION, rows.column(names.OWN_LOG))
@@ -153,27 +152,30 @@ def _stored(store: Store) -> pa.Schema:
 def add(store: Store, tables: Iterable[pa.Table], numbered: bool, fit: Callable[[], None]) -> int:
     """Commit examples as one log version and return the first number given out.
 
-    Each table has the columns of an example and is sorted by bucket; it is written as it comes, so
-    that one of them is in memory. Where ``numbered``, ``example_id`` counts from 0 as the requests
-    were given and is moved behind the last id in use; else the ids are the requests' own, and one
-    that is already taken is refused. ``fit`` raises where the examples do not fit the tables of
+    Each table has the columns of an example and is sorted by bucket; it is written while the next
+    one is made. Where ``numbered``, ``example_id`` counts from 0 as the requests were given and is
+    moved behind the last id in use; else the ids are the requests' own, and one that is already
+    taken is refused. ``fit`` raises where the examples do not fit the tables of
     ``store``, which other writers may have changed: it is asked about the very version of the
     examples that is then committed to. No table is no log version.
     """
     files: list[File] = []
     added = _Added(numbered)
     first = _first_free(store, added)
+    is_reserved = False
 
     def attempt() -> int:
-        nonlocal first
-        # Until it stays: discarding looks at the table anew, and an id found before may be taken.
-        while first != (free := _first_free(store, added)):
-            old = files[:]
-            files[:] = [_renumbered(store, file, free - first) for file in old]
-            first = free
-            store.examples.discard(old)
+        nonlocal first, is_reserved
         store.recent.refresh()
         fit()
+        if not is_reserved and (free := _first_free(store, added)) != first:
+            # Others went on numbering, and would while the files are written anew.
+            store.examples.commit(counters={NEXT_ID: free + added.rows})
+            is_reserved = True
+            _renumber(store, files, free - first)
+            first = free
+            store.recent.refresh()
+            fit()
         if not numbered:
             _refuse_taken(store, files, added.schema)
         _commit(store, files, added, first)
@@ -183,6 +185,7 @@ def add(store: Store, tables: Iterable[pa.Table], numbered: bool, fit: Callable[
         with parquet.Writing(store.examples.root, files) as writing:
             for table in tables:
                 added.note(table)
+                _first_free(store, added)  # refused now, and not when all is written
                 writing.write(_moved(table, first), {names.LOG_VERSION: _PENDING})
         if not files:
             return first
@@ -241,11 +244,15 @@ def _moved(table: pa.Table, by: int) -> pa.Table:
     return table.set_column(place, names.EXAMPLE_ID, ids)
 
 
-def _renumbered(store: Store, file: File, by: int) -> File:
-    """A file of examples once more, with other numbers; not committed either."""
-    path = store.examples.path(file)
-    table = store.pages.read(path, store.pages.footer(path).schema.to_arrow_schema().names)
-    return parquet.write(store.examples.root, _moved(table, by), dict(file.partition))
+def _renumber(store: Store, files: list[File], by: int) -> None:
+    """Write files that are not committed once more, with other numbers, in place of these."""
+    for old in files[:]:
+        path = store.examples.path(old)
+        table = store.pages.read(path, store.pages.footer(path).schema.to_arrow_schema().names)
+        new = parquet.write(store.examples.root, _moved(table, by), dict(old.partition))
+        files.append(new)
+    store.examples.discard(files[: len(files) // 2])
+    del files[: len(files) // 2]
 
 
 def _commit(store: Store, files: list[File], added: _Added, first: int) -> None:
@@ -262,11 +269,10 @@ def _commit(store: Store, files: list[File], added: _Added, first: int) -> None:
 
 def _next_id(store: Store, added: _Added, first: int) -> dict[str, int]:
     """The counter of ids after this log."""
-    if added.numbered:
-        return {NEXT_ID: first + added.rows}
     if not added.has_numbers:
         return {}
-    return {NEXT_ID: max(min(added.largest_id + 1, _LAST), _or(store.examples.counter(NEXT_ID), 0))}
+    mine = first + added.rows if added.numbered else min(added.largest_id + 1, _LAST)
+    return {NEXT_ID: max(mine, _or(store.examples.counter(NEXT_ID), 0))}
 
 
 def _or(counter: int | None, otherwise: int) -> int:

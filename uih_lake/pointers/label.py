@@ -12,11 +12,10 @@ import pyarrow.parquet as pq
 from uih_lake import names, schema, sqlfile
 from uih_lake.errors import InputError, SchemaError
 from uih_lake.ingest import LabelColumns, check_types, open_labels
-from uih_lake.lake import locks
+from uih_lake.lake import locks, logs
 from uih_lake.lake.sqltypes import list_literal
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import File, optimistic
-from uih_lake.pointers import logs
 from uih_lake.pointers.examples import Examples
 from uih_lake.session import cursor, fetch
 from uih_lake.wording import quoted

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,7 +19,6 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from uih_lake import names, schema
-from uih_lake.arrays import in_one_piece
 from uih_lake.lake import parquet
 from uih_lake.lake.integrity import Pages
 from uih_lake.lake.store import Store
@@ -30,13 +30,15 @@ NOTE = "uih_lake.logs"
 _MOST_ROWS = 1 << 20
 _MOST_BYTES = 128 << 20
 _MOST_LOGS = 4096  # in the note of one file
+_MOST_MEMORY = 256 << 20
+"""Of examples that are merged, in bytes; texts may take little of it on disk."""
 _ORIGIN, _CONTENTS = 16, 24
 _OWN_LOG = pa.field(names.OWN_LOG, pa.int64())
 _ORDER = (names.BUCKET, names.USER_ID, names.REQUEST_TS)
 
 
 class Part(NamedTuple):
-    """Examples as a log, or the last erasure among them, wrote them into one file.
+    """Examples of one log as they were written into one file, by it or by an erasure among them.
 
     ``contents`` (hex) tells them from all others, labels included, and ``origin``, its first half,
     whatever their labels are.
@@ -59,6 +61,10 @@ class Part(NamedTuple):
         """The same examples with other labels."""
         return Part(self.log_version, (self.origin + uuid.uuid4().hex)[:_CONTENTS])
 
+    def anew(self) -> Part:
+        """Other examples, of the same log."""
+        return Part(self.log_version, uuid.uuid4().hex[:_CONTENTS])
+
 
 @dataclass(frozen=True, eq=False)
 class LogFile:
@@ -75,15 +81,20 @@ class LogFile:
         return self.file.rows
 
     @property
-    def is_of_one(self) -> bool:
-        """Whether all of its examples are of the same log."""
-        return self.first == self.last
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.file.size
+
+    @property
+    def may_be_of_several(self) -> bool:
+        """Whether its examples may be of several logs; the one before it may be gone, too."""
+        return self.first < self.last
 
     def parts(self, pages: Pages) -> list[Part]:
         """What it was made of; raises :class:`CorruptionError`."""
-        if not self.is_of_one:
+        if self.may_be_of_several:
             note = (pages.footer(self.path).metadata or {}).get(NOTE.encode())
-            if note is not None:  # an erasure leaves none
+            if note is not None:
                 return [Part(*each) for each in json.loads(note)]
         return [Part.of(self.path, self.last)]
 
@@ -110,38 +121,62 @@ def of(store: Store) -> Files:
 
 
 def together(files: Files) -> Iterator[Files]:
-    """Files to merge: all of some logs that follow one another, up to what one file should hold."""
+    """Files to merge: those of logs that follow one another, up to what one file should hold.
+
+    A log of several files is large, and each of them stays alone.
+    """
     group: Files = ()
-    for _, of_log in groupby(files, key=lambda file: file.last):
-        more = (*group, *of_log)
-        if group and _is_too_much(more):
+    for _, each in groupby(files, key=lambda file: file.last):
+        of_log = tuple(each)
+        if group and (len(of_log) > 1 or _is_too_much(group + of_log)):
             yield group
-            more = more[len(group) :]
-        group = more
+            group = ()
+        if len(of_log) > 1:
+            yield from ((file,) for file in of_log)
+        else:
+            group += of_log
     if group:
         yield group
 
 
-def halves(files: Files) -> tuple[Files, Files]:
-    """Files of several logs as those of the older and those of the newer ones."""
-    logs = sorted({file.last for file in files})
-    middle = logs[len(logs) // 2]
-    older = tuple(file for file in files if file.last < middle)
-    return older, files[len(older) :]
-
-
-def merged(store: Store, files: Files) -> pa.Table:
+def merged(store: Store, files: Files) -> Iterator[tuple[Files, pa.Table]]:
     """The examples of some files as one of several logs has them, sorted, in one chunk.
 
-    Raises :class:`CorruptionError` and :class:`TooMuchText`.
+    With the files they are of: not all, where they take too much memory. Raises
+    :class:`CorruptionError`.
     """
-    wanted = stored(store)
-    tables = []
+    wanted, size = stored(store), 0
+    some: Files = ()
+    tables: list[pa.Table] = []
     for file in files:
-        rows = store.pages.read(file.path, wanted.names)
-        tables.append(conformed(with_log(rows, file), wanted, {}))
-    table = in_one_piece(pa.concat_tables(tables))
-    return table.sort_by([(name, "ascending") for name in _ORDER]).combine_chunks()
+        rows = with_log(store.pages.read(file.path, wanted.names), file)
+        if size + rows.nbytes > _MOST_MEMORY and some:
+            yield some, _sorted(tables)
+            some, tables, size = (), [], 0
+        some, size = (*some, file), size + rows.nbytes
+        tables.append(conformed(rows, wanted, {}))
+    yield some, _sorted(tables)
+
+
+def _sorted(tables: Sequence[pa.Table]) -> pa.Table:
+    order = [(name, "ascending") for name in _ORDER]
+    return pa.concat_tables(tables).sort_by(order).combine_chunks()
+
+
+def left(store: Store, file: LogFile, rest: pa.Table) -> list[Part]:
+    """What a file was made of, once an erasure has left the ``rest`` of its examples.
+
+    Of logs that lost none of them it is what it was.
+    """
+    before, after = (
+        Counter(with_log(rows, file).column(names.OWN_LOG).to_pylist())
+        for rows in (store.pages.read(file.path, [names.OWN_LOG]), rest)
+    )
+    parts = [part for part in file.parts(store.pages) if after[part.log_version]]
+    return [
+        part if after[part.log_version] == before[part.log_version] else part.anew()
+        for part in parts
+    ]
 
 
 def with_log(rows: pa.Table, file: LogFile) -> pa.Table:
@@ -189,6 +224,6 @@ def write(store: Store, table: pa.Table, last: int, parts: Sequence[Part]) -> Fi
 def _is_too_much(files: Files) -> bool:
     return (
         sum(each.rows for each in files) > _MOST_ROWS
-        or sum(each.file.size for each in files) > _MOST_BYTES
+        or sum(each.size for each in files) > _MOST_BYTES
         or files[-1].last - files[0].first >= _MOST_LOGS
     )
