@@ -66,7 +66,6 @@ def append(
     else:
         text = f"the key {key!r} was used before, by lake version {version}: nothing read or added"
     terminal.report(text, brought.as_dict(), as_json)
-    terminal.doubt("event", brought.first_event, brought.last_event)
 
 
 def _told(brought: Appended) -> str:

@@ -12,9 +12,6 @@ from uih_lake.cli.terminal import Terminal, amount
 if TYPE_CHECKING:
     from uih_lake.logged import Logged
 
-_MANY = 100
-"""So many requests at once are hardly all the first of their users."""
-
 
 def log(
     terminal: Terminal,
@@ -80,9 +77,6 @@ def log(
             f" {amount(logged.without_history, 'example')} without any"
         )
     terminal.report(text, logged.as_dict(), as_json)
-    terminal.doubt("request", logged.first_request, logged.last_request)
-    if logged.without_history == logged.examples >= _MANY:
-        terminal.say("warning: no request sees any event: are users and times those of the events?")
 
 
 def _ids(logged: Logged) -> str:

@@ -32,8 +32,6 @@ class RawLog:
         Says so where times look like numbers read in another unit. Raises :class:`InputError` where
         there is no request, and for files that are refused.
         """
-        import pyarrow.compute as pc
-
         from uih_lake import Lake
         from uih_lake.append import append
         from uih_lake.errors import InputError
@@ -45,7 +43,7 @@ class RawLog:
         columns = EventColumns(
             self.user_id, self.event_ts, self.arrival_ts, self.ts_unit, self.on_null_user
         )
-        brought = append(
+        append(
             Store.open(place),
             list(self.events),
             columns,
@@ -53,7 +51,6 @@ class RawLog:
             add_columns=False,
             progress=quiet,
         )
-        terminal.doubt("event", brought.first_event, brought.last_event)
         progress(1, 3)
         lake.seal()
         progress(2, 3)
@@ -66,8 +63,6 @@ class RawLog:
         )
         if not logged.num_rows:
             raise InputError(f"{', '.join(self.requests)}: no request", hint="log some first")
-        span = pc.min_max(logged.column("request_ts")).as_py()
-        terminal.doubt("request", span["min"], span["max"])
         progress(3, 3)
 
     def _buckets(self) -> int:

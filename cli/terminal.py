@@ -8,14 +8,11 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from uih_lake.cli.process import Untold
 from uih_lake.progress import Progress, quiet
-
-_LIKELY = datetime(1990, 1, 1, tzinfo=UTC)
-"""What all lies before this time was hardly logged."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +76,6 @@ class Terminal:
             table.add_row(*row)
         console = Console(width=self.width, markup=False, emoji=False, highlight=False)
         console.print(table)
-
-    def doubt(self, what: str, first: datetime | None, last: datetime | None) -> None:
-        """Say so where the times of events or requests look like numbers read in another unit."""
-        if last and last < _LIKELY:
-            self.say(f"warning: the last {what} is of {last:%Y-%m-%d}: is --ts-unit right?")
-        if first and first > datetime.now(UTC):
-            self.say(f"warning: the first {what} is of {first:%Y-%m-%d}: is --ts-unit right?")
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Progress]:

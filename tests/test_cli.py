@@ -162,8 +162,8 @@ def test_rows_without_a_user_are_skipped_when_asked_and_counted(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("time", "unit", "said"),
     [
-        (1_700_000_000, "ms", "the last event is of 1970-01-20: is --ts-unit right?"),
-        (100_000_000_000, "s", "the first event is of 5138-11-16: is --ts-unit right?"),
+        (1_700_000_000, "ms", "the last event is of 1970-01-20: is --ts-unit (ts_unit) right?"),
+        (100_000_000_000, "s", "the first event is of 5138-11-16: is --ts-unit (ts_unit) right?"),
         (1_700_000_000, "s", None),
     ],
 )

@@ -43,6 +43,8 @@ GROUPS = {
     "new_clicks": Group(traits=TRAITS, where="action = 'click'", max_len=5),
     "week_of_clicks": Group(traits=TRAITS, where="action = 'click'", window="7d"),
     "clicks_between": Group(traits=TRAITS, where="action = 'click'", window="60d", lag="1d"),
+    "unknown": Group(traits=TRAITS, where="surface IS NULL", max_len=20),
+    "some": Group(traits=TRAITS, where="length(surface) % 2 = 0 OR surface IS NULL", lag="1h"),
     "dear": Group(traits=TRAITS, where="price > 20 AND event_ts > '2020-01-01'", max_len=30),
     "none": Group(traits=TRAITS, where="action = 'nothing'"),
     "all": Group(traits=TRAITS, where="true", max_len=30),
@@ -271,3 +273,41 @@ def test_ranges_cover_rows_and_are_counted_among_them(found: list[tuple[int, int
             assert rows[mine.starts[low] : mine.stops[low]].tolist() == list(
                 range(starts[example], stops[example])
             )
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.lists(st.integers(-1, 4), max_size=40), st.integers(0, 9)),
+        max_size=5,
+    ),
+    st.data(),
+)
+def test_rows_are_marked_by_what_is_said_of_their_kinds(
+    chunks: list[tuple[int, list[int], int]], data: st.DataObject
+) -> None:
+    """Chunks of so many kinds, codes (-1 is a null) of which the first few are sliced away."""
+    some, wanted, answers = [], list[bool](), list[bool]()
+    for kinds, numbers, cut in chunks:
+        codes = [None if code < 0 or not kinds else code % kinds for code in numbers]
+        said = data.draw(st.lists(st.booleans(), min_size=kinds + 1, max_size=kinds + 1))
+        words = pa.array([f"k{kind}" for kind in range(kinds)], pa.string())
+        coded = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), words)
+        some.append(coded.slice(cut))
+        wanted += [said[kinds if code is None else code] for code in codes[cut:]]
+        answers += said
+    asked = data.draw(st.lists(st.booleans(), min_size=len(wanted), max_size=len(wanted)))
+    column = pa.chunked_array(some, pa.dictionary(pa.int32(), pa.string()))
+    marked = Marked.of(pa.array(asked, pa.bool_())).of_kinds(column, np.array(answers, bool))
+    assert marked.array.to_pylist() == [a and w for a, w in zip(asked, wanted, strict=True)]
+
+
+def test_a_condition_need_not_make_sense_of_a_text_that_no_pointer_reaches(tmp_path: Path) -> None:
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    lake.append(events([1, 1, 2, 1], [1, 2, 3, 4], code=["a", "bcd", "x" * 200, None]))
+    lake.seal()
+    tenant = Tenant("t", {"g": Group(["code"], where="CAST(length(code) AS TINYINT) < 2")})
+    lake.log(requests([1], [9]))
+    assert [b["g"].lengths.tolist() for b in Loader(lake, tenant, 4)] == [[1]]
+    lake.log(requests([2], [9]))
+    with pytest.raises(SqlRefused, match="200"):
+        list(Loader(lake, tenant, 4))

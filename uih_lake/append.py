@@ -15,6 +15,7 @@ from uih_lake import ingest, names, schema
 from uih_lake.facts import plain
 from uih_lake.given import check_flags
 from uih_lake.ingest import EventColumns
+from uih_lake.ingest.times import doubt
 from uih_lake.lake import append as lake_append
 from uih_lake.lake.store import Store
 from uih_lake.progress import Progress
@@ -78,6 +79,7 @@ def append(
     first, last = min(tally.firsts, default=None), max(tally.lasts, default=None)
     brought = Appended(version, True, tally.events, first, last, tally.expired, window)
     _tell_expired(brought, batches.where)
+    doubt("event", first, last)
     return brought
 
 

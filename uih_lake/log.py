@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
@@ -15,6 +16,7 @@ from uih_lake import hashing, names, schema
 from uih_lake.errors import ConflictError, InputError, SchemaError
 from uih_lake.given import check_flags
 from uih_lake.ingest import Batches, RequestColumns, check_requests, open_requests
+from uih_lake.ingest.times import doubt
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.lake.tombstones import Tombstones
@@ -27,6 +29,10 @@ from uih_lake.resolve.placed import PLACE, nowhere
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import Asked, by_bucket
 from uih_lake.session import cursor
+
+_LOG = logging.getLogger(__name__)
+_MANY = 100
+"""So many requests at once are hardly all the first of their users."""
 
 Told = Callable[[pa.Table], object]
 """Is given pointers as they are cut: the columns of :func:`uih_lake.schema.pointers`."""
@@ -42,10 +48,15 @@ def log(
     progress: Progress,
 ) -> pa.Table:
     """Store requests as examples, as :meth:`Lake.log` says; returns their pointers."""
-    batches = open_requests(requests, columns, Examples.known(store))
+    batches, tally = open_requests(requests, columns, Examples.known(store)), Tally()
     kept: list[pa.Table] = []
-    first = _log(store, batches, live, pointers, add_columns, kept.append, progress)
-    batches.tell_skipped()
+
+    def told(pointers: pa.Table) -> None:
+        tally.add(pointers)
+        kept.append(pointers)
+
+    first = _log(store, batches, live, pointers, add_columns, told, progress)
+    _tell(batches, tally.logged(first))
     nothing = schema.pointers(batches.schema.field(names.USER_ID).type, _ids(batches.schema))
     return _numbered(pa.concat_tables(kept or [nothing.empty_table()]), first)
 
@@ -59,11 +70,19 @@ def log_files(
     progress: Progress,
 ) -> Logged:
     """Store the requests of files as :func:`log` does, of any number, and keep no pointer."""
-    batches = open_requests(files, columns, Examples.known(store))
-    tally = Tally()
+    batches, tally = open_requests(files, columns, Examples.known(store)), Tally()
     first = _log(store, batches, live, None, add_columns, tally.add, progress)
-    batches.tell_skipped()
-    return tally.logged(first)
+    logged = tally.logged(first)
+    _tell(batches, logged)
+    return logged
+
+
+def _tell(requests: Batches, logged: Logged) -> None:
+    """Log warnings of what is hardly meant."""
+    requests.tell_skipped()
+    doubt("request", logged.first_request, logged.last_request)
+    if logged.without_history == logged.examples >= _MANY:
+        _LOG.warning("no request sees any event: are users and times those of the events?")
 
 
 def _log(

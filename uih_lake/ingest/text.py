@@ -28,6 +28,12 @@ _SAMPLE_VALUES: Final = 100_000
 _BATCH_ROWS: Final = 2**16
 # How the parser spells what ends a line.
 _NEWLINES: Final = {"\n": "\\n", "\r\n": "\\r\\n", "\r": "\\r"}
+_ONE_SORT: Final = (
+    "give one sort of value: numbers of 64 bits, strings, booleans, times, or lists of one of them"
+)
+_LAKES_TYPE: Final = (
+    "the lake has had that type since the column came; give such values, or another column"
+)
 _DAMAGED: Final = "check that it is whole, UTF-8, and what its ending says"
 
 Reading = tuple[bool, list[Kind]]
@@ -184,7 +190,7 @@ class TextFile:
                 values, fitting = kept[name]
                 misfits = self._misfits(con, name, kind) if values and not fitting else None
                 if misfits is not None:
-                    raise self._refusal(name, misfits, str(arrow))
+                    raise self._refusal(name, misfits, str(arrow), _LAKES_TYPE)
 
     def refuse_mixed(self, name: str) -> NoReturn:
         """Refuse a column that no reading fits, by the value that ends the longest fit."""
@@ -200,14 +206,13 @@ class TextFile:
             if misfits.row > 1
             else "number, string, boolean or list"
         )
-        raise self._refusal(name, misfits, alike)
+        raise self._refusal(name, misfits, alike, _ONE_SORT)
 
-    def _refusal(self, name: str, misfits: Misfits, wanted: str) -> SchemaError:
+    def _refusal(self, name: str, misfits: Misfits, wanted: str, hint: str) -> SchemaError:
         return SchemaError(
             f"{self.where}: column {name!r}: {counted(misfits.rows)} with a value that is no "
             f"{wanted}, first at row {misfits.row} ({misfits.value[:60]!r})",
-            hint="give one sort of value: numbers of 64 bits, strings, booleans, times, or lists "
-            "of one of them",
+            hint=hint,
         )
 
     def _misfits(self, con: duckdb.DuckDBPyConnection, name: str, kind: Kind) -> Misfits | None:

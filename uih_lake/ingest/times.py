@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import UTC, datetime
 from typing import Final
 
 import pyarrow as pa
@@ -15,6 +17,9 @@ from uih_lake.ingest.types import is_text
 from uih_lake.schema import TIME
 from uih_lake.sqlfile import statement
 
+_LOG = logging.getLogger(__name__)
+_LIKELY: Final = datetime(1990, 1, 1, tzinfo=UTC)
+"""What all lies before this time was hardly logged."""
 _SECOND: Final = 1_000_000
 _PER_UNIT: Final = {"s": _SECOND, "ms": 1_000, "us": 1}
 _TICKS: Final = {"s": 1, "ms": 1_000, "us": _SECOND, "ns": 1_000 * _SECOND}
@@ -144,3 +149,12 @@ def _from_texts(values: pa.Array, place: Place) -> pa.Array:
         "write times like 2026-01-31T12:00:00Z, or as numbers with --ts-unit s|ms|us",
     )
     return _from_timestamps(times, place)
+
+
+def doubt(what: str, first: datetime | None, last: datetime | None) -> None:
+    """Log a warning where the times of events or requests look like numbers of another unit."""
+    right = "is --ts-unit (ts_unit) right?"
+    if last is not None and last < _LIKELY:
+        _LOG.warning("the last %s is of %s: %s", what, f"{last:%Y-%m-%d}", right)
+    if first is not None and first > datetime.now(UTC):
+        _LOG.warning("the first %s is of %s: %s", what, f"{first:%Y-%m-%d}", right)

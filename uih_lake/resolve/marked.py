@@ -50,6 +50,23 @@ class Marked:
             _copy(packed, plain.offset, len(plain), bits)
         return cls(bits, len(plain))
 
+    def of_kinds(self, coded: pa.ChunkedArray, answers: npt.NDArray[np.bool_]) -> Marked:
+        """Those of the rows whose string is of a kind that is wanted.
+
+        ``answers`` are for the dictionary of the first chunk, for its nulls, for the dictionary of
+        the second chunk, and so on.
+        """
+        bits, row, kind = np.zeros_like(self.bits), 0, 0
+        for chunk in coded.chunks:
+            null, indices = len(chunk.dictionary), chunk.indices
+            valid, codes = indices.buffers()
+            known = np.frombuffer(valid if indices.null_count else b"", np.uint8)
+            numbers = np.frombuffer(codes, np.int32)[: indices.offset + len(indices)]
+            mine = answers[kind : kind + null + 1]
+            _answer(numbers, known, indices.offset, mine, row, self.bits, bits)
+            row, kind = row + len(indices), kind + null + 1
+        return Marked(bits, self.rows)
+
     @property
     def array(self) -> pa.BooleanArray:
         """As Arrow has them; shares the memory."""
@@ -109,6 +126,23 @@ def _copy(packed, offset, rows, bits):  # type: ignore[no-untyped-def]
     for row in range(rows):
         at = offset + row
         bits[row >> 3] |= np.uint8((packed[at >> 3] >> (at & 7) & 1) << (row & 7))
+
+
+@_kernel
+def _answer(codes, known, offset, answers, first, asked, bits):  # type: ignore[no-untyped-def]
+    """Set the bits of rows that are ``asked`` for, from ``first`` on, as their codes are answered.
+
+    ``known`` are the bits of codes that are no nulls, of which the last answer is; empty where all
+    are known.
+    """
+    for place in range(offset, len(codes)):
+        row = first + place - offset
+        byte, bit = row >> 3, row & 7
+        if asked[byte] >> bit & 1:
+            kind = len(answers) - 1
+            if len(known) == 0 or known[place >> 3] >> (place & 7) & 1:
+                kind = codes[place]
+            bits[byte] |= np.uint8(answers[kind] << bit)
 
 
 @_kernel

@@ -13,9 +13,11 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from uih_lake import names, sqlfile
 from uih_lake.arrays import Int64, running, whole
+from uih_lake.errors import SqlRefused
 from uih_lake.lake.bucket import Bucket
 from uih_lake.resolve.marked import Marked
 from uih_lake.resolve.placed import Groups
@@ -74,14 +76,46 @@ def _meets(
     reached: Marked,
 ) -> Marked:
     """Those rows of some row groups that are ``reached`` and meet the condition."""
-    columns = spoken_of(where, files.snapshot.stored.names)
-    rows = files.rows(columns, blocks)
-    matched = {name: rows.column(name) for name in columns} | {"_reached": reached.array}
-    duck.register("matched", pa.Table.from_pydict(matched))
-    with evaluating(where):
-        found = fetch(duck, sqlfile.fill("resolve/matching", where=where or "true"))
-    duck.unregister("matched")
-    return Marked.of(whole(found.column("meets")))
+    rows = files.rows(spoken_of(where, files.snapshot.stored.names), blocks)
+    answers = _of_kinds(duck, where, rows)
+    if answers is not None:
+        return reached.of_kinds(rows.column(0), answers)
+    return Marked.of(_asked(duck, where, rows, reached.array))
+
+
+def _of_kinds(
+    duck: duckdb.DuckDBPyConnection, where: str | None, rows: pa.Table
+) -> npt.NDArray[np.bool_] | None:
+    """What a condition says of each kind of string there is, as :meth:`Marked.of_kinds` takes it.
+
+    None where it speaks of more than a column of few strings, or where it makes no sense of one of
+    them, which perhaps no pointer reaches.
+    """
+    if rows.num_columns != 1 or not pa.types.is_dictionary(rows.schema.field(0).type):
+        return None
+    null = pa.nulls(1, pa.string())
+    kinds = [part for chunk in rows.column(0).chunks for part in (chunk.dictionary, null)]
+    asked = pa.table([pa.chunked_array(kinds, pa.string())], names=rows.column_names)
+    try:
+        said = _asked(duck, where, asked, pa.repeat(True, asked.num_rows))
+    except SqlRefused:
+        return None
+    answers: npt.NDArray[np.bool_] = pc.fill_null(said, False).to_numpy(zero_copy_only=False)
+    return answers
+
+
+def _asked(
+    duck: duckdb.DuckDBPyConnection, where: str | None, rows: pa.Table, reached: pa.BooleanArray
+) -> pa.BooleanArray:
+    """What the condition says of rows that are ``reached``, null of others."""
+    columns = dict(zip(rows.column_names, rows.columns, strict=True))
+    duck.register("matched", pa.Table.from_pydict({**columns, "_reached": reached}))
+    try:
+        with evaluating(where):
+            found = fetch(duck, sqlfile.fill("resolve/matching", where=where or "true"))
+    finally:
+        duck.unregister("matched")
+    return whole(found.column("meets"))
 
 
 def _kept(rows: Int64, sizes: Int64) -> tuple[Int64, npt.NDArray[np.int32]]:
