@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from uih_lake import Lake, SchemaError
+from uih_lake import InputError, Lake, SchemaError
 
 DAY = "2026-03-01T10:00:00Z"
 
@@ -76,7 +76,7 @@ def test_context_may_be_lacking_too_but_no_key(lake: Lake, tmp_path: Path) -> No
     lake.log(lines(tmp_path / "r2.jsonl", asked | {"rid": 6, "n": 2}), example_id="rid")
     found = lake.sql("SELECT example_id, surface, n FROM examples ORDER BY 1").fetchall()
     assert found == [(5, "home", 1), (6, None, 2)]
-    with pytest.raises(SchemaError, match="no column 'rid' for example_id"):
+    with pytest.raises(InputError, match="no column 'rid' for example_id"):
         lake.log(lines(tmp_path / "r3.jsonl", asked), example_id="rid")
 
 

@@ -46,9 +46,8 @@ def add(lake: Lake, first: int, count: int) -> None:
         lake.log(asked, live=number == 1)
 
 
-def copied(lake: Lake) -> Lake:
+def copied(lake: Lake, path: Path) -> Lake:
     """The same lake, file by file."""
-    path = Path(f"{lake.path}-copy")
     shutil.copytree(lake.path, path)
     return Lake.open(path)
 
@@ -66,11 +65,13 @@ def everything(lake: Lake) -> list[Any]:
     return lake.sql(EVERYTHING).to_arrow_table().to_pylist()
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    """Eight logs, three of them of more than ten examples, the rest of ten; columns and labels
-    that came later."""
-    lake = build(tmp_path / "lake")
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Eight logs, three of them of more than ten examples, the rest of ten.
+
+    With columns and labels that came later.
+    """
+    lake = build(tmp_path_factory.mktemp("built") / "lake")
     add(lake, 200, 2)
     wider = requests(random.Random(5), USERS, 10, 300)
     lake.log(wider.append_column("country", pa.array(["se", None] * 5)), add_columns=True)
@@ -80,22 +81,36 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
+@pytest.fixture
+def lake(built: Lake, tmp_path: Path) -> Lake:
+    """One of its own, to be changed."""
+    return copied(built, tmp_path / "lake")
+
+
+@pytest.fixture(scope="module")
+def merged(built: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """The same, compacted."""
+    return compacted(copied(built, tmp_path_factory.mktemp("merged") / "lake"))
+
+
 @pytest.mark.parametrize("where", WHERE)
 @pytest.mark.parametrize("order", ["affinity", "user", "time", "log"])
-def test_examples_and_batches_are_those_there_were(lake: Lake, order: str, where: str) -> None:
-    other = compacted(copied(lake))
-    assert everything(other) == everything(lake)
+def test_examples_and_batches_are_those_there_were(
+    built: Lake, merged: Lake, order: str, where: str
+) -> None:
+    assert everything(merged) == everything(built)
     options: Any = {"order": order, "where": where, "masks": True}
-    batches = [[frozen(b) for b in Loader(each, TENANT, 16, **options)] for each in (lake, other)]
+    batches = [[frozen(b) for b in Loader(each, TENANT, 16, **options)] for each in (built, merged)]
     assert batches[0] == batches[1] != []
 
 
-def test_a_log_version_can_be_asked_for(lake: Lake) -> None:
-    other = compacted(lake)
-    found = other.sql("SELECT log_version, count(*) FROM examples GROUP BY 1 ORDER BY 1").fetchall()
+def test_a_log_version_can_be_asked_for(merged: Lake) -> None:
+    found = merged.sql(
+        "SELECT log_version, count(*) FROM examples GROUP BY 1 ORDER BY 1"
+    ).fetchall()
     sizes = [40, 70, 30, 10, 10, 10, 10, 10]
     assert found == list(enumerate(sizes))
-    assert sorted(other.sql("FROM examples").columns) == sorted(
+    assert sorted(merged.sql("FROM examples").columns) == sorted(
         [*names.EXAMPLE_COLUMNS, "label", "surface", "candidates", "asked", "country", "bought"]
     )
 
@@ -111,7 +126,7 @@ def test_a_state_saved_before_is_good_afterwards(lake: Lake, taken: int, where: 
     state = json.loads(json.dumps(loader.state_dict()))
     iterator.close()  # type: ignore[attr-defined]
     add(lake, 600, 3)
-    apart = copied(lake)
+    apart = copied(lake, Path(f"{lake.path}-apart"))
     compacted(lake)
     for each in (lake, apart):
         resumed = Loader(each, NUMBERS, 8, where=where)

@@ -125,18 +125,19 @@ def together(files: Files) -> Iterator[Files]:
 
     A log of several files is large, and each of them stays alone.
     """
-    group: Files = ()
-    for _, each in groupby(files, key=lambda file: file.last):
-        of_log = tuple(each)
-        if group and (len(of_log) > 1 or _is_too_much(group + of_log)):
-            yield group
-            group = ()
-        if len(of_log) > 1:
-            yield from ((file,) for file in of_log)
-        else:
-            group += of_log
+    per_log = Counter(file.last for file in files)
+    group: list[LogFile] = []
+    rows = size = 0
+    for file in files:
+        rows, size = rows + file.rows, size + file.size
+        alone = per_log[file.last] > 1 or bool(group and per_log[group[-1].last] > 1)
+        is_full = rows > _MOST_ROWS or size > _MOST_BYTES
+        if group and (alone or is_full or file.last - group[0].first >= _MOST_LOGS):
+            yield tuple(group)
+            group, rows, size = [], file.rows, file.size
+        group.append(file)
     if group:
-        yield group
+        yield tuple(group)
 
 
 def merged(store: Store, files: Files) -> Iterator[tuple[Files, pa.Table]]:
@@ -219,11 +220,3 @@ def write(store: Store, table: pa.Table, last: int, parts: Sequence[Part]) -> Fi
     notes = {} if alone else {NOTE: json.dumps(parts, separators=(",", ":"))}
     where = {names.LOG_VERSION: last}
     return parquet.write(store.examples.root, table, where, notes=notes, named=alone)
-
-
-def _is_too_much(files: Files) -> bool:
-    return (
-        sum(each.rows for each in files) > _MOST_ROWS
-        or sum(each.size for each in files) > _MOST_BYTES
-        or files[-1].last - files[0].first >= _MOST_LOGS
-    )
