@@ -183,7 +183,7 @@ def left(store: Store, file: LogFile, rest: pa.Table) -> list[Part]:
 def with_log(rows: pa.Table, file: LogFile) -> pa.Table:
     """Rows of a file with ``_log_version``, which a file of one log does not have.
 
-    One of several was read with it; one that seems to be, since the log before it is gone, has none.
+    One that only seems to be of several, since the log before it is gone, has none either.
     """
     if names.OWN_LOG in rows.column_names:
         return rows
