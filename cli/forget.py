@@ -47,8 +47,8 @@ def forget(
     """
     import pyarrow as pa
 
-    from uih_lake import Lake
     from uih_lake.lake import erase
+    from uih_lake.lake.snapshot import Snapshot
     from uih_lake.lake.store import Store
 
     named = [("--user", one) for one in user or []]
@@ -57,11 +57,11 @@ def forget(
         if users_from is None:
             raise typer.BadParameter("name users with --user or --users-from")
         raise InputError(f"{users_from} names no user", hint="it has an id per line")
-    opened = Lake.open(lake)
-    whole_numbers = pa.types.is_integer(opened.event_schema.field("user_id").type)
+    store = Store.open(lake)
+    whole_numbers = pa.types.is_integer(Snapshot.of(store).stored.field("user_id").type)
     users = [_whole_number(*one) if whole_numbers else one[1] for one in asked]
-    asked_for, known = len(set(users)), erase.known(Store.open(lake), users)
-    erased = opened.forget(users, dry_run=dry_run)
+    asked_for, known = len(set(users)), erase.known(store, users)
+    erased = erase.to_forget(store, users) if dry_run else erase.forget(store, users)
     events = erased["recent"] + erased["uih"]
     text = (
         f"{amount(events, 'event')} and {amount(erased['examples'], 'example')} of "

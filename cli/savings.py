@@ -185,7 +185,7 @@ class Source:
             return
         with TemporaryDirectory(prefix="uihlake-savings-") as place:
             with terminal.progress("reading the logs") as progress:
-                self.raw.fill(place, terminal, progress)
+                self.raw.fill(place, progress)
             yield place
 
     def named(self, report: Report) -> Report:

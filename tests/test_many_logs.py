@@ -165,6 +165,7 @@ def test_a_follower_takes_what_is_new_from_a_file_that_has_the_rest_too(lake: La
 
 def test_a_state_can_be_saved_when_the_files_are_gone(lake: Lake) -> None:
     compacted(lake)
+    whole = [frozen(batch) for batch in Loader(lake, NUMBERS, 16)]
     loader = Loader(lake, NUMBERS, 16)
     iterator = iter(loader)
     next(iterator)
@@ -173,7 +174,9 @@ def test_a_state_can_be_saved_when_the_files_are_gone(lake: Lake) -> None:
     lake.vacuum(retain_hours=0)
     state = loader.state_dict()
     iterator.close()  # type: ignore[attr-defined]
-    Loader(lake, NUMBERS, 16).load_state_dict(state)
+    resumed = Loader(lake, NUMBERS, 16)
+    resumed.load_state_dict(state)
+    assert [frozen(batch) for batch in resumed] == whole[1:]
 
 
 def test_labels_matter_only_where_the_condition_speaks_of_them(lake: Lake) -> None:
@@ -238,6 +241,29 @@ def test_an_erasure_concerns_the_states_that_had_the_examples(tmp_path: Path) ->
             Loader(lake, NUMBERS, 4, order="log").load_state_dict(state)
     (file,) = logs.of(store := Store.open(lake.path))
     assert [part.log_version for part in file.parts(store.pages)] == [0, 1, 2]
+
+
+def test_an_erasure_may_leave_an_older_log_alone(tmp_path: Path) -> None:
+    """In a file that is still of the newest: the state of who has it is as good as ever."""
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    lake.append(events(random.Random(0), USERS, 100))
+    states = []
+    for number, user in enumerate([1, 9, 9]):
+        asked = requests(random.Random(number), [user] * 30, 20, 20 * number)
+        lake.log(asked.filter(pc.field("user_id") >= 0))
+        states.append(Loader(lake, NUMBERS, 4, order="log").state_dict())
+    compacted(lake)
+    left = [row for row in everything(lake) if row["user_id"] != 9]
+    lake.forget([9])
+    assert everything(lake) == left
+    assert {row["log_version"] for row in left} == {0}
+    Loader(lake, NUMBERS, 4, order="log").load_state_dict(states[0])
+    with pytest.raises(InputError, match="another lake"):
+        Loader(lake, NUMBERS, 4, order="log").load_state_dict(states[1])
+    lake.label(
+        pa.table({"example_id": [left[0]["example_id"]], "label": pa.array([1.0], pa.float32())})
+    )
+    Loader(lake, NUMBERS, 4, order="log").load_state_dict(states[0])
 
 
 def test_a_log_that_is_gone_leaves_the_next_its_number(tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from matplotlib import image
 
 from uih_lake import Lake
 from uih_lake.cli import rawlog
-from uih_lake.cli.terminal import Terminal
 from uih_lake.progress import quiet
 from uih_lake.workload import Workload
 
@@ -136,7 +135,7 @@ def test_a_raw_log_has_buckets_for_all_files_it_names(
         ts_unit=None,
         on_null_user="raise",
     )
-    log.fill(str(tmp_path / "lake"), Terminal(quiet=True), quiet)
+    log.fill(str(tmp_path / "lake"), quiet)
     assert Lake.open(tmp_path / "lake").info().buckets == 3
 
 

@@ -216,7 +216,8 @@ def write(store: Store, table: pa.Table, last: int, parts: Sequence[Part]) -> Fi
 
     Raises :class:`OutputError`.
     """
-    alone = parts[0].contents if len(parts) == 1 else ""
+    # Of the newest alone a name tells as much; an erasure may have left another.
+    alone = parts[0].contents if [part.log_version for part in parts] == [last] else ""
     notes = {} if alone else {NOTE: json.dumps(parts, separators=(",", ":"))}
     where = {names.LOG_VERSION: last}
     return parquet.write(store.examples.root, table, where, notes=notes, named=alone)
