@@ -52,6 +52,8 @@ def test_files_may_lack_keys_of_each_other(tmp_path: Path) -> None:
 def test_a_new_key_may_be_one_of_the_missing_misspelt(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r"no column 'price'.*did you mean 'prize'"):
         lake.append(lines(tmp_path / "2.jsonl", event(3, item=9, prize=1.5)))
+    with pytest.raises(SchemaError, match=r"no column 'item', 'price'.*did you mean 'prize'"):
+        lake.append(lines(tmp_path / "5.jsonl", event(3, prize=1.5)))
     with pytest.raises(SchemaError, match="differ only in case"):
         lake.append(lines(tmp_path / "3.jsonl", event(3, item=9, Price=1.5)))
     lake.append(lines(tmp_path / "4.jsonl", event(3, item=9, price=None, shop=1)), add_columns=True)

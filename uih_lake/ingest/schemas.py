@@ -56,7 +56,8 @@ def _check(
     wanted = [field.name for field in own if not schema.is_label(field)]
     missing = [name for name in wanted if name not in found.names]
     if missing:
-        near = guess(missing[0], [name for name in found.names if name not in expected.names])
+        unknown = [name for name in found.names if name not in expected.names]
+        near = next(filter(None, (guess(name, unknown) for name in missing)), "")
         raise SchemaError(
             f"{where}: no column {quoted(missing)}, which {whose} has",
             hint=f"{near}add it, with nulls where there is no value; "
