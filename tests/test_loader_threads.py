@@ -73,14 +73,14 @@ class Overtaken(threading.Condition):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         caller = sys._getframe(1)
-        if caller.f_code.co_name == "_start" and self.waiting.acquire(blocking=False):
-            filling, deadline = caller.f_locals["filling"], time.monotonic() + 60
-            while filling.parts and time.monotonic() < deadline:
+        if caller.f_code.co_name == "_begin" and self.waiting.acquire(blocking=False):
+            copy, deadline = caller.f_locals["copy"], time.monotonic() + 60
+            while copy.parts and time.monotonic() < deadline:
                 with self:
                     self.notify_all()
                 time.sleep(0.001)
             self.waiting.release()
-            assert not filling.parts, "nobody took them"
+            assert not copy.parts, "nobody took them"
 
 
 def test_a_batch_whose_only_part_another_thread_takes_is_finished_once(

@@ -10,11 +10,13 @@ from uih_lake.gather.ring import Ring
 from uih_lake.loader.device import Device
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.order import Window
-from uih_lake.loader.pipeline import Made, Pipeline
+from uih_lake.loader.pipeline import Pipeline
 from uih_lake.loader.plan import Plan
 from uih_lake.loader.planner import Planner
+from uih_lake.loader.schedule import Made, Schedule
 from uih_lake.loader.shelf import Shelf
 from uih_lake.loader.source import Opened, Source
+from uih_lake.loader.work import Work
 from uih_lake.selection import Selection
 
 _KEY_BYTES = 48
@@ -61,17 +63,9 @@ class Engine:
     def run(self, planner: Planner, windows: Iterable[Window], finish: bool) -> Iterator[Made]:
         """Batches of the windows in order, and with ``finish`` of what is left over."""
         assert self._source is not None and self._shelf is not None
-        pipeline = Pipeline(
-            self._source,
-            planner,
-            windows,
-            finish=finish,
-            shelf=self._shelf,
-            ring=self._ring,
-            device=self._device,
-            threads=self._threads,
-            prefetch=self._prefetch,
-        )
+        schedule = Schedule(windows, finish, self._shelf, self._threads, self._prefetch)
+        work = Work(self._source, planner, self._shelf, self._ring, self._device)
+        pipeline = Pipeline(schedule, work, self._threads, self._meters)
         self._meters.begin()
         try:
             with pipeline:
