@@ -144,7 +144,7 @@ def test_a_resume_keeps_to_the_examples_there_were(tmp_path: Path) -> None:
     resumed = Loader(lake, NUMBERS, 16)
     assert resumed.examples == 170
     resumed.load_state_dict(state)
-    assert resumed._selection.examples.rows == 140, "what is read at once goes by it"
+    assert resumed._scope.selection.examples.rows == 140, "what is read at once goes by it"
     assert [ids(batch) for batch in resumed] == whole[3:]
     assert len(taken) == 3
 

@@ -21,7 +21,7 @@ from loader_lakes import NUMBERS, SHORT, TENANT, build, frozen, ids
 
 from uih_lake import Lake
 from uih_lake.loader import Loader
-from uih_lake.loader.planner import Planner, Worker
+from uih_lake.loader.planner import Worker
 from uih_lake.loader.schedule import WINDOWS_OPEN, Begin, Copy, LayOut, Read, Schedule
 from uih_lake.loader.shelf import Shelf
 from uih_lake.loader.work import Work
@@ -156,8 +156,8 @@ def crew(loader: Loader, hands: int, prefetch: int, budget: int, session: Any) -
     source, ring, device = engine._source, engine.ring, engine._device
     assert source is not None
     shelf = Shelf(budget, 1000, ring)
-    planner = Planner(loader._options.recipe(loader._plan), loader.epoch, 0, Worker())
-    schedule = Schedule(loader._windows(), True, shelf, hands, prefetch)
+    planner, windows = loader._planner(0, Worker()), loader._scope.windows(loader._options, 0, 0)
+    schedule = Schedule(windows, True, shelf, hands, prefetch)
     return Crew(schedule, Work(source, planner, shelf, ring, device), prefetch, session)
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from uih_lake import schema
-from uih_lake.lake.logs import Part
 from uih_lake.pointers.policy import Policy
 from uih_lake.selection import Selection
 from uih_lake.tenant import Tenant
@@ -34,14 +32,6 @@ class Wanted:
     def newer(self, after: int) -> Selection | None:
         """As :meth:`select`; None where nothing was logged since, for which few files are read."""
         return self.select(after) if self._lake.log_version > after else None
-
-
-@dataclass(frozen=True)
-class Passed:
-    """How many examples a loader has behind those it reads now, and what the logs wrote of them."""
-
-    count: int = 0
-    parts: tuple[Part, ...] = ()
 
 
 class Follower:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import IterableDataset
 
-from uih_lake import schema
 from uih_lake.errors import UihError
 from uih_lake.given import check_flags, integer, seconds
 from uih_lake.lake.integrity import Pages
@@ -20,7 +19,7 @@ from uih_lake.loader.columns import Fill
 from uih_lake.loader.deal import Deal
 from uih_lake.loader.device import check_device
 from uih_lake.loader.engine import Engine
-from uih_lake.loader.follow import Follower, Passed, Wanted
+from uih_lake.loader.follow import Follower, Wanted
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.options import (
     BUDGET,
@@ -34,11 +33,11 @@ from uih_lake.loader.options import (
     tenants_of,
     words_given,
 )
-from uih_lake.loader.order import Order, Slots, Window, counted, order_of, windows
-from uih_lake.loader.plan import Plan, check_loaded
+from uih_lake.loader.order import Order, counted, order_of
+from uih_lake.loader.plan import check_loaded
 from uih_lake.loader.planner import Planner, Worker
+from uih_lake.loader.scope import Known, Scope
 from uih_lake.loader.state import LAST_EPOCH, State
-from uih_lake.loader.words import words_of
 from uih_lake.pointers.policy import Counts, Policy
 from uih_lake.selection import Selection
 from uih_lake.tenant import Tenant
@@ -151,10 +150,10 @@ class Loader(IterableDataset[Any]):
         self._follower = Follower(wanted, wait) if follow else None
         self.meters = Meters()
         words = self._options.words
-        self._known: Mapping[str, Mapping[str, Sequence[str]]] = {"events": words, "context": words}
+        self._known: Known = {"events": words, "context": words}
         self._begin(wanted.select())
         if not follow:
-            catalog.warn_of_none(self._slots, where)
+            catalog.warn_of_none(self._scope.slots, where)
         self._told = ranks.shared(torch.zeros(1, dtype=torch.int64))
         self._go_to(0)
         self._worker: tuple[int, int, int] | None = None
@@ -189,12 +188,12 @@ class Loader(IterableDataset[Any]):
     @property
     def examples(self) -> int:
         """Examples in an epoch, of all ranks."""
-        return self._passed.count + counted(self._slots)
+        return self._scope.examples
 
     @property
     def dictionaries(self) -> dict[str, dict[str, list[str]]]:
         """Strings by code (from 1 on) per trait (``events``) and context column (``context``)."""
-        return {place: {n: d.words for n, d in w.items()} for place, w in self._words.items()}
+        return self._scope.dictionaries
 
     @property
     def pointers(self) -> Counts:
@@ -237,12 +236,15 @@ class Loader(IterableDataset[Any]):
         :class:`InputError` where lake, tenants, condition, seed or what decides the order differ.
         """
         saved = State.of(state)
-        selection = self._selection if self._follower is None else self._follower.everything()
+        selection = self._scope.selection
+        if self._follower is not None:
+            selection = self._follower.everything()
         kept = replace(selection, examples=selection.examples.within(through=saved.log_version))
         replace(self._state(), lake=catalog.identity(kept.parts, selection)).check(saved)
         saved.check_worker(ranks.worker(), self._options.deal.cut)
         saved.check_words(self._options.words)
-        saved.check_position(counted(self._slots_of(kept)))
+        slots = catalog.slots(kept, self._options.order, self._options.span_us)
+        saved.check_position(counted(slots))
         self._known = saved.words
         self._begin(kept if self._follower is None else selection)
         self._go_to(saved.epoch, saved.position)
@@ -253,34 +255,9 @@ class Loader(IterableDataset[Any]):
 
     def _begin(self, selection: Selection) -> None:
         """Go through this selection with none behind it."""
-        self._passed = Passed()
         self._checked = Counts()
-        self._select(selection)
-
-    def _select(self, selection: Selection, numbered: int = -1) -> None:
-        """Go through this selection; words of events up to ``numbered`` are known."""
-        options = self._options
-        stored, examples = selection.snapshot.stored, selection.examples
-        self._selection = selection.counted_by(self._checked)
-        self._slots = self._slots_of(selection)
-        self._words = words_of(
-            selection, options.tenants, options.fill, self._known, options.words, numbered
-        )
-        self._plan = Plan.of(
-            options.tenants,
-            schema.public_events(stored),
-            examples.public,
-            options.fill,
-            options.masks,
-            self._words,
-        )
-        self._log_version = examples.newest_log
-        # Now: a state can be asked for when the files have been vacuumed.
-        self._parts = (*self._passed.parts, *selection.parts)
+        self._scope = Scope.of(selection.counted_by(self._checked), self._options, self._known)
         self.__dict__.pop("_engine", None)
-
-    def _slots_of(self, selection: Selection) -> Slots:
-        return catalog.slots(selection, self._options.order, self._options.span_us)
 
     @cached_property
     def _engine(self) -> Engine:
@@ -292,19 +269,15 @@ class Loader(IterableDataset[Any]):
             budget=options.budget,
             meters=self.meters,
         )
-        engine.over(self._selection, self._plan)
+        engine.over(self._scope.selection, self._scope.plan)
         return engine
 
-    def _windows(self, first: int = 0) -> list[Window]:
-        options = self._options
-        order = windows(self._slots, options.seed, self._epoch, options.open_buckets, first)
-        return list(order)
-
     def _epoch_of(self, start: int, worker: Worker) -> Iterator[Any]:
-        planner = Planner(self._options.recipe(self._plan), self._epoch, start, worker)
-        left = [w for w in self._windows() if w.first + w.count > start]
-        yield from self._run(planner, left, True, worker)
+        yield from self._run(self._planner(start, worker), start, True, worker)
         self._go_to(self._epoch + 1)
+
+    def _planner(self, start: int, worker: Worker) -> Planner:
+        return Planner(self._options.recipe(self._scope.plan), self._epoch, start, worker)
 
     def _go_to(self, epoch: int, position: int = 0) -> None:
         """Be at a place; copies in worker processes know the epoch when they begin again."""
@@ -319,28 +292,24 @@ class Loader(IterableDataset[Any]):
 
     def _following(self, start: int, worker: Worker) -> Iterator[Any]:
         assert self._follower is not None
-        if self._passed.count:  # once more from the beginning
+        if self._scope.behind:  # once more from the beginning
             self._begin(self._follower.everything())
-        planner = Planner(self._options.recipe(self._plan), self._epoch, start, worker)
+        planner = self._planner(start, worker)
         while True:
-            left = [w for w in self._windows(self._passed.count) if w.first + w.count > start]
-            yield from self._run(planner, left, False, worker)
-            more = self._follower.more(self._log_version)
+            yield from self._run(planner, start, False, worker)
+            more = self._follower.more(self._scope.log_version)
             if more is None:
-                yield from self._run(planner, [], True, worker)
+                yield from self._run(planner, self.examples, True, worker)
                 return
+            self._scope = self._scope.then(more.counted_by(self._checked), self._options)
             self._known = self.dictionaries
-            self._passed = Passed(self.examples, self._parts)
-            engine, numbered = self._engine, self._selection.snapshot.lake_version
-            self._select(more, numbered)
-            engine.over(self._selection, self._plan)
-            self.__dict__["_engine"] = engine
-            planner.use(self._options.recipe(self._plan))
+            self._engine.over(self._scope.selection, self._scope.plan)
+            planner.use(self._options.recipe(self._scope.plan))
 
-    def _run(
-        self, planner: Planner, left: list[Window], finish: bool, worker: Worker
-    ) -> Iterator[Any]:
+    def _run(self, planner: Planner, start: int, finish: bool, worker: Worker) -> Iterator[Any]:
+        """Batches of the windows beyond ``start``, and with ``finish`` of what is left over."""
         names = [tenant.name for tenant in self._options.tenants]
+        left = self._scope.windows(self._options, self._epoch, start)
         for made in self._engine.run(planner, left, finish):
             self._position = made.after
             if self._worker is not None:
@@ -361,10 +330,10 @@ class Loader(IterableDataset[Any]):
     def _state(self) -> State:
         options = self._options
         return State(
-            lake=catalog.identity(self._parts, self._selection),
-            log_version=self._log_version,
+            lake=self._scope.identity,
+            log_version=self._scope.log_version,
             tenants=[tenant.fingerprint() for tenant in options.tenants],
-            where=self._selection.where,
+            where=self._scope.selection.where,
             seed=options.seed,
             order=options.order,
             open_buckets=options.open_buckets,
@@ -384,11 +353,9 @@ class Loader(IterableDataset[Any]):
                 hint="iterate it in the training process; it has threads of its own",
             )
         kept = {k: v for k, v in self.__dict__.items() if k != "_engine"}
-        snapshot = replace(self._selection.snapshot, pages=None)  # type: ignore[arg-type]
-        return kept | {"_selection": replace(self._selection, snapshot=snapshot)}
+        return kept | {"_scope": self._scope.reading(None)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         ranks.shared(self._told)  # which that of a worker is already
-        snapshot = replace(self._selection.snapshot, pages=Pages())
-        self._selection = replace(self._selection, snapshot=snapshot)
+        self._scope = self._scope.reading(Pages())
