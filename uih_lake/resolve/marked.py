@@ -21,6 +21,8 @@ from uih_lake.resolve.ranges import Ranges
 
 _SET = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
 """Bits that are set in a byte."""
+_LOWEST = np.array([0, *((byte & -byte).bit_length() - 1 for byte in range(1, 256))], np.uint8)
+"""The lowest of them."""
 
 _kernel = numba.njit(cache=True, nogil=True)
 
@@ -97,7 +99,7 @@ class Marked:
     def only(self, marked: Marked) -> Int64:
         """Which rows are marked here, of those the ones that are ``marked`` among them."""
         found = np.empty(marked.count, np.int64)
-        _only(self.bits, marked.bits, found)
+        _only(self.bits, marked.bits, _LOWEST, found)
         return found
 
 
@@ -155,13 +157,13 @@ def _rank(rows, bits, before, set_in, found):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def _only(bits, marked, found):  # type: ignore[no-untyped-def]
+def _only(bits, marked, lowest_of, found):  # type: ignore[no-untyped-def]
     slot, rank = 0, 0
     for byte in range(len(bits)):
         left = bits[byte]
-        for bit in range(8):
-            if left >> bit & 1:
-                if marked[rank >> 3] >> (rank & 7) & 1:
-                    found[slot] = 8 * byte + bit
-                    slot += 1
-                rank += 1
+        while left:
+            if marked[rank >> 3] >> (rank & 7) & 1:
+                found[slot] = 8 * byte + lowest_of[left]
+                slot += 1
+            rank += 1
+            left &= left - np.uint8(1)

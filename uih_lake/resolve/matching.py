@@ -8,6 +8,7 @@ of a sequence are a slice again; only row groups with rows that are needed have 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import duckdb
 import numpy as np
@@ -25,7 +26,7 @@ from uih_lake.resolve.plan import Scan
 from uih_lake.resolve.ranges import Ranges, packed, touched
 from uih_lake.resolve.taken import timely
 from uih_lake.schema import UNBOUNDED
-from uih_lake.session import fetch
+from uih_lake.session import cursor, fetch
 from uih_lake.tenant import evaluating, spoken_of
 
 _DERIVED = (names.ARRIVAL_TS, names.SEQ)
@@ -77,15 +78,13 @@ def _meets(
 ) -> Marked:
     """Those rows of some row groups that are ``reached`` and meet the condition."""
     rows = files.rows(spoken_of(where, files.snapshot.stored.names), blocks)
-    answers = _of_kinds(duck, where, rows)
+    answers = _of_kinds(where, rows)
     if answers is not None:
         return reached.of_kinds(rows.column(0), answers)
     return Marked.of(_asked(duck, where, rows, reached.array))
 
 
-def _of_kinds(
-    duck: duckdb.DuckDBPyConnection, where: str | None, rows: pa.Table
-) -> npt.NDArray[np.bool_] | None:
+def _of_kinds(where: str | None, rows: pa.Table) -> npt.NDArray[np.bool_] | None:
     """What a condition says of each kind of string there is, as :meth:`Marked.of_kinds` takes it.
 
     None where it speaks of more than a column of few strings, or where it makes no sense of one of
@@ -94,12 +93,25 @@ def _of_kinds(
     if rows.num_columns != 1 or not pa.types.is_dictionary(rows.schema.field(0).type):
         return None
     null = pa.nulls(1, pa.string())
-    kinds = [part for chunk in rows.column(0).chunks for part in (chunk.dictionary, null)]
-    asked = pa.table([pa.chunked_array(kinds, pa.string())], names=rows.column_names)
+    chunks = rows.column(0).chunks
+    kinds = pa.concat_arrays([part for chunk in chunks for part in (chunk.dictionary, null)])
+    different = pc.unique(kinds)
     try:
-        said = _asked(duck, where, asked, pa.repeat(True, asked.num_rows))
+        answers = _answers(where, rows.column_names[0], tuple(different.to_pylist()))
     except SqlRefused:
         return None
+    which: npt.NDArray[np.int32] = pc.index_in(kinds, different).to_numpy()
+    return answers.take(which)
+
+
+@lru_cache(64)
+def _answers(
+    where: str | None, column: str, kinds: tuple[str | None, ...]
+) -> npt.NDArray[np.bool_]:
+    """What a condition says of each of these strings, which most buckets have in common."""
+    rows = pa.table({column: pa.array(kinds, pa.string())})
+    with cursor(threads=1) as duck:
+        said = _asked(duck, where, rows, pa.repeat(True, len(kinds)))
     answers: npt.NDArray[np.bool_] = pc.fill_null(said, False).to_numpy(zero_copy_only=False)
     return answers
 
