@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +16,13 @@ from small_lakes import events, requests
 from uih_lake import Group, Lake, Loader, SqlRefused, Tenant, schema
 from uih_lake.arrays import running
 from uih_lake.gather.lists import take
+from uih_lake.lake import parquet
+from uih_lake.lake.parquet import ROW_GROUP_ROWS
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.pointers.examples import Examples
 from uih_lake.resolve.marked import Marked
-from uih_lake.resolve.placed import Groups, rows_of
+from uih_lake.resolve.placed import TAKEN_OF, Groups, rows_of
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
@@ -84,10 +87,27 @@ def unsealed(lake: Lake) -> None:
     lake.log(LATE.requests_table())
 
 
-@pytest.mark.parametrize("made", [sealed, compacted, in_several_files, unsealed])
-def test_what_is_located_is_what_a_join_finds(tmp_path: Path, made: object) -> None:
+MADE = {
+    "sealed": (sealed, ROW_GROUP_ROWS),
+    "compacted": (compacted, ROW_GROUP_ROWS),
+    "several files": (in_several_files, ROW_GROUP_ROWS),
+    "unsealed": (unsealed, ROW_GROUP_ROWS),
+    "many row groups": (sealed, 200),
+    "several files of many": (in_several_files, 200),
+}
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_what_is_located_is_what_a_join_finds(
+    tmp_path: Path, made: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill, row_group_rows = MADE[made]
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", row_group_rows)
     lake = Lake.create(tmp_path / "lake", buckets=BUCKETS)
-    made(lake)  # type: ignore[operator]
+    fill(lake)
+    if row_group_rows != ROW_GROUP_ROWS:
+        (path, *_) = Path(lake.path, "uih").rglob("*.parquet")
+        assert pq.read_metadata(path).num_row_groups > TAKEN_OF
     selection = Selection.of(Store.open(lake.path), policy="keep")
     plan = scans(Tenant("t", GROUPS), schema.public_events(selection.snapshot.stored))
     read = 0

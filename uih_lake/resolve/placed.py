@@ -14,7 +14,7 @@ read, where a list is put together element by element, in three times the time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -37,6 +37,8 @@ NOWHERE = -1
 """``_run`` and ``_end`` of a pointer without a place."""
 MOST_GAPS = 256
 """A pointer with more gaps has no place."""
+TAKEN_OF = 4
+"""Row groups that are decoded at once where few of their rows are needed: what a cache holds."""
 _PAIR = 16  # bytes
 
 
@@ -149,9 +151,25 @@ def rows_of(duck: duckdb.DuckDBPyConnection, scan: Scan, groups: Groups) -> pa.T
     bucket = groups.bucket
     if groups.numbers is None:
         return bucket.snapshot.whole(duck, bucket.number, scan.traits)
-    rows = bucket.rows(scan.traits, groups.numbers)
-    # Arrow takes half the time that numpy does.
-    return rows if groups.kept is None else rows.take(pa.array(groups.kept))
+    if groups.kept is None:
+        return bucket.rows(scan.traits, groups.numbers)
+    return _taken(bucket, scan.traits, groups.numbers, groups.kept)
+
+
+def _taken(
+    bucket: Bucket, columns: Sequence[str], numbers: list[int], kept: npt.NDArray[np.int32]
+) -> pa.Table:
+    """The rows ``kept`` of some row groups: of a few at a time, whose memory the next ones get."""
+    edges = running(np.diff(bucket.edges, prepend=0)[numbers])
+    taken = []
+    for first in range(0, len(numbers), TAKEN_OF):
+        some = slice(first, first + TAKEN_OF)
+        begin, end = edges[[first, min(first + TAKEN_OF, len(numbers))]]
+        low, high = np.searchsorted(kept, [begin, end])
+        rows = bucket.rows(columns, numbers[some])
+        # Arrow takes half the time that numpy does.
+        taken.append(rows.take(pa.array(kept[low:high] - np.int32(begin))))
+    return pa.concat_tables(taken) if taken else bucket.rows(columns, numbers)
 
 
 def _newest(
