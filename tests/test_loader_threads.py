@@ -9,12 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from loader_lakes import NUMBERS, SHORT, TENANT, build, frozen, ids
 from torch.utils.data import DataLoader
 
-from uih_lake import CorruptionError, Group, Lake, Tenant
+from uih_lake import CorruptionError, Lake, Tenant
 from uih_lake.loader import Loader
 from uih_lake.loader.assemble import Assembly, Part
 
@@ -120,19 +119,3 @@ def test_two_iterations_can_go_on_at_once(lake: Lake) -> None:
     first, second = iter(loader), iter(loader)
     pairs = list(zip(first, second, strict=True))
     assert [ids(a) for a, _ in pairs] == [ids(b) for _, b in pairs]
-
-
-def test_a_window_of_many_buckets_that_are_all_in_memory(tmp_path: Path) -> None:
-    """Taking up one after the other must not take a frame of the stack for each."""
-    buckets = sys.getrecursionlimit() * 11 // 20
-    lake = Lake.create(tmp_path / "lake", buckets=buckets)
-    users = pa.array(range(2 * buckets), pa.int64())
-    times = pa.array([1] * len(users), pa.timestamp("us", "UTC"))
-    lake.append(pa.table({"user_id": users, "event_ts": times, "item": users}))
-    later = pa.array([2] * len(users), times.type)
-    lake.log(pa.table({"user_id": users, "request_ts": later}))
-    tenant = Tenant("t", {"g": Group(("item",), max_len=1)})
-    loader = Loader(lake, tenant, 1024, open_buckets=buckets)
-    for _ in range(3):  # from the third epoch on all are there from the beginning
-        found = sorted(int(user) for batch in loader for user in batch.user_id)
-        assert found == users.to_pylist()

@@ -7,9 +7,10 @@ locking can come, each can be repeated, and a state in which nobody can go on is
 from __future__ import annotations
 
 import random
+import sys
 from collections import deque
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from loader_lakes import NUMBERS, SHORT, TENANT, build, frozen, ids
 
 from uih_lake import Lake
 from uih_lake.loader import Loader
+from uih_lake.loader.order import Window
 from uih_lake.loader.planner import Worker
 from uih_lake.loader.schedule import WINDOWS_OPEN, Begin, Copy, LayOut, Read, Schedule
 from uih_lake.loader.shelf import Shelf
@@ -218,3 +220,21 @@ def test_hands_that_do_not_tell_what_they_did_are_seen_to_be_stuck(lake: Lake) -
         with pytest.raises(AssertionError, match="nobody can go on"):
             mine.run(2, 0, random.Random(0))
         assert len(mine.schedule._stages) <= WINDOWS_OPEN
+
+
+def test_a_window_of_many_buckets_that_are_all_in_memory(lake: Lake) -> None:
+    """Taking up one after the other must not take a frame of the stack for each."""
+    loader = Loader(lake, NUMBERS)
+    engine, many = loader._engine, range(3 * sys.getrecursionlimit())
+    assert engine._source is not None
+    with cursor(threads=1) as session:
+        opened = engine._source.open(session, 0)
+    shelf = Shelf(PLENTY, 1, engine.ring)
+    for bucket in many:
+        copy = replace(opened, resolved=replace(opened.resolved, bucket=bucket))
+        for _ in range(2):  # from the second time on it stays
+            shelf.put(copy)
+    schedule = Schedule([Window(0, 0, tuple(many), 0, len(many))], True, shelf, 1, 1)
+    task = schedule.next()
+    assert isinstance(task, LayOut) and task.stage is not None
+    assert list(task.stage.opened) == list(many)
