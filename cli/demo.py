@@ -27,7 +27,7 @@ BUCKETS = 8
 BATCH = 256
 TENANT = """\
 name = "ranker"
-context = ["label", "surface"]        # columns of the request that travel along
+context = ["label", "surface"]        # columns of the request, too
 
 [groups.history]                      # all that the user did and was shown
 traits  = ["item_id", "event_ts", "action", "dwell"]
@@ -38,7 +38,7 @@ traits  = ["item_id", "category"]
 where   = "action <> 'impression'"
 max_len = 128
 window  = "90d"
-lag     = "1m"                        # not what the request itself brought about
+lag     = "1m"                        # not what the request brought about
 """
 
 
@@ -143,8 +143,8 @@ class Show:
 
         self.tell(
             f"\nA made-up log: {amount(workload.total_events, 'event')} of"
-            f" {amount(workload.users, 'user')} in {DELIVERIES} deliveries by arrival, some of them"
-            f" late;\n{amount(workload.requests, 'request')}; and a tenant, what one model wants:\n"
+            f" {amount(workload.users, 'user')} in {DELIVERIES} deliveries\nby arrival, some late;"
+            f" {amount(workload.requests, 'request')}; and a tenant, what one model\nwants:\n"
         )
         os.makedirs(self.path("events"))
         with self.terminal.progress("making up events") as progress:
@@ -171,8 +171,7 @@ class Show:
                 self.run("seal", lake)
             self.run("append", lake, self._delivery(number), "--key", f"delivery-{number}")
         self.tell("\nBoth tiers are one view in SQL:")
-        query = " ".join(statement("demo/actions").split())
-        self.run("sql", lake, query, "--format", "table")
+        self.run("sql", lake, statement("demo/actions"), "--format", "table")
 
     def materialize(self) -> None:
         """Log the requests and rebuild their histories."""
@@ -213,7 +212,8 @@ On disk, compressed:
         lake, tenant = self.path("lake"), self.path("ranker.toml")
         self.tell(
             f"""
-A trainer needs no fat rows. Batches come straight from the lake, as jagged tensors:
+A trainer needs no fat rows. Batches come straight from the lake, as jagged
+tensors:
 >>> import uih_lake as uih
 >>> lake, tenant = uih.Lake.open({lake!r}), uih.Tenant.load({tenant!r})
 >>> batch = next(iter(uih.Loader(lake, tenant, batch_size={BATCH}, seed=0)))

@@ -301,7 +301,14 @@ def test_a_tenant_that_fits_passes_the_check() -> None:
             "tenant 'ranker': group 'clicks': where: condition [aktion = 'click']: "
             "column 'aktion' does not exist; did you mean 'action'?",
         ),
-        ("action = 'click'", "label = 1", "column 'label' does not exist"),
+        (
+            "action = 'click'",
+            "label = 1",
+            "column 'label' does not exist; it is a column of the requests, of which a loader's "
+            "`where` may speak",
+        ),
+        ('"dwell"]', '"label"]', "trait 'label' does not exist; it is a column of the requests"),
+        ('"surface"]', '"dwell"]', "is in no request; it is a column of the events: take it as a"),
         ("action = 'click'", "dwell", "it is FLOAT, not BOOLEAN"),
         ("action = 'click'", "item_id IN (SELECT 1)", "a subquery is not allowed"),
     ],

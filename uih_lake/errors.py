@@ -60,7 +60,12 @@ class PointerError(UihError):
 
 
 class SqlRefused(UihError):
-    """A statement or condition that is not a plain read of the lake."""
+    """A statement or condition that is not a plain read of the lake.
+
+    ``column`` is the name that a condition speaks of and that is no column, if that is why.
+    """
+
+    column: str | None = None
 
 
 class OutputError(UihError):

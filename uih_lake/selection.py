@@ -24,7 +24,7 @@ from uih_lake.resolve.placed import PLACE
 from uih_lake.resolve.visible import by_bucket
 from uih_lake.session import fetch
 from uih_lake.tenant import Tenant, check_tenants, context_of, evaluating, spoken_of
-from uih_lake.tenant.condition import check_condition
+from uih_lake.tenant.check import check_where
 
 EXAMPLES_AT_ONCE = 50_000
 """Examples read in one go: a few megabytes of keys and pointers, and their context."""
@@ -88,8 +88,9 @@ class Selection:
         """
         check_tenants(tenants)
         snapshot, examples = Snapshot.of(store, version), Examples.of(store).within(*log_versions)
+        events = schema.public_events(snapshot.stored)
         for tenant in tenants:
-            tenant.check(schema.public_events(snapshot.stored), examples.public)
+            tenant.check(events, examples.public)
         if not isinstance(where, str | None):
             raise InputError(f"where {where!r}", hint="give a condition as text, or None")
         if not isinstance(counts, Counts | None):
@@ -101,7 +102,7 @@ class Selection:
             policy=on_mismatch,
             counts=counts,
             context=context_of(tenants),
-            where="true" if where is None else check_condition(where, examples.public),
+            where="true" if where is None else check_where(where, events, examples.public),
         )
 
     def counted_by(self, counts: Counts) -> Selection:

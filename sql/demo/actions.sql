@@ -4,5 +4,6 @@
 -- parameters: none
 -- output: action; events and users (int64)
 -- order: events, descending
-SELECT action, count(*) AS events, count(DISTINCT user_id) AS users
+SELECT action, count(*) AS events,
+    count(DISTINCT user_id) AS users
 FROM events GROUP BY action ORDER BY events DESC;

@@ -105,6 +105,8 @@ def explain_error(error: Exception) -> SqlRefused:
         hint = "only the files of this lake can be read"
     elif isinstance(error, duckdb.CatalogException):
         hint = "SHOW TABLES lists what there is, DESCRIBE events the columns"
+    elif isinstance(error, duckdb.ConversionException) or "Cannot compare" in str(error):
+        hint = "write a value as its column has it; DESCRIBE events tells the types"
     elif isinstance(error, duckdb.OutOfMemoryException):
         hint = "ask for less at once"
     return SqlRefused(engine_says(error), hint=hint)

@@ -21,26 +21,48 @@ def check_tenant(tenant: Tenant, events: pa.Schema, requests: pa.Schema) -> None
     context = [name for name in requests.names if name not in names.EXAMPLE_COLUMNS]
     for name in tenant.context:
         if name not in context:
+            say = "no request logged so far has any: log some that bring it"
+            if name in events.names and name not in requests.names:
+                say = "it is a column of the events: take it as a trait of a group"
+            elif context:
+                say = _what_exists(name, context)
             raise TenantError(
-                f"tenant '{tenant.name}': context column '{name}' is in no request",
-                hint=_what_exists(name, context)
-                if context
-                else "no request logged so far has any: log some that bring it",
+                f"tenant '{tenant.name}': context column '{name}' is in no request", hint=say
             )
     for name, group in tenant.groups.items():
-        for problem, hint in _problems(group, events):
+        for problem, hint in _problems(group, events, requests):
             raise TenantError(f"tenant '{tenant.name}': group '{name}': {problem}", hint=hint)
 
 
-def _problems(group: Group, events: pa.Schema) -> Iterator[tuple[str, str | None]]:
+def check_where(where: str, events: pa.Schema, requests: pa.Schema) -> str:
+    """The condition by which examples are chosen; raises as :func:`check_condition`."""
+    try:
+        return check_condition(where, requests)
+    except SqlRefused as refused:
+        say = "it is a column of the events, of which a group's `where` may speak"
+        raise SqlRefused(refused.message, hint=_hint(refused, events, say)) from None
+
+
+def _problems(
+    group: Group, events: pa.Schema, requests: pa.Schema
+) -> Iterator[tuple[str, str | None]]:
     for trait in group.traits:
-        if trait not in events.names:
-            yield f"trait '{trait}' does not exist", _what_exists(trait, events.names)
+        if trait in events.names:
+            continue
+        there = trait in requests.names and trait not in names.EXAMPLE_COLUMNS
+        say = "it is a column of the requests: take it as context"
+        yield f"trait '{trait}' does not exist", say if there else _what_exists(trait, events.names)
     if group.where is not None:
         try:
             check_condition(group.where, events)
         except SqlRefused as refused:
-            yield f"where: {refused.message}", refused.hint
+            say = "it is a column of the requests, of which a loader's `where` may speak"
+            yield f"where: {refused.message}", _hint(refused, requests, say)
+
+
+def _hint(refused: SqlRefused, others: pa.Schema, say: str) -> str | None:
+    """What to do about a condition: what there is to ``say`` if it speaks of one of ``others``."""
+    return say if refused.column in others.names else refused.hint
 
 
 def _what_exists(name: str, known: Iterable[str]) -> str:

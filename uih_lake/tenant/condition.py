@@ -59,7 +59,9 @@ def check_condition(sql: str, columns: pa.Schema) -> str:
             session.execute(f"SET max_expression_depth = {DEEPEST}")
             return _Checker(session, columns).written(sql)
     except Refusal as refusal:
-        raise _refused(sql, str(refusal), refusal.hint) from None
+        refused = _refused(sql, str(refusal), refusal.hint)
+        refused.column = refusal.column
+        raise refused from None
 
 
 @contextmanager
@@ -169,7 +171,7 @@ class _Checker:
             hint = f"{guess(name, known)}columns are {listed(known)}"
             if name in self._quoted:
                 hint = f"a text takes single quotes: '{name}'; {hint}"
-            raise Refusal(f"column '{name}' does not exist", hint)
+            raise Refusal(f"column '{name}' does not exist", hint, name)
         node["column_names"] = [self._names[fold(name)]]
 
     def _check_function(self, node: Node) -> None:

@@ -24,11 +24,15 @@ _CLAUSES: Final = {
 
 
 class Refusal(Exception):
-    """Why a condition is refused, and what to do; the caller adds the condition itself."""
+    """Why a condition is refused, and what to do; the caller adds the condition itself.
 
-    def __init__(self, why: str, hint: str = RULE) -> None:
+    ``column`` as in :class:`SqlRefused`.
+    """
+
+    def __init__(self, why: str, hint: str = RULE, column: str | None = None) -> None:
         super().__init__(why)
         self.hint = hint
+        self.column = column
 
 
 def condition_of(tree: Node) -> Node:
