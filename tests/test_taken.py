@@ -21,8 +21,9 @@ from uih_lake.lake.parquet import ROW_GROUP_ROWS
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
 from uih_lake.pointers.examples import Examples
+from uih_lake.resolve import placed
 from uih_lake.resolve.marked import Marked
-from uih_lake.resolve.placed import TAKEN_OF, Groups, rows_of
+from uih_lake.resolve.placed import Groups, rows_of
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
@@ -103,11 +104,12 @@ def test_what_is_located_is_what_a_join_finds(
 ) -> None:
     fill, row_group_rows = MADE[made]
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", row_group_rows)
+    monkeypatch.setattr(placed, "TAKEN_OF", 3 * row_group_rows + 1)
     lake = Lake.create(tmp_path / "lake", buckets=BUCKETS)
     fill(lake)
     if row_group_rows != ROW_GROUP_ROWS:
         (path, *_) = Path(lake.path, "uih").rglob("*.parquet")
-        assert pq.read_metadata(path).num_row_groups > TAKEN_OF
+        assert pq.read_metadata(path).num_row_groups > 4
     selection = Selection.of(Store.open(lake.path), policy="keep")
     plan = scans(Tenant("t", GROUPS), schema.public_events(selection.snapshot.stored))
     read = 0
@@ -135,8 +137,8 @@ def test_what_is_located_is_what_a_join_finds(
 
 def same(duck, scan: Scan, cut, groups: Groups, ranges: dict[str, Ranges]) -> None:  # type: ignore[no-untyped-def]
     rows = rows_of(duck, scan, groups).combine_chunks()
-    if groups.kept is not None:
-        assert (np.diff(groups.kept) > 0).all()
+    if groups.few is not None:
+        assert (np.diff(groups.few.rows) > 0).all()
         reached = np.zeros(rows.num_rows, bool)
         for mine in ranges.values():
             for start, stop in zip(mine.starts, mine.stops, strict=True):
@@ -223,11 +225,11 @@ def test_rows_that_are_kept_count_as_memory(tmp_path: Path) -> None:
         list(loader), list(loader)
         (opened,) = loader._engine.buckets
         (read,) = opened.resolved.reads
-        assert isinstance(read, Groups) and read.kept is not None
+        assert isinstance(read, Groups) and read.few is not None
         ranges = sum(
             r.offsets.nbytes + 2 * r.starts.nbytes for r in opened.resolved.ranges.values()
         )
-        found[name] = len(read.kept), opened.resolved.nbytes - ranges
+        found[name] = len(read.few.rows), opened.resolved.nbytes - ranges
     assert found["clicks"][0] > 1000 > found["none"][0] == 0
     assert found["clicks"][1] - found["none"][1] == 4 * found["clicks"][0]
 

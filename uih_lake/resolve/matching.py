@@ -21,7 +21,7 @@ from uih_lake.arrays import Int64, running, whole
 from uih_lake.errors import SqlRefused
 from uih_lake.lake.bucket import Bucket
 from uih_lake.resolve.marked import Marked
-from uih_lake.resolve.placed import Groups
+from uih_lake.resolve.placed import Few, Groups
 from uih_lake.resolve.plan import Scan
 from uih_lake.resolve.ranges import Ranges, packed, touched
 from uih_lake.resolve.taken import timely
@@ -63,9 +63,9 @@ def matching(
         for name, group in scan.groups
     }
     used = Marked.covered(cut.values(), meets.count)
-    numbers, kept = _kept(meets.only(used), sizes)
+    numbers, few = _few(meets.only(used), sizes)
     some = blocks[numbers].tolist()
-    groups = Groups(files, some, files.stored_bytes(scan.traits, some), kept)
+    groups = Groups(files, some, files.stored_bytes(scan.traits, some), few)
     return groups, {name: used.among(ranges) for name, ranges in cut.items()}
 
 
@@ -130,9 +130,11 @@ def _asked(
     return whole(found.column("meets"))
 
 
-def _kept(rows: Int64, sizes: Int64) -> tuple[Int64, npt.NDArray[np.int32]]:
+def _few(rows: Int64, sizes: Int64) -> tuple[Int64, Few]:
     """Which blocks of ``sizes`` hold some of the ascending ``rows``, and these in those alone."""
     ends = np.searchsorted(rows, np.cumsum(sizes))
     counts = np.diff(ends, prepend=0)
     gone = running(np.where(counts > 0, 0, sizes))[:-1]
-    return np.flatnonzero(counts), (rows - np.repeat(gone, counts)).astype(np.int32)
+    numbers = np.flatnonzero(counts)
+    mine = (rows - np.repeat(gone, counts)).astype(np.int32)
+    return numbers, Few(mine, running(sizes[numbers]))
