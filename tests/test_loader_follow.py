@@ -106,6 +106,26 @@ def test_a_stopped_follower_begins_anew_with_all_there_is(lake: Lake) -> None:
     assert again == [ids(batch) for batch in Loader(lake, SHORT, 16, order="log")]
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_of_two_iterations_that_follow_the_later_goes_on(lake: Lake, begun: bool) -> None:
+    loader = Loader(lake, SHORT, 10, follow=True, poll_s=0.01)
+    first = iter(loader)
+    if begun:
+        next(first)
+    second = iter(loader)
+    taken = ids(next(second))
+    lake.log(requests(random.Random(3), list(range(24)), 40, 900))
+    while len(taken) < 180:
+        taken += ids(next(second))
+    with pytest.raises(UihError, match="another has begun; make a loader for each"):
+        list(first)
+    state = loader.state_dict()
+    assert state["position"] == loader.examples == 180
+    loader.stop()
+    assert list(second) == []
+    assert sorted(taken) == [*range(140), *range(900, 940)]
+
+
 def test_pointers_are_counted_from_the_beginning_on(lake: Lake) -> None:
     lake.retain(days=1)
     loader = Loader(lake, SHORT, 140, follow=True, poll_s=0.01, on_mismatch="keep")

@@ -21,6 +21,7 @@ from uih_lake.gather.returns import Returns
 from uih_lake.gather.ring import Ring
 from uih_lake.loader import Batch, Loader
 from uih_lake.loader.device import Device
+from uih_lake.loader.loader import Turn
 from uih_lake.loader.planner import Worker
 from uih_lake.loader.source import Source
 from uih_lake.session import cursor
@@ -119,7 +120,7 @@ def test_batches_are_copied_into_memory_that_is_used_again(lake: Lake) -> None:
 def test_buckets_of_a_window_are_held_only_by_batches_that_need_them(lake: Lake) -> None:
     loader = Loader(lake, NUMBERS, 8, open_buckets=1)
     source = Source(loader._scope.selection, loader._scope.plan, loader.meters)
-    planner = loader._planner(0, Worker())
+    planner = loader._planner(Turn(1, 0, 0, Worker()))
     batches = mixed = 0
     with cursor() as duck:
         for window in loader._scope.windows(loader._options, 0, 0):

@@ -229,7 +229,8 @@ def test_what_is_no_state_is_refused(lake: Lake, state: Any) -> None:
         ({"position": None}, "the state's position None"),
         ({"log_version": "x"}, "the state's log_version 'x'"),
         ({"log_version": None}, "the state's log_version None"),
-        ({"words": None}, "the state's words are no lists of strings; give what state_dict"),
+        ({"words": None}, "the state's words are no lists of different strings; give what state_"),
+        ({"words": {"events": {"action": ["a", "a"]}}}, "no lists of different strings"),
         ({"words": {"events": None}}, "the state's words are no lists"),
         ({"words": {"events": {"action": None}}}, "the state's words are no lists"),
         ({"words": {"events": {"action": [1]}}}, "the state's words are no lists"),
@@ -257,6 +258,33 @@ def test_a_state_behind_the_last_batch_is_followed_by_the_next_epoch(lake: Lake)
     resumed = Loader(lake, NUMBERS, 16)
     resumed.load_state_dict(state)
     assert sum(len(list(resumed)) for _ in range(2)) == len(taken)
+
+
+def test_where_a_loader_is_is_told_by_the_iteration_that_began_last(lake: Lake) -> None:
+    loader = Loader(lake, NUMBERS, 10)
+    first, second = iter(loader), iter(loader)
+    next(first)
+    next(second)
+    assert len(list(first)) == len(loader) - 1
+    taken = [ids(next(second))]
+    state = loader.state_dict()
+    assert (state["epoch"], state["position"]) == (0, 20)
+    resumed = Loader(lake, NUMBERS, 10)
+    resumed.load_state_dict(state)
+    taken += [ids(batch) for batch in second]
+    assert taken[1:] == [ids(batch) for batch in resumed]
+    assert loader.epoch == 1
+
+
+def test_an_iteration_under_way_does_not_move_a_state_that_was_loaded(lake: Lake) -> None:
+    loader = Loader(lake, NUMBERS, 10)
+    whole = [ids(batch) for batch in Loader(lake, NUMBERS, 10)]
+    _, state = take(Loader(lake, NUMBERS, 10), 3)
+    old = iter(loader)
+    next(old)
+    loader.load_state_dict(state)
+    assert len(list(old)) == len(whole) - 1
+    assert [ids(batch) for batch in loader] == whole[3:]
 
 
 def test_codes_of_strings_survive_a_resume(tmp_path: Path) -> None:

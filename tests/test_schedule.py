@@ -22,6 +22,7 @@ from loader_lakes import NUMBERS, SHORT, TENANT, build, frozen, ids
 
 from uih_lake import Lake
 from uih_lake.loader import Loader
+from uih_lake.loader.loader import Turn
 from uih_lake.loader.order import Window
 from uih_lake.loader.planner import Worker
 from uih_lake.loader.schedule import WINDOWS_OPEN, Begin, Copy, LayOut, Read, Schedule
@@ -158,7 +159,10 @@ def crew(loader: Loader, hands: int, prefetch: int, budget: int, session: Any) -
     source, ring, device = engine._source, engine.ring, engine._device
     assert source is not None
     shelf = Shelf(budget, 1000, ring)
-    planner, windows = loader._planner(0, Worker()), loader._scope.windows(loader._options, 0, 0)
+    planner, windows = (
+        loader._planner(Turn(1, 0, 0, Worker())),
+        loader._scope.windows(loader._options, 0, 0),
+    )
     schedule = Schedule(windows, True, shelf, hands, prefetch)
     return Crew(schedule, Work(source, planner, shelf, ring, device), prefetch, session)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,16 @@ from uih_lake.tenant import Tenant
 
 if TYPE_CHECKING:
     from uih_lake.api import Lake
+
+
+@dataclass(frozen=True)
+class Turn:
+    """An iteration: its number, its epoch and where it begins there, and whose steps it takes."""
+
+    number: int
+    epoch: int
+    start: int
+    worker: Worker
 
 
 class Loader(IterableDataset[Any]):
@@ -155,6 +165,7 @@ class Loader(IterableDataset[Any]):
         if not follow:
             catalog.warn_of_none(self._scope.slots, where)
         self._told = ranks.shared(torch.zeros(1, dtype=torch.int64))
+        self._turn = 0
         self._go_to(0)
         self._worker: tuple[int, int, int] | None = None
         self._resuming = False
@@ -162,7 +173,9 @@ class Loader(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         """The batches of the epoch, from its beginning or from where a loaded state says.
 
-        An epoch is over with its last batch, whether or not anybody asked for one more.
+        An epoch is over with its last batch, whether or not anybody asked for one more. Where the
+        loader is, is told by the iteration that began last. Of a loader that follows only that one
+        goes on: an earlier one raises :class:`UihError` when it would wait for examples.
         """
         if not self._resuming:
             if ranks.is_worker():  # a copy that stays would count its own parts of epochs
@@ -170,10 +183,10 @@ class Loader(IterableDataset[Any]):
             elif self._is_over():
                 self._go_to(self._epoch + 1)
         start = self._position if self._resuming else 0
-        worker = self._working()
+        self._turn += 1
+        turn = Turn(self._turn, self._epoch, start, self._working())
         self._resuming = False
-        batches = self._following if self._follower is not None else self._epoch_of
-        return batches(start, worker)
+        return self._epoch_of(turn) if self._follower is None else self._following(turn)
 
     def __len__(self) -> int:
         """Batches of this rank in a whole epoch; fewer where pointers are dropped.
@@ -272,15 +285,21 @@ class Loader(IterableDataset[Any]):
         engine.over(self._scope.selection, self._scope.plan)
         return engine
 
-    def _epoch_of(self, start: int, worker: Worker) -> Iterator[Any]:
-        yield from self._run(self._planner(start, worker), start, True, worker)
-        self._go_to(self._epoch + 1)
+    def _epoch_of(self, turn: Turn) -> Iterator[Any]:
+        yield from self._run(self._planner(turn), turn, turn.start, True)
+        if turn.number == self._turn:
+            self._go_to(turn.epoch + 1)
 
-    def _planner(self, start: int, worker: Worker) -> Planner:
-        return Planner(self._options.recipe(self._scope.plan), self._epoch, start, worker)
+    def _planner(self, turn: Turn) -> Planner:
+        recipe = self._options.recipe(self._scope.plan)
+        return Planner(recipe, turn.epoch, turn.start, turn.worker)
 
     def _go_to(self, epoch: int, position: int = 0) -> None:
-        """Be at a place; copies in worker processes know the epoch when they begin again."""
+        """Be at a place; copies in worker processes know the epoch when they begin again.
+
+        An iteration under way does not move the loader from there.
+        """
+        self._turn += 1
         self._epoch, self._position = epoch, position
         if not ranks.is_worker():
             self._told[0] = epoch
@@ -290,30 +309,43 @@ class Loader(IterableDataset[Any]):
         end = self._options.deal.end(self.examples)
         return self._follower is None and 0 < end <= self._position
 
-    def _following(self, start: int, worker: Worker) -> Iterator[Any]:
+    def _following(self, turn: Turn) -> Iterator[Any]:
         assert self._follower is not None
+        self._check_turn(turn)
         if self._scope.behind:  # once more from the beginning
             self._begin(self._follower.everything())
-        planner = self._planner(start, worker)
+        planner, start = self._planner(turn), turn.start
         while True:
-            yield from self._run(planner, start, False, worker)
+            yield from self._run(planner, turn, start, False)
+            self._check_turn(turn)
             more = self._follower.more(self._scope.log_version)
+            self._check_turn(turn)
             if more is None:
-                yield from self._run(planner, self.examples, True, worker)
+                yield from self._run(planner, turn, self.examples, True)
                 return
             self._scope = self._scope.then(more.counted_by(self._checked), self._options)
             self._known = self.dictionaries
             self._engine.over(self._scope.selection, self._scope.plan)
             planner.use(self._options.recipe(self._scope.plan))
 
-    def _run(self, planner: Planner, start: int, finish: bool, worker: Worker) -> Iterator[Any]:
+    def _check_turn(self, turn: Turn) -> None:
+        """Raise :class:`UihError` where the scope is another iteration's, or a loaded state's."""
+        if turn.number != self._turn:
+            raise UihError(
+                "a loader that follows goes on in one iteration, and another has begun",
+                hint="make a loader for each",
+            )
+
+    def _run(self, planner: Planner, turn: Turn, start: int, finish: bool) -> Iterator[Any]:
         """Batches of the windows beyond ``start``, and with ``finish`` of what is left over."""
         names = [tenant.name for tenant in self._options.tenants]
-        left = self._scope.windows(self._options, self._epoch, start)
+        left = self._scope.windows(self._options, turn.epoch, start)
         for made in self._engine.run(planner, left, finish):
-            self._position = made.after
-            if self._worker is not None:
-                self._worker = (worker.number, worker.workers, worker.workers - 1)
+            if turn.number == self._turn:
+                self._position = made.after
+                if self._worker is not None:
+                    number, workers = turn.worker.number, turn.worker.workers
+                    self._worker = (number, workers, workers - 1)
             batches: list[Batch] = [arrival.received() for arrival in made.arrivals]
             yield dict(zip(names, batches, strict=True)) if self._several else batches[0]
 

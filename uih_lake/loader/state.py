@@ -73,7 +73,7 @@ class State:
         except TypeError as error:
             raise InputError(f"no state of a loader: {error}", hint=_AS_SAVED) from None
         if not _are_words(state.words):
-            raise InputError("the state's words are no lists of strings", hint=_AS_SAVED)
+            raise InputError("the state's words are no lists of different strings", hint=_AS_SAVED)
         if state.worker is not None and not _is_worker(state.worker):
             raise InputError(f"the state's worker {state.worker!r}", hint=_AS_SAVED)
         return replace(
@@ -138,7 +138,11 @@ def _are_words(words: Any) -> bool:
     if not isinstance(words, Mapping) or not all(isinstance(w, Mapping) for w in words.values()):
         return False
     lists = [listed for columns in words.values() for listed in columns.values()]
-    return all(isinstance(listed, list) and all(map(is_text, listed)) for listed in lists)
+    return all(isinstance(listed, list) and _are_distinct_texts(listed) for listed in lists)
+
+
+def _are_distinct_texts(listed: list[Any]) -> bool:
+    return all(map(is_text, listed)) and len({*listed}) == len(listed)
 
 
 def _is_worker(worker: Any) -> bool:
