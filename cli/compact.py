@@ -9,9 +9,9 @@ from uih_lake.cli.terminal import Terminal, amount
 def compact(terminal: Terminal, lake: options.Lake, as_json: options.Json = False) -> None:
     """Merge each bucket's runs into one, and the files of small logs.
 
-    Reading is fastest from one run per bucket, by pointers that know where in it their events
-    lie: they are told. Examples are read fastest from few files. Nothing that a pointer means
-    changes; the files merged stay on disk until they are vacuumed.
+    Merges the sealed files of each bucket into one run, tells every pointer where in it its
+    events lie, so that a loader reads them without a join, and merges the files of small logs.
+    Nothing that a pointer means changes; the old files stay on disk until they are vacuumed.
 
       uihlake compact shop
 

@@ -173,11 +173,11 @@ def test_labels_come_later(lake: Path, tmp_path: Path) -> None:
         (("retain", "lake", "--days", "0"), 2, "--days"),
         (("retain", "lake", "--days", "1", "--now", "2999-01-01"), 2, "future"),
         (("vacuum", "lake", "--retain-hours", "-1"), 2, "--retain-hours"),
-        (("retain", "lake", "--days", "800000"), 1, "days 800000; it is an integer from 1 to"),
+        (("retain", "lake", "--days", "800000"), 1, "days 800000; give an integer from 1 to"),
         (
             ("vacuum", "lake", "--retain-hours", f"{10**15}"),
             1,
-            "it is an integer from 0 to 1000000",
+            "give an integer from 0 to 1000000",
         ),
         (("verify", "lake", "--sample", "0"), 2, "--sample"),
         (("verify", "lake", "--seed", "-1"), 2, "--seed"),

@@ -272,25 +272,25 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
     (
         "live",
         lambda lake: lake.log(requests([1], [2]), live="no"),
-        "live 'no'; it is True or False",
+        "live 'no'; give True or False",
     ),
     (
         "columns",
         lambda lake: lake.append(events([1], [1]), add_columns="no"),
-        "add_columns 'no'; it",
+        "add_columns 'no'; give",
     ),
-    ("dry", lambda lake: lake.forget([1], dry_run="no"), "dry_run 'no'; it is True or False"),
-    ("dry days", lambda lake: lake.retain(days=1, dry_run=0), "dry_run 0; it is True or False"),
-    ("days", lambda lake: lake.retain(days=0), "days 0; it is an integer from 1 to"),
-    ("years", lambda lake: lake.retain(days=800_000), "days 800000; it is an integer from 1 to"),
-    ("ages", lambda lake: lake.retain(days=10**10), "days 10000000000; it is an integer from 1 to"),
-    ("half", lambda lake: lake.retain(days=0.5), "days 0.5; it is an integer from 1 to"),
-    ("truth", lambda lake: lake.retain(days=True), "days True; it is an integer from 1 to"),
+    ("dry", lambda lake: lake.forget([1], dry_run="no"), "dry_run 'no'; give True or False"),
+    ("dry days", lambda lake: lake.retain(days=1, dry_run=0), "dry_run 0; give True or False"),
+    ("days", lambda lake: lake.retain(days=0), "days 0; give an integer from 1 to"),
+    ("years", lambda lake: lake.retain(days=800_000), "days 800000; give an integer from 1 to"),
+    ("ages", lambda lake: lake.retain(days=10**10), "days 10000000000; give an integer from 1 to"),
+    ("half", lambda lake: lake.retain(days=0.5), "days 0.5; give an integer from 1 to"),
+    ("truth", lambda lake: lake.retain(days=True), "days True; give an integer from 1 to"),
     ("now", lambda lake: lake.retain(days=1, now=LOCAL), "has no time zone; give"),
-    ("hours", lambda lake: lake.vacuum(retain_hours=-1), "retain_hours -1; it is an integer"),
-    ("eons", lambda lake: lake.vacuum(retain_hours=10**15), "it is an integer from 0 to 1000000"),
-    ("seed", lambda lake: lake.verify(sample=1, seed=-1), "seed -1; it is an integer and at"),
-    ("sample", lambda lake: lake.verify(sample=-1), "sample -1; it is an integer and at least 0"),
+    ("hours", lambda lake: lake.vacuum(retain_hours=-1), "retain_hours -1; give an integer"),
+    ("eons", lambda lake: lake.vacuum(retain_hours=10**15), "give an integer from 0 to 1000000"),
+    ("seed", lambda lake: lake.verify(sample=1, seed=-1), "seed -1; give an integer of at"),
+    ("sample", lambda lake: lake.verify(sample=-1), "sample -1; give an integer of at least 0"),
     (
         "no user",
         lambda lake: lake.snapshot([1, None], NOW, TAIL),
@@ -338,19 +338,19 @@ BAD_ARGUMENTS: list[tuple[str, Callable[[Lake], object], str]] = [
     ("named", lambda lake: lake.forget(["a"]), "users to forget: they are string; give ids as the"),
     ("none", lambda lake: lake.forget([]), "no users to forget; name at least one"),
     ("raw", lambda lake: lake.forget(b"\1", dry_run=True), "b'\\x01' is one id; give a list: [b'"),
-    ("no days", lambda lake: lake.retain(days=None), "days None; it is an integer from 1 to"),
+    ("no days", lambda lake: lake.retain(days=None), "days None; give an integer from 1 to"),
     ("date", lambda lake: lake.retain(days=1, now="2026-01-01"), "now '2026-01-01' is no datetime"),
     ("empty date", lambda lake: lake.retain(days=1, now=""), "now '' is no datetime; give one"),
-    ("no hours", lambda lake: lake.vacuum(retain_hours=None), "retain_hours None; it is an integ"),
-    ("no seed", lambda lake: lake.verify(sample=1, seed=None), "seed None; it is an integer and"),
+    ("no hours", lambda lake: lake.vacuum(retain_hours=None), "retain_hours None; give an integer"),
+    ("no seed", lambda lake: lake.verify(sample=1, seed=None), "seed None; give an integer of"),
     ("user", lambda lake: lake.append(ONE, user_id=None), "user_id is None; give the name of a"),
     ("event", lambda lake: lake.append(ONE, event_ts=["t"]), "event_ts is ['t']; give the name"),
     ("arrival", lambda lake: lake.append(ONE, arrival_ts=5), "arrival_ts is 5; give the name"),
     ("asked", lambda lake: lake.log(ONE, request_ts=None), "request_ts is None; give the name of"),
     ("known by", lambda lake: lake.log(ONE, as_of_ts=5), "as_of_ts is 5; give the name of a col"),
-    ("begun", lambda lake: list(lake.follow(TAIL, after=None)), "after None; it is an integer and"),
-    ("wait", lambda lake: list(lake.follow(TAIL, poll_s="1")), "poll_s '1'; it is a number of sec"),
-    ("end", lambda lake: list(lake.follow(TAIL, stop=True)), "stop True; it is a threading.Event,"),
+    ("begun", lambda lake: list(lake.follow(TAIL, after=None)), "after None; give an integer of"),
+    ("wait", lambda lake: list(lake.follow(TAIL, poll_s="1")), "poll_s '1'; give a number of sec"),
+    ("end", lambda lake: list(lake.follow(TAIL, stop=True)), "stop True; give a threading.Event,"),
     ("loose", lambda lake: lake.forget(bytearray(b"\1")), "is one id; give a list: [bytearray("),
 ]
 
@@ -362,7 +362,7 @@ def test_what_is_no_path_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     said = refusal(InputError, lambda: call(given))
-    assert f"path {given!r}; it is a string or a pathlib.Path" in said
+    assert f"path {given!r}; give a string or a pathlib.Path" in said
     assert list(tmp_path.iterdir()) == []
 
 
@@ -442,7 +442,7 @@ def test_a_window_may_begin_with_the_first_year(kept: Lake) -> None:
     days = (NOW - datetime(1, 1, 1, tzinfo=UTC)).days
     assert sum(kept.retain(days=days, now=NOW).values()) == 0
     said = refusal(InputError, lambda: kept.retain(days=days + 1, now=NOW))
-    assert said == f"days {days + 1}; it is an integer from 1 to {days}"
+    assert said == f"days {days + 1}; give an integer from 1 to {days}"
 
 
 @pytest.mark.parametrize("key", ["\ud800", 5, b"x"])

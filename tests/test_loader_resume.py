@@ -78,7 +78,7 @@ def test_an_epoch_to_go_to_is_an_integer(lake: Lake) -> None:
     _, state = take(loader, 1)
     assert state["epoch"] == 3
     for epoch in (-1, 2**63, 1.5, "2", None, True, torch.tensor(3)):
-        with pytest.raises(InputError, match=r"epoch .*; it is an integer from 0 to 9"):
+        with pytest.raises(InputError, match=r"epoch .*; give an integer from 0 to 9"):
             loader.set_epoch(epoch)  # type: ignore[arg-type]
     assert loader.epoch == 3
 
@@ -222,7 +222,7 @@ def test_what_is_no_state_is_refused(lake: Lake, state: Any) -> None:
 @pytest.mark.parametrize(
     ("altered", "says"),
     [
-        ({"epoch": -4}, "the state's epoch -4; it is an integer from 0 to"),
+        ({"epoch": -4}, "the state's epoch -4; give an integer from 0 to"),
         ({"epoch": "1"}, "the state's epoch '1'"),
         ({"epoch": None}, "the state's epoch None"),
         ({"position": -1}, "the state's position -1"),

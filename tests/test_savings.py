@@ -391,7 +391,7 @@ def test_what_cannot_be_measured_is_refused(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(TenantError, match="same name"):
         savings(lake.path, [SHORT, SHORT])
     for seed in (-1, None):
-        with pytest.raises(InputError, match=f"seed {seed}; it is an integer and at least 0"):
+        with pytest.raises(InputError, match=f"seed {seed}; give an integer of at least 0"):
             savings(lake.path, [SHORT], seed=seed)
     with pytest.raises(LakeError, match="has no lake version 99"):
         savings(lake.path, [SHORT], version=99, keep=tmp_path / "kept")

@@ -340,11 +340,11 @@ def test_a_plan_is_in_every_form_of_the_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (("--length", 2**63), f"length {2**63}; it is an integer from 1 to {2**31 - 1}"),
-        (("--days", "inf"), "days inf; it is a number from 1 to 36500"),
-        (("--users", 10**30), f"users {10**30}; it is an integer from 1 to {10**12}"),
-        (("--per-day", "1e308"), "per_day 1e+308; it is a number from 0.001 to 1000000"),
-        (("--price-per-tb", "inf"), f"price_per_tb inf; it is a number from 0 to {10**12}"),
+        (("--length", 2**63), f"length {2**63}; give an integer from 1 to {2**31 - 1}"),
+        (("--days", "inf"), "days inf; give a number from 1 to 36500"),
+        (("--users", 10**30), f"users {10**30}; give an integer from 1 to {10**12}"),
+        (("--per-day", "1e308"), "per_day 1e+308; give a number from 0.001 to 1000000"),
+        (("--price-per-tb", "inf"), f"price_per_tb inf; give a number from 0 to {10**12}"),
     ],
 )
 def test_a_plan_beyond_its_bounds_is_refused_before_anything_is_measured(

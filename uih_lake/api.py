@@ -42,7 +42,7 @@ class Lake:
     lake version it was opened at; a lake opened at a version is read only. Threads may share it.
 
     Any method may raise :class:`CorruptionError`, where a file of the lake is damaged, and
-    :class:`LakeError`, where one cannot be had or was replaced and vacuumed meanwhile. One that
+    :class:`LakeError`, where one cannot be opened or was replaced and vacuumed meanwhile. One that
     changes the lake also raises :class:`LakeError` where it is read only, :class:`OutputError`
     where the disk takes nothing, and :class:`ConflictError` where other writers won too often.
     """
@@ -306,7 +306,7 @@ class Lake:
         """Audit the files and resolve all pointers, or about ``sample``, against their digests.
 
         Damage is a failed check. Raises :class:`CorruptionError` where a Delta log cannot be read
-        at all, and :class:`InputError` for a sample or a seed below 0.
+        at all or has lost a commit, and :class:`InputError` for a sample or a seed below 0.
         """
         from uih_lake.verify import verify
 

@@ -32,13 +32,13 @@ def check_flags(**given: Any) -> None:
     """Raise :class:`InputError` for what is neither True nor False: the text "no" would be true."""
     for name, flag in given.items():
         if not isinstance(flag, bool | np.bool_):
-            raise InputError(f"{name} {flag!r}", hint="it is True or False")
+            raise InputError(f"{name} {flag!r}", hint="give True or False")
 
 
 def check_stop(stop: Any) -> None:
     """Raise :class:`InputError` for what nobody can wait for: no event, and not None."""
     if stop is not None and not (hasattr(stop, "is_set") and hasattr(stop, "wait")):
-        raise InputError(f"stop {stop!r}", hint="it is a threading.Event, or None")
+        raise InputError(f"stop {stop!r}", hint="give a threading.Event, or None")
 
 
 def is_text(text: Any) -> bool:
@@ -58,7 +58,7 @@ def path_of(path: Any) -> str:
     And for one that is empty, and for a URL, of which a directory of that name would be made.
     """
     if not isinstance(path, str | os.PathLike):
-        raise InputError(f"path {path!r}", hint="it is a string or a pathlib.Path")
+        raise InputError(f"path {path!r}", hint="give a string or a pathlib.Path")
     if not str(path).strip():
         raise InputError("a path is empty", hint="it may come of a variable that was not set")
     if _URL.match(str(path)):
@@ -82,8 +82,8 @@ def integer(name: str, number: Any, least: int, most: float = math.inf) -> int:
     Raises :class:`InputError` for what is no integer from ``least`` to ``most``, by its name.
     """
     if not is_integer(number, least, most):
-        said = f"and at least {least}" if most == math.inf else f"from {least} to {most}"
-        raise InputError(f"{name} {number!r}", hint=f"it is an integer {said}")
+        said = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+        raise InputError(f"{name} {number!r}", hint=f"give an integer {said}")
     return int(number)
 
 
@@ -92,13 +92,13 @@ def between(least: float, most: float, /, **numbers: Any) -> None:
     for name, number in numbers.items():
         real = isinstance(number, Real) and not isinstance(number, bool)
         if not real or not least <= number <= most:  # NaN compares with nothing
-            raise InputError(f"{name} {number!r}", hint=f"it is a number from {least} to {most}")
+            raise InputError(f"{name} {number!r}", hint=f"give a number from {least} to {most}")
 
 
 def seconds(poll_s: float) -> float:
     """How long to wait, in seconds; raises :class:`InputError` for what nobody can wait."""
     if not isinstance(poll_s, Real) or not 0 <= float(poll_s) <= threading.TIMEOUT_MAX:
-        raise InputError(f"poll_s {poll_s!r}", hint="it is a number of seconds and at least 0")
+        raise InputError(f"poll_s {poll_s!r}", hint="give a number of seconds, 0 or more")
     return float(poll_s)
 
 

@@ -101,7 +101,6 @@ _SEALED_ORDER = (names.USER_ID, names.EVENT_TS, names.LAKE_VERSION, names.TIE)
 _RECENT_ORDER = (names.BUCKET, names.USER_ID, names.EVENT_TS, names.TIE)
 _EXAMPLES_ORDER = (names.BUCKET, names.USER_ID, names.REQUEST_TS)
 _CHECKS = {
-    "ledger": "rows in the files are those appended and logged less those erased",
     "logs": "every entry of every Delta log is the one that was committed",
     "pages": "every page of every file has its checksum and can be read",
     "order": "files are sorted by user, event or request time, arrival",
@@ -137,8 +136,6 @@ class _Audit:
         share = 1.0 if sample is None else sample / max(self._selection.examples.rows, 1)
         self._share = min(share, 1.0)
         self._damaged: set[str] = set()
-        # The ledger was balanced when the tables were refreshed, or there would be no snapshot.
-        self.checks["ledger"].looked_at = snapshot.rows + self._selection.examples.rows
 
     @property
     def counts(self) -> Counts:
@@ -172,7 +169,7 @@ class _Audit:
         for path in snapshot.runs.get(bucket, ()):
             events = self._events(path)
             if events is not None:
-                self._order(path, events, _SEALED_ORDER)
+                self._bands(path, events)
                 self._users(path, events, np.full(events.num_rows, bucket))
                 newest = max(snapshot.lake_version, snapshot.sealed)
                 self._versions(path, events, names.LAKE_VERSION, 0, newest)
@@ -216,7 +213,7 @@ class _Audit:
             rows = logs.with_log(self.snapshot.pages.read(path, columns), file)
             self._pinned(path, rows)
             self._versions(path, rows, names.OWN_LOG, file.first, file.last)
-            self._order(path, rows, _EXAMPLES_ORDER)
+            self._order(path, rows, _EXAMPLES_ORDER, ties=True)
             self._users(path, rows, rows.column(names.BUCKET).to_numpy())
         self._selection = replace(self._selection, examples=replace(examples, files=tuple(sound)))
 
@@ -228,15 +225,19 @@ class _Audit:
             f"{path} has {beyond} pointers of lake versions after {self._newest}, the newest",
         )
 
-    def _order(self, path: str, events: pa.Table, keys: Sequence[str]) -> None:
-        columns = [_plain(events.column(name)) for name in keys]
-        disorder = 0
-        if keys is _SEALED_ORDER:  # in bands, each in order
-            disorder = max(0, falls(columns[0]) + 1 - bands.MOST)
-            by_user = bands.by_user(columns[0])
-            if by_user is not None:
-                columns = [column.take(pa.array(by_user)) for column in columns]
-        disorder += unordered(columns, ties=keys is _EXAMPLES_ORDER)
+    def _order(self, path: str, rows: pa.Table, keys: Sequence[str], *, ties: bool = False) -> None:
+        self._sorted(path, unordered([_plain(rows.column(name)) for name in keys], ties=ties))
+
+    def _bands(self, path: str, events: pa.Table) -> None:
+        """At most so many bands, each in order."""
+        columns = [_plain(events.column(name)) for name in _SEALED_ORDER]
+        many = max(0, falls(columns[0]) + 1 - bands.MOST)
+        by_user = bands.by_user(columns[0])
+        if by_user is not None:
+            columns = [column.take(pa.array(by_user)) for column in columns]
+        self._sorted(path, many + unordered(columns))
+
+    def _sorted(self, path: str, disorder: int) -> None:
         self.checks["order"].looked_at += 1
         self.checks["order"].found(disorder, f"{path} is not sorted")
 

@@ -74,13 +74,16 @@ class Loader(IterableDataset[Any]):
     ``rank``       with ``num_ranks``; default is torch.distributed's, else RANK and WORLD_SIZE
     ``max_tokens`` batches of at most so many events, and at most ``batch_size`` examples; one that
                    has more is alone. What counts is ``min(visible events, max_len)`` per sequence
-    ``prefetch``   batches made ahead; ``budget`` is the bytes that buckets and buffers may take
-    ``threads``    that make them; default: a core each, 16 at most, shared by DataLoader workers
+    ``prefetch``   batches made ahead; ``budget`` is the bytes that buckets and buffers may take,
+                   beside 256 MiB of resolved pointers
+    ``threads``    that make batches; default: one per usable core, at most 16, divided among the
+                   workers of a DataLoader
     ``share``      sequences come as :class:`Shared`: history that examples have in common, once
     ``fill``       what a null becomes, per column (default 0); ``masks`` tell where there was one
     ``words``      strings per column that have the codes 1, 2, ... whatever the lake holds, others
                    come behind; a trait and a context column of such a name have the same codes
-    ``drop_last``  drop what fills no step of all ranks; ``pad_last`` repeats examples to fill it
+    ``drop_last``  drop the last examples where they do not give every rank a full batch;
+                   ``pad_last`` repeats some until they do
     ``stochastic_length`` alpha in (1, 2] after HSTU; every group then needs a ``max_len``
     ``follow``     never end: go on with examples as they are logged, until :meth:`stop`; looks
                    every ``poll_s`` seconds; the order is "log"
@@ -129,30 +132,31 @@ class Loader(IterableDataset[Any]):
         self._several = not isinstance(tenant, Tenant)
         rank, num_ranks = ranks.ranks(rank, num_ranks)
         order = order_of(order, follow)
+        deal = Deal(
+            rank,
+            num_ranks,
+            integer("batch_size", batch_size, 1, MOST),
+            None if max_tokens is None else integer("max_tokens", max_tokens, 1, MOST),
+            balanced=order != "user",
+            drop_last=drop_last,
+            pad_last=pad_last,
+        )
         self._options = Options(
-            tenants,
-            Deal(
-                rank,
-                num_ranks,
-                integer("batch_size", batch_size, 1, MOST),
-                None if max_tokens is None else integer("max_tokens", max_tokens, 1, MOST),
-                order != "user",
-                drop_last,
-                pad_last,
-            ),
-            order,
-            integer("seed", seed, 0),
-            integer("open_buckets", open_buckets, 1),
-            span_of(time_window),
-            shortening(stochastic_length, tenants),
-            share,
-            masks,
-            fills_of(fill),
-            words_given(words),
-            device,
-            integer("prefetch", prefetch, 1),
-            None if threads is None else integer("threads", threads, 1),
-            integer("budget", budget, 1),
+            tenants=tenants,
+            deal=deal,
+            order=order,
+            seed=integer("seed", seed, 0),
+            open_buckets=integer("open_buckets", open_buckets, 1),
+            span_us=span_of(time_window),
+            shorten=shortening(stochastic_length, tenants),
+            share=share,
+            masks=masks,
+            fill=fills_of(fill),
+            words=words_given(words),
+            device=device,
+            prefetch=integer("prefetch", prefetch, 1),
+            threads=None if threads is None else integer("threads", threads, 1),
+            budget=integer("budget", budget, 1),
         )
         check_loaded("fill", self._options.fill, tenants)
         check_loaded("words", self._options.words, tenants)

@@ -31,7 +31,7 @@ MOST = 10**12
 _NO_TEXT = "it has half of a surrogate pair, which no file can hold; leave it out"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The arguments of a loader, checked."""
 
@@ -137,7 +137,7 @@ def shortening(alpha: float | None, tenants: Sequence[Tenant]) -> StochasticLeng
     if alpha is None:
         return None
     if not isinstance(alpha, Real):
-        raise InputError(f"stochastic_length {alpha!r}", hint="it is a number, such as 1.5")
+        raise InputError(f"stochastic_length {alpha!r}", hint="give a number, such as 1.5")
     for tenant in tenants:
         for name, group in tenant.groups.items():
             if group.max_len is None:

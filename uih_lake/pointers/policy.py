@@ -76,7 +76,7 @@ class Judge:
         return np.ones(logged.num_rows, bool) if self.policy == "keep" else ~wrong
 
     def _judge(self, logged: pa.Table, proof: pa.Table, places: Int64) -> None:
-        """Count the faults of the pointers at ``places``; or that of the first, which is raised."""
+        """Count the faults of the pointers at ``places``; if they are raised, the first alone."""
         if self.policy == "raise":
             places = places[:1]
         faults = self._faults(logged.select(_TELLING).take(pa.array(places)))
