@@ -259,6 +259,9 @@ def test_shared_history_has_the_shapes_of_what_it_expands_to(lake: Lake) -> None
     shared = batch.groups["all"]
     assert isinstance(shared, Shared)
     plain = shared.expand()
+    assert torch.equal(shared.offsets, plain.offsets)
+    assert torch.equal(shared.lengths, plain.lengths)
+    assert shared.view_lengths.sum() == plain.lengths.sum() == shared.events
     for options in ({}, {"length": 3, "side": "left"}):
         assert torch.equal(shared.padding_mask(**options), plain.padding_mask(**options))
         pairs = [

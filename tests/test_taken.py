@@ -23,7 +23,7 @@ from uih_lake.lake.store import Store
 from uih_lake.pointers.examples import Examples
 from uih_lake.resolve import placed
 from uih_lake.resolve.marked import Marked
-from uih_lake.resolve.placed import Groups, rows_of
+from uih_lake.resolve.placed import RowGroups, rows_of
 from uih_lake.resolve.plan import Scan, scans
 from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
@@ -135,7 +135,7 @@ def test_what_is_located_is_what_a_join_finds(
     assert read == BUCKETS * (len(plan) - 2), "all but conditions on what is not stored"
 
 
-def same(duck, scan: Scan, cut, groups: Groups, ranges: dict[str, Ranges]) -> None:  # type: ignore[no-untyped-def]
+def same(duck, scan: Scan, cut, groups: RowGroups, ranges: dict[str, Ranges]) -> None:  # type: ignore[no-untyped-def]
     rows = rows_of(duck, scan, groups).combine_chunks()
     if groups.few is not None:
         assert (np.diff(groups.few.rows) > 0).all()
@@ -225,7 +225,7 @@ def test_rows_that_are_kept_count_as_memory(tmp_path: Path) -> None:
         list(loader), list(loader)
         (opened,) = loader._engine.buckets
         (read,) = opened.resolved.reads
-        assert isinstance(read, Groups) and read.few is not None
+        assert isinstance(read, RowGroups) and read.few is not None
         ranges = sum(
             r.offsets.nbytes + 2 * r.starts.nbytes for r in opened.resolved.ranges.values()
         )

@@ -175,9 +175,9 @@ class Assembly:
         first, last = int(views[0]), int(views[-1])
         return Shared(
             values,
-            starts=_tensor(layout.views[first:last]),
-            lengths=_tensor(np.diff(pieces.moves.places[first : last + 1])),
-            offsets=_tensor(views - first),
+            view_starts=_tensor(layout.views[first:last]),
+            view_lengths=_tensor(np.diff(pieces.moves.places[first : last + 1])),
+            view_offsets=_tensor(views - first),
             longest=longest,
             events=events,
             masks=masks,

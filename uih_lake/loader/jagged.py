@@ -201,46 +201,49 @@ class Shared(Tensors):
     """The rows that the sequences of a batch need, each once, and where the sequences lie in them.
 
     ``values``, ``masks`` and ``dictionaries`` are as in :class:`Jagged`, over shared rows. Example
-    ``i`` is the views ``offsets[i]`` to ``offsets[i+1]``, and view ``v`` the ``lengths[v]`` rows
-    from ``starts[v]`` on (all int64). An example has a view for each band of its file that it
-    reaches into, and more where an event inside its history was not visible to it.
-    ``longest`` and ``events`` are as in :class:`Jagged`.
+    ``i`` is the views ``view_offsets[i]`` to ``view_offsets[i+1]``, and view ``v`` the
+    ``view_lengths[v]`` rows from ``view_starts[v]`` on (all int64). An example has a view for each
+    band of its file that it reaches into, and more where an event inside its history was not
+    visible to it. All else is as in :class:`Jagged`, ``offsets`` and ``lengths`` too.
     """
 
     values: dict[str, Values]
-    starts: Tensor
-    lengths: Tensor
-    offsets: Tensor
+    view_starts: Tensor
+    view_lengths: Tensor
+    view_offsets: Tensor
     longest: int
     events: int
     masks: dict[str, Tensor] | None = None
     dictionaries: Mapping[str, Dictionary] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.view_offsets) - 1
 
     def __repr__(self) -> str:
         head = (
             f"Shared({len(self)} sequences, {self.events} events, longest {self.longest}, "
-            f"{len(self.starts)} views)"
+            f"{len(self.view_starts)} views)"
         )
         return shown.block(head, shown.columns(self.values, self.dictionaries, self.masks))
 
     @property
-    def sequence_offsets(self) -> Tensor:
-        """Offsets of the expanded form; int64."""
-        return offsets_of(self.lengths)[self.offsets]
+    def offsets(self) -> Tensor:
+        """Where each sequence begins once all are written out, and the end; int64."""
+        return offsets_of(self.view_lengths)[self.view_offsets]
+
+    @property
+    def lengths(self) -> Tensor:
+        """Events of each sequence, int64."""
+        return self.offsets.diff()
 
     def expand(self) -> Jagged:
         """Every sequence written out, on the device the rows are on."""
-        rows = expanded(self.starts, self.lengths, self.events)
+        rows = expanded(self.view_starts, self.view_lengths, self.events)
         values: dict[str, Values] = {}
         for name, shared in self.values.items():
             values[name] = shared.take(rows) if isinstance(shared, Nested) else shared[rows]
         masks = None if self.masks is None else {n: m[rows] for n, m in self.masks.items()}
-        return Jagged(
-            values, self.sequence_offsets, self.longest, self.events, masks, self.dictionaries
-        )
+        return Jagged(values, self.offsets, self.longest, self.events, masks, self.dictionaries)
 
     def to_padded(
         self,
@@ -255,7 +258,7 @@ class Shared(Tensors):
 
     def padding_mask(self, length: int | None = None, *, side: str = "right") -> Tensor:
         """As :meth:`Jagged.padding_mask`; expands nothing."""
-        places = Jagged({}, self.sequence_offsets, self.longest, self.events)
+        places = Jagged({}, self.offsets, self.longest, self.events)
         return places.padding_mask(length, side=side)
 
     def padded_masks(self, length: int | None = None, *, side: str = "right") -> dict[str, Tensor]:
@@ -291,8 +294,8 @@ class Shared(Tensors):
 
     def _distinct(self) -> tuple[Tensor, Tensor]:
         """The first example of each distinct sequence, and the sequence of each example."""
-        keys = torch.stack((self.starts, self.lengths), 1).tolist()
-        edges = self.offsets.tolist()
+        keys = torch.stack((self.view_starts, self.view_lengths), 1).tolist()
+        edges = self.view_offsets.tolist()
         seen: dict[Any, int] = {}
         first: list[int] = []
         inverse: list[int] = []
@@ -302,18 +305,18 @@ class Shared(Tensors):
                 seen[key] = len(first)
                 first.append(example)
             inverse.append(seen[key])
-        device = self.offsets.device
+        device = self.view_offsets.device
         return torch.tensor(first, device=device), torch.tensor(inverse, device=device)
 
     def _only(self, examples: Tensor) -> Shared:
-        counts = self.offsets.diff()[examples]
-        views = expanded(self.offsets[examples], counts)
-        lengths = self.lengths[views]
+        counts = self.view_offsets.diff()[examples]
+        views = expanded(self.view_offsets[examples], counts)
+        lengths = self.view_lengths[views]
         return replace(
             self,
-            starts=self.starts[views],
-            lengths=lengths,
-            offsets=offsets_of(counts),
+            view_starts=self.view_starts[views],
+            view_lengths=lengths,
+            view_offsets=offsets_of(counts),
             events=int(lengths.sum()),
         )
 

@@ -24,7 +24,7 @@ from uih_lake.loader.meters import Meters
 from uih_lake.loader.neighbours import Neighbours
 from uih_lake.loader.plan import Plan, statement
 from uih_lake.pointers.policy import Counts
-from uih_lake.resolve.placed import Groups, rows_of
+from uih_lake.resolve.placed import RowGroups, rows_of
 from uih_lake.resolve.plan import Bounds, Scan
 from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
@@ -37,7 +37,7 @@ RESOLVED_BYTES = 256 << 20
 """Resolved ranges kept for later epochs."""
 
 
-Read = tuple[str, dict[str, Any]] | Groups
+Read = tuple[str, dict[str, Any]] | RowGroups
 """A statement and its parameters, or row groups of the bucket."""
 
 
@@ -76,7 +76,7 @@ class Resolved:
         ranges = sum(r.offsets.nbytes + 2 * r.starts.nbytes for r in self.ranges.values())
         context = sum(stored.nbytes for stored in self.context)
         ids = int(self.example_id.nbytes + self.user_id.nbytes)
-        reads = sum(read.rows_nbytes for read in self.reads if isinstance(read, Groups))
+        reads = sum(read.rows_nbytes for read in self.reads if isinstance(read, RowGroups))
         return ranges + context + ids + reads + 40 * len(self)
 
 
@@ -197,7 +197,7 @@ class Source:
         """The columns of one scan."""
         bucket, scan = resolved.bucket, self.plan.scans[place]
         read, columns = resolved.reads[place], self.plan.columns[place]
-        if isinstance(read, Groups):
+        if isinstance(read, RowGroups):
             rows = rows_of(duck, scan, read)
             self.meters.mapped(read.nbytes)
             return tuple(column.loaded(rows.column(column.name)) for column in columns)

@@ -21,7 +21,7 @@ from uih_lake.arrays import Int64, running, whole
 from uih_lake.errors import SqlRefused
 from uih_lake.lake.bucket import Bucket
 from uih_lake.resolve.marked import Marked
-from uih_lake.resolve.placed import Few, Groups
+from uih_lake.resolve.placed import Few, RowGroups
 from uih_lake.resolve.plan import Scan
 from uih_lake.resolve.ranges import Ranges, packed, touched
 from uih_lake.resolve.taken import timely
@@ -44,7 +44,7 @@ def matching(
     scan: Scan,
     visible: Ranges,
     pointers: pa.Table,
-) -> tuple[Groups, dict[str, Ranges]]:
+) -> tuple[RowGroups, dict[str, Ranges]]:
     """The row groups with rows of the groups of ``scan``, and their ranges in what is kept of them.
 
     ``visible`` are all rows in ``files`` that each of the ``pointers`` sees. Raises
@@ -65,7 +65,7 @@ def matching(
     used = Marked.covered(cut.values(), meets.count)
     numbers, few = _few(meets.only(used), sizes)
     some = blocks[numbers].tolist()
-    groups = Groups(files, some, files.stored_bytes(scan.traits, some), few)
+    groups = RowGroups(files, some, files.stored_bytes(scan.traits, some), few)
     return groups, {name: used.among(ranges) for name, ranges in cut.items()}
 
 

@@ -124,7 +124,7 @@ class Few:
 
 
 @dataclass(frozen=True)
-class Groups:
+class RowGroups:
     """Row groups of a bucket, and the bytes of the columns to read of them.
 
     No ``numbers``: all of its one file, with traits that are not stored but follow from others;
@@ -144,20 +144,20 @@ class Groups:
 
 def needed(
     snapshot: Snapshot, scan: Scan, ranges: Mapping[str, Ranges], bucket: int
-) -> tuple[Groups, dict[str, Ranges]]:
+) -> tuple[RowGroups, dict[str, Ranges]]:
     """The row groups of a bucket with rows of a scan's ranges, and the ranges in their rows."""
     files = Bucket(snapshot, bucket)
     mine = {name: ranges[name] for name, _ in scan.groups}
     if not set(scan.traits) <= set(snapshot.stored.names):
-        return Groups(files, None, 0), mine
+        return RowGroups(files, None, 0), mine
     edges = files.edges
-    groups = touched(mine.values(), edges)
-    packs = {name: packed(one, edges, groups) for name, one in mine.items()}
-    numbers = groups.tolist()
-    return Groups(files, numbers, files.stored_bytes(scan.traits, numbers)), packs
+    row_groups = touched(mine.values(), edges)
+    packs = {name: packed(one, edges, row_groups) for name, one in mine.items()}
+    numbers = row_groups.tolist()
+    return RowGroups(files, numbers, files.stored_bytes(scan.traits, numbers)), packs
 
 
-def rows_of(duck: duckdb.DuckDBPyConnection, scan: Scan, groups: Groups) -> pa.Table:
+def rows_of(duck: duckdb.DuckDBPyConnection, scan: Scan, groups: RowGroups) -> pa.Table:
     """The traits of a scan in the rows that are needed; strings perhaps as dictionaries."""
     bucket = groups.bucket
     if groups.numbers is None:

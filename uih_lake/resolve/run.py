@@ -27,7 +27,7 @@ from uih_lake.pointers.policy import PROOF
 from uih_lake.resolve.matching import matching, tells
 from uih_lake.resolve.placed import (
     NOWHERE,
-    Groups,
+    RowGroups,
     needed,
     nowhere,
     place,
@@ -270,7 +270,7 @@ class Resolver:
 
     def read(
         self, scan: Scan, pointers: pa.Table, located: Located, bucket: int
-    ) -> tuple[Groups, dict[str, Ranges]] | None:
+    ) -> tuple[RowGroups, dict[str, Ranges]] | None:
         """What to read for a scan, and the ranges of its groups in that.
 
         None where that is for a scan in SQL.
