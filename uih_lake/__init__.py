@@ -26,9 +26,12 @@ from uih_lake.errors import (
 
 if TYPE_CHECKING:
     from uih_lake.api import Lake
-    from uih_lake.loader import Batch, Jagged, Loader, Shared
+    from uih_lake.info import Info
+    from uih_lake.loader import Batch, Jagged, Loader, Meters, Nested, Shared
     from uih_lake.pointers.policy import Counts
+    from uih_lake.serving import Served
     from uih_lake.tenant import Group, Tenant
+    from uih_lake.verify import Report
 
     __version__: str
 
@@ -36,9 +39,14 @@ _LAZY = {
     "Batch": "uih_lake.loader",
     "Counts": "uih_lake.pointers.policy",
     "Group": "uih_lake.tenant",
+    "Info": "uih_lake.info",
     "Jagged": "uih_lake.loader",
     "Lake": "uih_lake.api",
     "Loader": "uih_lake.loader",
+    "Meters": "uih_lake.loader",
+    "Nested": "uih_lake.loader",
+    "Report": "uih_lake.verify",
+    "Served": "uih_lake.serving",
     "Shared": "uih_lake.loader",
     "Tenant": "uih_lake.tenant",
 }
@@ -51,14 +59,19 @@ __all__ = [
     "Counts",
     "Group",
     "GroupError",
+    "Info",
     "InputError",
     "Jagged",
     "Lake",
     "LakeError",
     "Loader",
+    "Meters",
+    "Nested",
     "OutputError",
     "PointerError",
+    "Report",
     "SchemaError",
+    "Served",
     "Shared",
     "SqlRefused",
     "Tenant",

@@ -83,7 +83,7 @@ def _commit(
     version = store.lake_version + 1
     store.examples.refresh()  # the first of them may have come meanwhile
     stored = schema.stored_events(_fitted(store, fit))
-    rows = sum(f.rows for f in files) + (store.recent.counter(APPENDED_ROWS) or 0)
+    rows = sum(f.rows for f in files) + store.recent.counted(APPENDED_ROWS)
     counters = {APPENDED: version, APPENDED_ROWS: rows}
     if key is not None:
         counters[_counter(key)] = version

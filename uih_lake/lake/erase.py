@@ -166,7 +166,7 @@ class _Gone:
                     new.append(self._written(table, file, rest, logged.get(file)))
             rows = sum(hit.values())
             if rows or table is self.store.examples:
-                erased = rows + (table.counter(ERASED_ROWS) or 0)
+                erased = rows + table.counted(ERASED_ROWS)
                 table.commit(new, list(hit), counters={ERASED_ROWS: erased})
         return rows
 

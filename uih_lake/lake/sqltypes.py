@@ -32,7 +32,7 @@ def duckdb_type(kind: pa.DataType) -> str:
 def anchor(stored: pa.Schema) -> str:
     """A relation without rows that fixes the type of every column, also of those no file has."""
     nulls = (f"CAST(NULL AS {duckdb_type(f.type)}) AS {sqlfile.identifier(f.name)}" for f in stored)
-    return f"SELECT {', '.join(nulls)} WHERE false"
+    return sqlfile.fill("lake/anchor", columns=", ".join(nulls))
 
 
 def list_literal(values: Iterable[str] | Iterable[int]) -> str:

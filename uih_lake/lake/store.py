@@ -116,8 +116,7 @@ class Store:
     @property
     def lake_version(self) -> int:
         """Newest lake version of the open tables; -1 before the first append."""
-        version = self.recent.counter(APPENDED)
-        return -1 if version is None else version
+        return self.recent.counted(APPENDED, -1)
 
     @contextmanager
     def deciding_user_ids(self) -> Iterator[None]:
@@ -143,20 +142,17 @@ class Store:
     @property
     def sealed(self) -> int:
         """Lake version up to which the immutable tier holds everything; -1 before any seal."""
-        version = self.uih.counter(SEALED)
-        return -1 if version is None else version
+        return self.uih.counted(SEALED, -1)
 
     @property
     def log_version(self) -> int:
         """Newest log version of the open tables; -1 before the first log."""
-        version = self.examples.counter(LOGGED)
-        return -1 if version is None else version
+        return self.examples.counted(LOGGED, -1)
 
     @property
     def retained_from(self) -> int:
         """Events before this time, in microseconds since the epoch, are gone."""
-        cutoff = self.uih.counter(RETAINED)
-        return schema.MIN_TIME if cutoff is None else cutoff
+        return self.uih.counted(RETAINED, schema.MIN_TIME)
 
     @property
     def retention_start(self) -> datetime | None:
@@ -200,8 +196,8 @@ class Store:
                     f"{'many' if difference > 0 else 'few'} for what its Delta logs say was {came}",
                     hint=f"a commit is missing from a _delta_log; {FROM_A_COPY}",
                 )
-        pinned = self.examples.counter(PINNED)
-        if pinned is not None and pinned > self.lake_version:
+        pinned = self.examples.counted(PINNED, -1)
+        if pinned > self.lake_version:
             raise CorruptionError(
                 f"the lake at {self.given} has examples that pin lake version {pinned}, "
                 f"and events up to {self.lake_version}",
@@ -218,8 +214,8 @@ class Store:
         sealed = self.sealed
         held = sum(f.rows for f in self.uih.files())
         held += sum(f.rows for f in self.recent.files() if f.partition[names.LAKE_VERSION] > sealed)
-        erased = (self.recent.counter(ERASED_ROWS) or 0) + (self.uih.counter(ERASED_ROWS) or 0)
-        return held + erased - (self.recent.counter(APPENDED_ROWS) or 0)
+        erased = self.recent.counted(ERASED_ROWS) + self.uih.counted(ERASED_ROWS)
+        return held + erased - self.recent.counted(APPENDED_ROWS)
 
     def _forget_checks(self) -> None:
         """Forget what was checked of files that are in no table any more, once most are such."""
@@ -235,7 +231,7 @@ class Store:
     def examples_logged(self) -> int:
         """Examples ever logged: those in the files, and those erased from them."""
         held = sum(f.rows for f in self.examples.files())
-        return held + (self.examples.counter(ERASED_ROWS) or 0)
+        return held + self.examples.counted(ERASED_ROWS)
 
 
 class Stores:

@@ -124,6 +124,11 @@ class Table:
             counters[name] = self._delta.transaction_version(name)
         return counters[name]
 
+    def counted(self, name: str, start: int = 0) -> int:
+        """As :meth:`counter`; ``start`` where none was committed yet."""
+        counter = self.counter(name)
+        return start if counter is None else counter
+
     def files(self) -> list[File]:
         """The data files of this version."""
         seen = self._seen

@@ -225,7 +225,7 @@ def _first_free(store: Store, added: _Added) -> int:
     """
     if not added.numbered:
         return 0
-    first = store.examples.counter(NEXT_ID) or 0
+    first = store.examples.counted(NEXT_ID)
     if first + added.rows > _LAST:
         raise InputError(
             f"the requests have no column 'example_id' and cannot be numbered on from {first}: "
@@ -256,12 +256,11 @@ def _renumber(store: Store, files: list[File], by: int) -> None:
 
 
 def _commit(store: Store, files: list[File], added: _Added, first: int) -> None:
-    newest = store.examples.counter(LOGGED)
-    version = 0 if newest is None else newest + 1
+    version = store.log_version + 1
     placed = [File(f.path, f.size, f.rows, {names.LOG_VERSION: version}) for f in files]
     rows = store.examples_logged + added.rows
     counters = {LOGGED: version, LOGGED_ROWS: rows} | _next_id(store, added, first)
-    pinned = max(added.newest_pinned, _or(store.examples.counter(PINNED), -1))
+    pinned = max(added.newest_pinned, store.examples.counted(PINNED, -1))
     if pinned >= 0:  # none before any event
         counters[PINNED] = pinned
     store.examples.commit(placed, counters=counters, schema=_widened(store, added.schema))
@@ -272,11 +271,7 @@ def _next_id(store: Store, added: _Added, first: int) -> dict[str, int]:
     if not added.has_numbers:
         return {}
     mine = first + added.rows if added.numbered else min(added.largest_id + 1, _LAST)
-    return {NEXT_ID: max(mine, _or(store.examples.counter(NEXT_ID), 0))}
-
-
-def _or(counter: int | None, otherwise: int) -> int:
-    return otherwise if counter is None else counter
+    return {NEXT_ID: max(mine, store.examples.counted(NEXT_ID))}
 
 
 def _widened(store: Store, added: pa.Schema) -> pa.Schema:
