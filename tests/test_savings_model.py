@@ -152,5 +152,5 @@ def test_a_plan_beyond_its_bounds_is_refused(name: str) -> None:
     wrong = (MOST[name] * 2, LEAST[name] / 2 or -1, -MOST[name], 1e308, math.inf, math.nan, 2**63)
     none = [] if name in ("users", "price_per_tb") else [None]
     for value in (*wrong, True, "2", *none):
-        with pytest.raises(InputError, match=f"^{name} .*; it is an? (integer|number) from "):
+        with pytest.raises(InputError, match=f"^{name} .*; give an? (integer|number) from "):
             plan(**{name: value})  # type: ignore[arg-type]
