@@ -104,12 +104,10 @@ class Crew:
 
     def copy(self, copy: Copy) -> Steps:
         """Copy parts, the last of which finishes the batches."""
-        while copy.parts:
-            part = copy.parts.popleft()
+        while (part := copy.take()) is not None:
             yield True
             part.run()
-            copy.undone -= 1
-            if copy.undone == 0:
+            if copy.done():
                 yield from self.finish(copy)
                 return
             yield True

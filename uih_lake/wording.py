@@ -30,16 +30,20 @@ def guess(name: str, known: Iterable[str]) -> str:
     return f"did you mean '{by_folded[close[0]]}'? " if close else ""
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names joined by commas; of very many only the first, with the number of the others."""
-    all_names = list(names)
-    more = f" and {len(all_names) - _SHOWN} more" if len(all_names) > _SHOWN else ""
-    return (", ".join(all_names[:_SHOWN]) or "(none)") + more
+def listed(names: Iterable[str], total: int | None = None) -> str:
+    """Names joined by commas; of very many only the first, with the number of the others.
+
+    ``total`` is how many there are where ``names`` are but the first of them.
+    """
+    given = list(names)
+    shown = given[:_SHOWN]
+    left = (len(given) if total is None else total) - len(shown)
+    return (", ".join(shown) or "(none)") + (f" and {left:,} more" if left else "")
 
 
-def quoted(names: Iterable[str]) -> str:
+def quoted(names: Iterable[str], total: int | None = None) -> str:
     """Names as :func:`listed`, each in quotes: those of a user's file may hold anything."""
-    return listed(map(repr, names))
+    return listed(map(repr, names), total)
 
 
 _DETAIL: Final = re.compile(

@@ -164,8 +164,7 @@ class Loader(IterableDataset[Any]):
         self._follower = Follower(wanted, wait) if follow else None
         self.meters = Meters()
         words = self._options.words
-        self._known: Known = {"events": words, "context": words}
-        self._begin(wanted.select())
+        self._begin(wanted.select(), {"events": words, "context": words})
         if not follow:
             catalog.warn_of_none(self._scope.slots, where)
         self._told = ranks.shared(torch.zeros(1, dtype=torch.int64))
@@ -262,18 +261,17 @@ class Loader(IterableDataset[Any]):
         saved.check_words(self._options.words)
         slots = catalog.slots(kept, self._options.order, self._options.span_us)
         saved.check_position(counted(slots))
-        self._known = saved.words
-        self._begin(kept if self._follower is None else selection)
+        self._begin(kept if self._follower is None else selection, saved.words)
         self._go_to(saved.epoch, saved.position)
         self._worker = None if saved.worker is None else tuple(saved.worker)  # type: ignore[assignment]
         self._resuming = True
 
     # Inside
 
-    def _begin(self, selection: Selection) -> None:
-        """Go through this selection with none behind it."""
+    def _begin(self, selection: Selection, known: Known) -> None:
+        """Go through this selection with none behind it; ``known`` strings keep their codes."""
         self._checked = Counts()
-        self._scope = Scope.of(selection.counted_by(self._checked), self._options, self._known)
+        self._scope = Scope.of(selection.counted_by(self._checked), self._options, known)
         self.__dict__.pop("_engine", None)
 
     @cached_property
@@ -317,7 +315,7 @@ class Loader(IterableDataset[Any]):
         assert self._follower is not None
         self._check_turn(turn)
         if self._scope.behind:  # once more from the beginning
-            self._begin(self._follower.everything())
+            self._begin(self._follower.everything(), self.dictionaries)
         planner, start = self._planner(turn), turn.start
         while True:
             yield from self._run(planner, turn, start, False)
@@ -328,7 +326,6 @@ class Loader(IterableDataset[Any]):
                 yield from self._run(planner, turn, self.examples, True)
                 return
             self._scope = self._scope.then(more.counted_by(self._checked), self._options)
-            self._known = self.dictionaries
             self._engine.over(self._scope.selection, self._scope.plan)
             planner.use(self._options.recipe(self._scope.plan))
 

@@ -151,13 +151,12 @@ class Pipeline:
         """Copy parts until there are none left; who does the last one finishes the batches."""
         while True:
             with self._changed:
-                if not copy.parts:
-                    return
-                part = copy.parts.popleft()
+                part = copy.take()
+            if part is None:
+                return
             part.run()
             with self._changed:
-                copy.undone -= 1
-                last = copy.undone == 0
+                last = copy.done()
             if last:
                 self._finish(copy)
                 return

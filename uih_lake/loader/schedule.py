@@ -107,6 +107,15 @@ class Copy:
     parts: deque[Part]
     undone: int
 
+    def take(self) -> Part | None:
+        """A part that nobody has taken yet, now the caller's."""
+        return self.parts.popleft() if self.parts else None
+
+    def done(self) -> bool:
+        """A part was copied; whether that was the last of all."""
+        self.undone -= 1
+        return self.undone == 0
+
 
 Task = Read | LayOut | Begin | Copy
 

@@ -24,6 +24,7 @@ from uih_lake.lake.stored import between, conformed
 from uih_lake.lake.tables import File, optimistic
 from uih_lake.schema import UNBOUNDED
 from uih_lake.session import cursor, fetch
+from uih_lake.wording import quoted
 
 NEXT_ID = "uih_lake.next_example_id"
 """Counter of ``examples``: the id given to the next example that brings none."""
@@ -292,9 +293,7 @@ def _refuse_taken(store: Store, files: Sequence[File], added: pa.Schema) -> None
     with cursor() as duck:
         taken = fetch(duck, statement).to_pylist()
     if taken:
-        ids = ", ".join(repr(row[names.EXAMPLE_ID]) for row in taken)
-        if taken[0]["total"] > len(taken):
-            ids += f" and {taken[0]['total'] - len(taken):,} more"
+        ids = quoted((row[names.EXAMPLE_ID] for row in taken), taken[0]["total"])
         how = "logged before" if taken[0]["logged"] else "given twice"
         raise InputError(
             f"column 'example_id': {ids} {how}",

@@ -102,8 +102,8 @@ def _check(labels: pa.Table) -> None:
     given = labels.column(names.EXAMPLE_ID).value_counts()
     twice = given.filter(pc.greater(given.field("counts"), 1)).field("values")
     if twice:
-        more = f" and {len(twice) - 5:,} more" if len(twice) > 5 else ""
+        told = quoted(twice[:5].to_pylist(), len(twice))
         raise InputError(
-            f"column 'example_id' of the labels: {quoted(twice[:5].to_pylist())}{more} given twice",
+            f"column 'example_id' of the labels: {told} given twice",
             hint="give one row per example",
         )

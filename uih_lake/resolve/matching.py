@@ -63,7 +63,7 @@ def matching(
         for name, group in scan.groups
     }
     used = Marked.covered(cut.values(), meets.count)
-    numbers, few = _few(meets.only(used), sizes)
+    numbers, few = _in_blocks(meets.only(used), sizes)
     some = blocks[numbers].tolist()
     groups = RowGroups(files, some, files.stored_bytes(scan.traits, some), few)
     return groups, {name: used.among(ranges) for name, ranges in cut.items()}
@@ -130,7 +130,7 @@ def _asked(
     return whole(found.column("meets"))
 
 
-def _few(rows: Int64, sizes: Int64) -> tuple[Int64, Few]:
+def _in_blocks(rows: Int64, sizes: Int64) -> tuple[Int64, Few]:
     """Which blocks of ``sizes`` hold some of the ascending ``rows``, and these in those alone."""
     ends = np.searchsorted(rows, np.cumsum(sizes))
     counts = np.diff(ends, prepend=0)

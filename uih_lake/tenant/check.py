@@ -10,7 +10,7 @@ import pyarrow as pa
 from uih_lake import names
 from uih_lake.errors import SqlRefused, TenantError
 from uih_lake.tenant.condition import check_condition
-from uih_lake.wording import guess, listed
+from uih_lake.wording import fold, guess, listed
 
 if TYPE_CHECKING:
     from uih_lake.tenant.model import Group, Tenant
@@ -62,7 +62,8 @@ def _problems(
 
 def _hint(refused: SqlRefused, others: pa.Schema, say: str) -> str | None:
     """What to do about a condition: what there is to ``say`` if it speaks of one of ``others``."""
-    return say if refused.column in others.names else refused.hint
+    mistaken = refused.column is not None and fold(refused.column) in map(fold, others.names)
+    return say if mistaken else refused.hint
 
 
 def _what_exists(name: str, known: Iterable[str]) -> str:
