@@ -119,34 +119,45 @@ def _log(
     if pointers is not None:
         served.check(pointers, users, Tombstones.of(store))
     snapshot = Snapshot.of(store, users=users)
+    if pointers is None:
+        tables = _cut(requests, live, snapshot, progress)
+    else:
+        tables = _served(requests, pointers, snapshot)
 
-    def cut() -> Iterator[pa.Table]:
-        done = 0
-        for batch in requests if pointers is None else served.as_many(requests, pointers):
-            if pointers is None:
-                bounds = _bounds(batch, live, snapshot)
-            else:
-                bounds = served.pinned(batch, pointers, done, snapshot.lake_version)
-                bounds |= nowhere(batch.num_rows)
-            table = _with(batch, {**bounds, **_places(batch, snapshot, done)})
-            table = _point(snapshot, table, done, progress)
+    def pointed() -> Iterator[pa.Table]:
+        for table in tables:
             told(_as_given(table))
             yield table.drop_columns([names.ROW])
-            done += batch.num_rows
 
-    return examples.add(store, cut(), names.EXAMPLE_ID not in requests.schema.names, fit)
+    return examples.add(store, pointed(), names.EXAMPLE_ID not in requests.schema.names, fit)
 
 
-def _point(snapshot: Snapshot, table: pa.Table, first_row: int, progress: Progress) -> pa.Table:
-    """The requests with their pointers, sorted by bucket, user and time; ``_row`` as given."""
-    order = (names.BUCKET, names.USER_ID, names.REQUEST_TS, names.ROW)
-    table = table.sort_by([(name, "ascending") for name in order])
-    if names.DIGEST in table.column_names:
-        return _arranged(table)
+def _cut(
+    requests: Batches, live: bool, snapshot: Snapshot, progress: Progress
+) -> Iterator[pa.Table]:
+    """Requests with pointers cut now, batch by batch."""
+    done = 0
+    for batch in requests:
+        table = _placed(batch, _bounds(batch, live, snapshot), snapshot, done)
+        yield _arranged(_pointed(table, snapshot, done, progress))
+        done += batch.num_rows
+
+
+def _served(requests: Batches, pointers: pa.Table, snapshot: Snapshot) -> Iterator[pa.Table]:
+    """Requests with the pointers that serving cut, batch by batch."""
+    done = 0
+    for batch in served.as_many(requests, pointers):
+        pinned = served.pinned(batch, pointers, done, snapshot.lake_version)
+        yield _arranged(_placed(batch, pinned | nowhere(batch.num_rows), snapshot, done))
+        done += batch.num_rows
+
+
+def _pointed(table: pa.Table, snapshot: Snapshot, first_row: int, progress: Progress) -> pa.Table:
+    """The requests of ``table``, which come by bucket, with what proves and places them."""
     asked = together(by_bucket(table))
     parts: list[pa.Table] = []
     done = first_row
-    with closing(ahead(partial(_pointed, snapshot, some) for some in asked)) as pointed:
+    with closing(ahead(partial(_point, snapshot, some) for some in asked)) as pointed:
         for some in pointed:
             parts += some
             done += sum(part.num_rows for part in some)
@@ -154,10 +165,10 @@ def _point(snapshot: Snapshot, table: pa.Table, first_row: int, progress: Progre
     proofs = pa.concat_tables(parts)
     for name in proofs.column_names:
         table = table.append_column(name, proofs.column(name))
-    return _arranged(table)
+    return table
 
 
-def _pointed(snapshot: Snapshot, asked: Sequence[Asked]) -> list[pa.Table]:
+def _point(snapshot: Snapshot, asked: Sequence[Asked]) -> list[pa.Table]:
     with cursor(threads=1) as duck:
         return Resolver(snapshot, duck).point(asked)
 
@@ -186,21 +197,21 @@ def _check_unbounded(requests: Batches) -> None:
         )
 
 
-def _places(batch: pa.RecordBatch, snapshot: Snapshot, first_row: int) -> dict[str, pa.Array]:
-    """Where the user is kept, where the request was given, and its number where it has no id."""
-    order = pa.array(np.arange(first_row, first_row + batch.num_rows))
-    buckets = hashing.bucket_of(batch.column(names.USER_ID), snapshot.buckets)
-    places = {names.BUCKET: pa.array(buckets), names.ROW: order}
-    return places if names.EXAMPLE_ID in batch.schema.names else {names.EXAMPLE_ID: order, **places}
+def _placed(
+    batch: pa.RecordBatch, pointers: dict[str, pa.Array], snapshot: Snapshot, first_row: int
+) -> pa.Table:
+    """The batch with columns of its ``pointers``, sorted by bucket, user and time.
 
-
-def _with(batch: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.Table:
-    """The batch with further columns, which take the place of its own of the same name."""
-    table = pa.Table.from_batches([batch])
-    table = table.drop_columns([name for name in columns if name in table.column_names])
-    for name, values in columns.items():
-        table = table.append_column(name, values)
-    return table
+    Beside the bucket it gets a ``_row``, counted from ``first_row`` on as given, and the same as
+    its ``example_id`` where it has none.
+    """
+    row = pa.array(np.arange(first_row, first_row + batch.num_rows))
+    bucket = pa.array(hashing.bucket_of(batch.column(names.USER_ID), snapshot.buckets))
+    brought = dict(zip(batch.schema.names, batch.columns, strict=True))
+    columns = {names.EXAMPLE_ID: row} | brought | pointers
+    table = pa.table(columns | {names.BUCKET: bucket, names.ROW: row})
+    order = (names.BUCKET, names.USER_ID, names.REQUEST_TS, names.ROW)
+    return table.sort_by([(name, "ascending") for name in order])
 
 
 def _arranged(table: pa.Table) -> pa.Table:
