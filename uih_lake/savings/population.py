@@ -227,26 +227,25 @@ class _Tally:
         days = request // _DAY_US
         fragments = [_fragments(place, ranges[g], days) for place, g in enumerate(self.groups)]
         duck.register("fragments", pa.concat_tables(fragments))
+        windows = fetch(duck, sqlfile.statement("savings/windows"))
+        duck.unregister("fragments")
         users = asked.column(names.USER_ID).combine_chunks().dictionary_encode()
         user = users.indices.to_numpy().astype(np.int64)
         last = np.flatnonzero(np.diff(user, append=-1))
-        weight, fresh = self._windows(duck, asked.num_rows, last)
+        weight, fresh = self._windows(windows, days, last)
         self._columns.append((request, weight, fresh, user + self._users))
         self._users += len(users.dictionary)
-        for row in fetch(duck, sqlfile.statement("savings/daily")).to_pylist():
-            referenced, distinct = self._daily[row["day"]]
-            found = referenced + row["referenced"], distinct + row["distinct_events"]
-            self._daily[row["day"]] = found
-        duck.unregister("fragments")
 
-    def _windows(
-        self, duck: duckdb.DuckDBPyConnection, rows: int, last: Int64
-    ) -> tuple[Int64, Int64]:
-        """Weight and fresh bytes of each example of a bucket; ``last`` are the users' last ones."""
+    def _windows(self, windows: pa.Table, days: Int64, last: Int64) -> tuple[Int64, Int64]:
+        """Weight and fresh bytes of each example of a bucket, which are of these ``days``.
+
+        ``last`` are the users' last ones.
+        """
+        rows = len(days)
         weight = np.full(rows, self.widths[""], np.int64)
         fresh = np.zeros(rows, np.int64)
-        found = fetch(duck, sqlfile.statement("savings/windows"))
-        group, example, referenced, first = (column.to_numpy() for column in found.columns)
+        group, example, referenced, first, that_day = (c.to_numpy() for c in windows.columns)
+        self._add_days(days[example], referenced, that_day)
         for place, name in enumerate(self.groups):
             here = group == place
             events = np.zeros(rows, np.int64)
@@ -257,6 +256,13 @@ class _Tally:
             self._referenced[name] += int(events.sum())
             self._distinct[name] += int(first[here].sum())
         return weight, fresh
+
+    def _add_days(self, days: Int64, referenced: Int64, distinct: Int64) -> None:
+        each, place = np.unique(days, return_inverse=True)
+        sums = (np.bincount(place, counts).astype(np.int64) for counts in (referenced, distinct))
+        for day, *more in zip(each.tolist(), *(found.tolist() for found in sums), strict=True):
+            before = self._daily[day]
+            self._daily[day] = before[0] + more[0], before[1] + more[1]
 
     def population(self) -> Population:
         """What was added."""
