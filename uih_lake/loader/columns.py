@@ -1,10 +1,9 @@
 """How a column of the lake becomes memory that tensors can lie on.
 
-Everything the gather copies is of fixed width and without nulls. Where there is a scan in SQL it is
-arranged there: nulls become the fill value, booleans bytes, strings of small sets codes. Of columns
-read as they are stored nulls are overwritten where they lie. Numbers and times come out of the
-engine as they are and cost no copy; strings of large sets and lists are worked on once per bucket.
-Booleans, packed to bits in Arrow, cost a cast.
+Everything the gather copies is of fixed width and without nulls. Numbers and times lie in Arrow's
+own buffers and cost no copy; nulls among them are overwritten where they lie. Strings become codes,
+once per bucket where their file does not have them as a dictionary. Booleans, packed to bits in
+Arrow, cost a cast.
 """
 
 from __future__ import annotations
@@ -21,12 +20,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from uih_lake import names, schema, sqlfile
+from uih_lake import schema
 from uih_lake.arrays import running, whole
 from uih_lake.errors import InputError
 from uih_lake.given import is_integer
-from uih_lake.lake.sqltypes import duckdb_type
-from uih_lake.loader.dictionary import SMALL, Dictionary
+from uih_lake.loader.dictionary import Dictionary
 from uih_lake.loader.nulls import fill_in
 
 Array = npt.NDArray[Any]
@@ -138,42 +136,6 @@ class Column:
     def dtype(self) -> np.dtype[Any]:
         """Type of ``values`` in memory."""
         return np.dtype(_NUMPY[self.element])
-
-    def expressions(self, place: int) -> tuple[list[str], dict[str, Any]]:
-        """SQL of the column, and of its mask where there is one, and their parameters."""
-        name = sqlfile.identifier(self.name)
-        value, parameters = self._expression(name, place)
-        columns = [f"{value} AS v{place}"]
-        if self.masked:
-            columns.append(f"CAST({name} IS NOT NULL AS UTINYINT) AS m{place}")
-        return columns, parameters
-
-    def _expression(self, name: str, place: int) -> tuple[str, dict[str, Any]]:
-        if self.is_list or (self.name in names.EVENT_COLUMNS and self.dictionary is None):
-            return name, {}
-        if pa.types.is_boolean(self.kind):
-            return f"CAST(coalesce({name}, {bool(self.fill)}) AS UTINYINT)", {}
-        if pa.types.is_timestamp(self.kind):
-            return f"coalesce({name}, make_timestamptz({self.fill}))", {}
-        if self.dictionary is None:
-            return f"coalesce({name}, CAST('{self.fill!r}' AS {duckdb_type(self.kind)}))", {}
-        if len(self.dictionary) == 1:
-            return "CAST(0 AS INTEGER)", {}
-        if len(self.dictionary) > SMALL + 1:
-            return name, {}
-        code = f"coalesce(list_position($words{place}, {name}), 0)"
-        if self.fill:
-            code = f"CASE WHEN {name} IS NULL THEN {self.fill} ELSE {code} END"
-        return f"CAST({code} AS INTEGER)", {f"words{place}": self.dictionary.words}
-
-    def scanned(self, values: pa.Array, valid: pa.Array | None) -> Stored:
-        """What :meth:`expressions` gave, as memory; numbers and times are not copied."""
-        mask = None if valid is None else _flat_values(valid, np.dtype(np.bool_))
-        if self.is_list:
-            return self._lists(values, mask)
-        if self.dictionary is None or pa.types.is_integer(values.type):
-            return Stored(_flat_values(values, self.dtype), None, mask)
-        return Stored(self._filled(values), None, mask)
 
     def loaded(self, values: pa.Array | pa.ChunkedArray) -> Stored:
         """A column as it is stored, as memory; strings may come as dictionaries.

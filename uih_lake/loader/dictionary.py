@@ -14,9 +14,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SMALL = 256
-"""Up to this many strings are coded inside the scan."""
-
 
 class Dictionary(Sequence[str | None]):
     """Code -> string; code 0 is None, a string that was null or is not known."""

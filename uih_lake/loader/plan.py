@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from uih_lake import sqlfile
 from uih_lake.errors import InputError
 from uih_lake.loader.columns import Column, Fill, columns
 from uih_lake.loader.words import Words
@@ -92,14 +91,3 @@ def _merged(tenants: Sequence[Tenant], events: pa.Schema) -> list[Scan]:
     return [
         Scan(where, tuple(dict.fromkeys(traits[where])), tuple(groups[where])) for where in groups
     ]
-
-
-def statement(rows: str, loaded: Sequence[Column]) -> tuple[str, dict[str, list[str]]]:
-    """SQL that reads columns of the statement ``rows``, and the parameters it adds."""
-    expressions: list[str] = []
-    parameters: dict[str, list[str]] = {}
-    for place, column in enumerate(loaded):
-        sql, added = column.expressions(place)
-        expressions += sql
-        parameters |= added
-    return sqlfile.fill("loader/columns", columns=", ".join(expressions), rows=rows), parameters

@@ -19,13 +19,13 @@ import pyarrow as pa
 from uih_lake import names
 from uih_lake.arrays import Int64, ints, whole
 from uih_lake.lake.stretches import Stretches
-from uih_lake.loader.columns import Column, Stored
+from uih_lake.loader.columns import Stored
 from uih_lake.loader.meters import Meters
 from uih_lake.loader.neighbours import Neighbours
-from uih_lake.loader.plan import Plan, statement
+from uih_lake.loader.plan import Plan
 from uih_lake.pointers.policy import Counts
 from uih_lake.resolve.placed import RowGroups, rows_of
-from uih_lake.resolve.plan import Bounds, Scan
+from uih_lake.resolve.plan import Bounds
 from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import seen_by
@@ -166,49 +166,34 @@ class Source:
             proof = found.proof
         else:
             proof = located.proof
-        for scan, columns in zip(scans, self.plan.columns, strict=True):
+        for scan in scans:
             read = None if located is None else resolver.read(scan, asked, located, bucket)
             if read is not None:
                 reads.append(read[0])
                 ranges |= read[1]
                 continue
-            reads.append(self._statement(resolver, scan, columns, asked, bucket))
+            # The scan that resolved them once more, with columns to gather from.
+            users = asked.column(names.USER_ID)
+            sql = resolver.statement(scan, scan.traits, users, bucket)
+            reads.append((sql, Bounds.of(asked).reach(scan)))
             if located is not None:
                 (cut,) = resolver.cuts([replace(scan, traits=())], asked, bucket)
                 ranges |= cut.ranges
         return ranges, proof, reads
 
-    def _statement(
-        self,
-        resolver: Resolver,
-        scan: Scan,
-        columns: tuple[Column, ...],
-        asked: pa.Table,
-        bucket: int,
-    ) -> Read:
-        """The scan that resolved ``asked`` once more, with columns to gather from."""
-        rows = resolver.statement(scan, scan.traits, asked.column(names.USER_ID), bucket)
-        sql, words = statement(rows, columns)
-        return sql, {**Bounds.of(asked).reach(scan), **words}
-
     def _read(
         self, duck: duckdb.DuckDBPyConnection, resolved: Resolved, place: int
     ) -> tuple[Stored, ...]:
         """The columns of one scan."""
-        bucket, scan = resolved.bucket, self.plan.scans[place]
-        read, columns = resolved.reads[place], self.plan.columns[place]
+        read, scan = resolved.reads[place], self.plan.scans[place]
         if isinstance(read, RowGroups):
             rows = rows_of(duck, scan, read)
             self.meters.mapped(read.nbytes)
-            return tuple(column.loaded(rows.column(column.name)) for column in columns)
-        self.selection.snapshot.check(bucket, bucket, scan.traits)
-        with evaluating(scan.where):
-            rows = fetch(duck, *read)
-        stored = []
-        for number, column in enumerate(columns):
-            valid = whole(rows.column(f"m{number}")) if column.masked else None
-            stored.append(column.scanned(whole(rows.column(f"v{number}")), valid))
-        return tuple(stored)
+        else:
+            self.selection.snapshot.check(resolved.bucket, resolved.bucket, scan.traits)
+            with evaluating(scan.where):
+                rows = fetch(duck, *read)
+        return tuple(c.loaded(rows.column(c.name)) for c in self.plan.columns[place])
 
 
 def _copied(rows: pa.Table) -> pa.Table:

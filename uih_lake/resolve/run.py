@@ -9,7 +9,7 @@ stripe, and the holes that invisible events make, come from :mod:`.cut`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -288,9 +288,9 @@ class Resolver:
 
         They come as the file has them, in bands, or in order where there is more than one file.
         """
-        traits = [*scan.traits, *more]
+        columns = dict.fromkeys([*KEYS, *scan.traits, *more])
         parameters = Bounds.of(pointers).reach(scan)
-        statement = self.statement(scan, traits, pointers.column(names.USER_ID), bucket, last)
+        statement = self.statement(scan, columns, pointers.column(names.USER_ID), bucket, last)
         read = columns_read(scan, more, self._snapshot.stored.names)
         self._snapshot.check(bucket, bucket if last is None else last, read)
         with evaluating(scan.where):
@@ -304,14 +304,13 @@ class Resolver:
     def statement(
         self,
         scan: Scan,
-        traits: Sequence[str],
+        columns: Iterable[str],
         users: pa.ChunkedArray,
         bucket: int,
         last: int | None = None,
     ) -> str:
-        """The SQL of one scan."""
+        """The SQL of one scan, which reads ``columns``."""
         in_order = last is None and self._snapshot.is_one_run(bucket)
-        columns = dict.fromkeys([*KEYS, *traits])
         return sqlfile.fill(
             "resolve/scan",
             events=self._snapshot.events(bucket, bucket if last is None else last, _HIDDEN),
