@@ -117,13 +117,22 @@ def test_of_two_iterations_that_follow_the_later_goes_on(lake: Lake, begun: bool
     lake.log(requests(random.Random(3), list(range(24)), 40, 900))
     while len(taken) < 180:
         taken += ids(next(second))
-    with pytest.raises(UihError, match="another has begun; make a loader for each"):
+    with pytest.raises(UihError, match=r"another has begun, .* make two loaders"):
         list(first)
     state = loader.state_dict()
     assert state["position"] == loader.examples == 180
     loader.stop()
     assert list(second) == []
     assert sorted(taken) == [*range(140), *range(900, 940)]
+
+
+def test_an_iteration_that_follows_ends_where_the_loader_is_sent_elsewhere(lake: Lake) -> None:
+    loader = Loader(lake, SHORT, 10, follow=True, poll_s=0.01)
+    batches = iter(loader)
+    next(batches)
+    loader.set_epoch(3)
+    with pytest.raises(UihError, match="sent elsewhere by set_epoch"):
+        list(batches)
 
 
 def test_pointers_are_counted_from_the_beginning_on(lake: Lake) -> None:

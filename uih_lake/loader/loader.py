@@ -121,7 +121,7 @@ class Loader(IterableDataset[Any]):
         open_buckets: int = 4,
         time_window: str = "1d",
         budget: int = BUDGET,
-        poll_s: float = 1.0,
+        poll_s: float = 0.5,
     ) -> None:
         check_lake(lake)
         check_flags(share=share, masks=masks, drop_last=drop_last, pad_last=pad_last, follow=follow)
@@ -333,8 +333,9 @@ class Loader(IterableDataset[Any]):
         """Raise :class:`UihError` where the scope is another iteration's, or a loaded state's."""
         if turn.number != self._turn:
             raise UihError(
-                "a loader that follows goes on in one iteration, and another has begun",
-                hint="make a loader for each",
+                "this iteration cannot follow any more: another has begun, or the loader was sent "
+                "elsewhere by set_epoch or load_state_dict",
+                hint="iterate anew; to follow twice, make two loaders",
             )
 
     def _run(self, planner: Planner, turn: Turn, start: int, finish: bool) -> Iterator[Any]:
