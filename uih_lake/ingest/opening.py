@@ -46,9 +46,13 @@ def declared(events: pa.Schema) -> pa.Schema:
             f"schema: a {type(events).__name__} is no Arrow schema",
             hint="give one: pyarrow.schema([('user_id', pyarrow.int64()), ...])",
         )
+    if names.USER_ID not in events.names:
+        raise SchemaError(
+            "the schema has no column 'user_id'", hint="give it one, of integers or strings"
+        )
     if names.EVENT_TS not in events.names:
         events = events.append(pa.field(names.EVENT_TS, schema.TIME))
-    return open_events(events.empty_table(), EventColumns(), None).schema
+    return _open(Table(events.empty_table(), "the schema"), EventColumns(), None).schema
 
 
 def open_requests(
@@ -75,7 +79,7 @@ def _open(source: Any, columns: Columns, expected: pa.Schema | None) -> Batches:
     if isinstance(source, str | os.PathLike | list | tuple):
         parts = _open_files(source, columns, expected)
     else:
-        table = Table(source)
+        table = source if isinstance(source, Table) else Table(source)
         parts = [(table, lay_out(table.schema.names, columns, table.where))]
     return Batches(parts, unify(parts, expected), columns)
 

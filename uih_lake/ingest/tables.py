@@ -20,8 +20,8 @@ _ACCEPTED = (
 class Table:
     """A table or stream in memory; it is not copied."""
 
-    def __init__(self, source: Any) -> None:
-        self.where = TABLE
+    def __init__(self, source: Any, where: str = TABLE) -> None:
+        self.where = where
         self._reader = _reader(source)
         with reading(TABLE, "a table", _ACCEPTED):
             self.schema = plain_schema(self._reader.schema)
