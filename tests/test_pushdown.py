@@ -20,6 +20,7 @@ from uih_lake.hashing import bucket_of
 from uih_lake.lake import parquet
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store
+from uih_lake.resolve import rows
 from uih_lake.resolve.plan import scans
 from uih_lake.resolve.run import Resolver
 from uih_lake.session import connect
@@ -65,13 +66,15 @@ def big(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 # The plan
 
 
-def resolved(group: Group, lake: Lake, users: Sequence[int]) -> str:
-    """The statement that resolves ``group`` for ``users``."""
+def resolved(
+    group: Group, lake: Lake, users: Sequence[int], keys: Sequence[str] = rows.KEYS
+) -> str:
+    """The statement that resolves ``group`` for ``users``, or, without keys, reads its traits."""
     snapshot = Snapshot.of(Store.open(lake.path))
     (scan,) = scans(Tenant("t", {"g": group}), schema.public_events(snapshot.stored))
     with connect() as duck:
         pointers = pa.chunked_array([pa.array(users)])
-        return Resolver(snapshot, duck).statement(scan, scan.traits, pointers, 0)
+        return Resolver(snapshot, duck).statement(scan, {*keys, *scan.traits}, pointers, 0)
 
 
 BOUNDS = {"since": 5, "until": 100_000, "newest": 0}
@@ -93,9 +96,14 @@ def walk(nodes: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield from walk(node["children"])
 
 
-def the_scan(lake: Lake, group: Group, users: Sequence[int] = (3, 27)) -> dict[str, Any]:
+def the_scan(
+    lake: Lake,
+    group: Group,
+    users: Sequence[int] = (3, 27),
+    keys: Sequence[str] = rows.KEYS,
+) -> dict[str, Any]:
     with connect() as duck:
-        (scan,) = parquet_scans(duck, resolved(group, lake, users), **BOUNDS)
+        (scan,) = parquet_scans(duck, resolved(group, lake, users, keys), **BOUNDS)
         return dict(scan)
 
 
@@ -113,6 +121,13 @@ def test_only_keys_and_asked_traits_are_scanned(big: Lake) -> None:
     scan = the_scan(big, Group(["item"]))
     # The mutable tier keeps the lake version and the bucket outside of what is asked.
     assert columns(scan) - {"_bucket", "lake_version"} == KEYS - {"lake_version"} | {"item"}
+
+
+def test_traits_to_gather_are_scanned_without_the_keys(big: Lake) -> None:
+    """But for those that order the rows of a tier that is not in order."""
+    scan = the_scan(big, Group(["item"]), keys=())
+    assert columns(scan) >= {"item", "user_id"}
+    assert not columns(scan) & {"_delay", "_fingerprint", "action", *HIDDEN}
 
 
 def test_a_group_without_a_condition_has_none_in_its_scan(big: Lake) -> None:
