@@ -7,7 +7,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 CACHE := $(CURDIR)/$(VENV)/cache
-WORKERS ?= 2
+# One more than the cores of a small machine: a third of the tests' time is waiting for processes.
+WORKERS ?= 3
 
 export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -198,7 +198,10 @@ class Life(RuleBasedStateMachine):
         assert lake.version == version
         with pytest.raises(LakeError, match="opened at lake version"):
             lake.seal()
-        compare(lake, self.model, self.model.visible.at(version), self.model.at(version))
+        history = self.model.visible.at(version)
+        compare(lake, self.model, history, self.model.at(version))
+        for asked, events in ((lake, history.events), (self.lakes[0], self.model.visible.events)):
+            assert asked.sql("SELECT count(*) FROM events").fetchall() == [(len(events),)]
 
     @precondition(lambda self: self.model.version >= 0)
     @rule(hand=which)
