@@ -48,7 +48,7 @@ def create(
       uihlake create shop --buckets 64
       uihlake create shop --column user_id=int64 --column sku=string
 
-    Exit codes: 0 created, 1 the directory is not empty, 2 wrong usage.
+    Exit codes: 0 created, 1 the directory is not empty or a column refused, 2 wrong usage.
     """
     from uih_lake import Lake
 

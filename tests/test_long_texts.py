@@ -10,7 +10,9 @@ from small_lakes import events, requests, state
 
 from uih_lake import Group, Lake, Tenant, arrays, errors, materialize
 from uih_lake.gather.lists import take, weights
+from uih_lake.loader import Loader, source
 from uih_lake.resolve.ranges import Ranges
+from uih_lake.session import cursor, fetch
 
 TEXTS = ["", "x" * 7, "x" * 8, None, "x" * 1000, "é" * 40]
 KINDS = {
@@ -88,3 +90,41 @@ def test_a_seal_of_more_text_than_a_column_holds(
     with pytest.raises(errors.TooMuchText, match=r"'text' has more .* more buckets"):
         lake.seal()
     assert state(lake) == found
+
+
+def test_what_arrow_cannot_count_is_told(tmp_path: Path) -> None:
+    """Where the engine hands texts over, and where several pieces are to become one."""
+    statement = "SELECT text FROM (SELECT repeat('x', 1 << 26) AS text), range(33)"
+    with cursor(threads=1) as duck:
+        with pytest.raises(errors.TooMuchText, match=r"2 GiB in the rows of one bucket; make"):
+            fetch(duck, statement)
+        pieces = fetch(duck, f"{statement} LIMIT 2")
+    with pytest.raises(errors.TooMuchText, match="a column of texts or lists has more than 2 GiB"):
+        arrays.whole(pa.chunked_array(pieces["text"].chunks * 17))
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_loader_takes_texts_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, masks: bool
+) -> None:
+    """Of few users in several files, which are scanned in SQL."""
+    lake = Lake.create(tmp_path / "lake", buckets=1)
+    texts = [None if n % 7 == 0 else f"{n % 5}" * 100 for n in range(60)]
+    for first in (0, 20, 40):
+        part = range(first, first + 20)
+        lake.append(events([n % 3 for n in part], [*part], text=texts[first : first + 20]))
+        if first < 40:
+            lake.seal()
+    lake.log(requests([0, 1, 2], [100] * 3), live=True)
+    monkeypatch.setattr(source, "TEXT_ROWS", 7)
+    loader = Loader(lake, Tenant("t", {"g": Group(("text", "event_ts"))}), 3, masks=masks)
+    (batch,), _ = loader, list(loader)
+    assert isinstance(next(iter(loader._engine.buckets)).resolved.reads[0], tuple)
+    codes, words = batch["g"].values["text"].tolist(), batch["g"].dictionaries["text"]
+    wanted = {user: texts[user::3] for user in range(3)}
+    assert [words[code] for code in codes] == [
+        t for user in batch.user_id.tolist() for t in wanted[user]
+    ]
+    if masks:
+        there = batch["g"].masks["text"].tolist()
+        assert there == [code > 0 for code in codes]

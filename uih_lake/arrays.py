@@ -20,20 +20,31 @@ TEXT_BYTES = 2**31 - 1
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:
-    """A column in one piece, which is the one it has or a copy of several."""
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    """A column in one piece, which is the one it has or a copy of several.
+
+    Raises :class:`TooMuchText`.
+    """
+    try:
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    except pa.ArrowInvalid:  # Arrow's 32 bits overflow
+        raise too_much_text("a column of texts or lists") from None
 
 
 def in_one_piece(table: pa.Table) -> pa.Table:
-    """A table of stored events with one chunk per column; raises :class:`TooMuchText`."""
+    """A table with one chunk per column; raises :class:`TooMuchText`."""
     for name, column in zip(table.column_names, table.columns, strict=True):
         long = pa.types.is_string(column.type) or pa.types.is_list(column.type)
         if long and column.nbytes > TEXT_BYTES:
-            raise TooMuchText(
-                f"column {name!r} has more than 2 GiB in the events of one bucket",
-                hint="make the lake with more buckets, or keep long texts elsewhere and ids here",
-            )
+            raise too_much_text(f"column {name!r}")
     return table.combine_chunks()
+
+
+def too_much_text(column: str) -> TooMuchText:
+    """What to raise for a column that is too long for one piece."""
+    return TooMuchText(
+        f"{column} has more than 2 GiB in the rows of one bucket",
+        hint="make the lake with more buckets, or keep long texts elsewhere and ids here",
+    )
 
 
 def ints(table: pa.Table, name: str) -> Int64:

@@ -19,12 +19,12 @@ import duckdb
 import pyarrow as pa
 
 from uih_lake import damage, sqlfile
+from uih_lake.arrays import too_much_text
 from uih_lake.errors import CorruptionError, LakeError
 from uih_lake.wording import engine_says
 
-_IN_ONE_PIECE = 1 << 40
+IN_ONE_PIECE = 1 << 40
 """Rows per chunk: a session of one thread gives one chunk, so that nobody has to join several."""
-
 
 _FILE = re.compile(
     r"'((?:[^']|'')*(?:-[0-9a-f]{16}-[0-9a-f]{32}\.parquet|/_delta_log/[0-9]{20}\.json))'"
@@ -95,11 +95,24 @@ def beside(session: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
 
 
 def fetch(
-    session: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, Any] | None = None
+    session: duckdb.DuckDBPyConnection,
+    statement: str,
+    parameters: Mapping[str, Any] | None = None,
+    rows: int = IN_ONE_PIECE,
 ) -> pa.Table:
-    """Run one of the toolkit's own reads; raises as :func:`blaming_files`."""
+    """Run one of the toolkit's own reads, in chunks of so many ``rows``.
+
+    Raises as :func:`blaming_files`, and :class:`TooMuchText` where a chunk has more text than Arrow
+    can count.
+    """
     with blaming_files(session, statement):
-        return session.sql(statement, params=dict(parameters or {})).to_arrow_table(_IN_ONE_PIECE)
+        found = session.sql(statement, params=dict(parameters or {}))
+        try:
+            return found.to_arrow_table(rows)
+        except duckdb.InvalidInputException as error:
+            if "maximum total string size" in str(error):
+                raise too_much_text("a column of texts") from None
+            raise
 
 
 @contextmanager

@@ -50,6 +50,17 @@ def declared(events: pa.Schema) -> pa.Schema:
         raise SchemaError(
             "the schema has no column 'user_id'", hint="give it one, of integers or strings"
         )
+    for field in events:  # what a file may bring, but nothing is kept as
+        time = field.name in (names.EVENT_TS, names.ARRIVAL_TS)
+        if time and not pa.types.is_timestamp(field.type):
+            raise SchemaError(
+                f"the schema: column {field.name!r} is {field.type}, and is kept as a time",
+                hint="leave it out, it is there in any case",
+            )
+        if field.name == names.USER_ID and pa.types.is_floating(field.type):
+            raise SchemaError(
+                "the schema: column 'user_id' is of floats", hint="give it integers or strings"
+            )
     if names.EVENT_TS not in events.names:
         events = events.append(pa.field(names.EVENT_TS, schema.TIME))
     return _open(Table(events.empty_table(), "the schema"), EventColumns(), None).schema

@@ -142,28 +142,31 @@ class Column:
 
         The memory of ``values`` is taken over: nulls are overwritten in it.
         """
-        if isinstance(values, pa.ChunkedArray):
-            if pa.types.is_dictionary(values.type):
-                return self._coded(values)
-            values = whole(values)
         mask = _valid(values) if self.masked else None
+        if isinstance(values, pa.ChunkedArray):
+            if self.dictionary is not None and not self.is_list:
+                return Stored(self._coded(values), None, mask)
+            values = whole(values)
         return (
             self._lists(values, mask) if self.is_list else Stored(self._filled(values), None, mask)
         )
 
-    def _coded(self, values: pa.ChunkedArray) -> Stored:
-        """Codes of strings that are coded already, chunk by chunk in other ways."""
+    def _coded(self, values: pa.ChunkedArray) -> Array:
+        """Codes of strings, which may be coded already, chunk by chunk in other ways."""
         assert self.dictionary is not None
         # Arrow's pool, because it hands out memory that is warm from the bucket before.
         codes = np.frombuffer(pa.allocate_buffer(4 * len(values)), np.int32)
         start = 0
         for chunk in values.chunks:
-            stop = start + len(chunk)
-            known = self.dictionary.encode(chunk.dictionary)
-            places = pc.fill_null(chunk.indices, len(known)).to_numpy()
-            np.take(np.append(known, np.int32(self.fill)), places, out=codes[start:stop])
-            start = stop
-        return Stored(codes, None, _valid(values) if self.masked else None)
+            part = codes[start : start + len(chunk)]
+            if pa.types.is_dictionary(chunk.type):
+                known = self.dictionary.encode(chunk.dictionary)
+                places = pc.fill_null(chunk.indices, len(known)).to_numpy()
+                np.take(np.append(known, np.int32(self.fill)), places, out=part)
+            else:
+                part[:] = self._filled(chunk)
+            start += len(chunk)
+        return codes
 
     def _lists(self, values: pa.Array, mask: Array | None) -> Stored:
         # A null list keeps elements in Arrow's child that are no list's; flatten() leaves them out.

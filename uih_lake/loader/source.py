@@ -30,12 +30,13 @@ from uih_lake.resolve.ranges import Ranges
 from uih_lake.resolve.run import Resolver
 from uih_lake.resolve.visible import seen_by
 from uih_lake.selection import Selection
-from uih_lake.session import fetch
+from uih_lake.session import IN_ONE_PIECE, fetch
 from uih_lake.tenant import evaluating
 
 RESOLVED_BYTES = 256 << 20
 """Resolved ranges kept for later epochs."""
-
+TEXT_ROWS = 1 << 17
+"""Rows fetched in one chunk where some are texts, of which a chunk holds 2 GiB."""
 
 Read = tuple[str, dict[str, Any]] | RowGroups
 """A statement and its parameters, or row groups of the bucket."""
@@ -186,14 +187,16 @@ class Source:
     ) -> tuple[Stored, ...]:
         """The columns of one scan."""
         read, scan = resolved.reads[place], self.plan.scans[place]
+        columns = self.plan.columns[place]
         if isinstance(read, RowGroups):
             rows = rows_of(duck, scan, read)
             self.meters.mapped(read.nbytes)
         else:
             self.selection.snapshot.check(resolved.bucket, resolved.bucket, scan.traits)
+            texts = any(column.dictionary is not None for column in columns)
             with evaluating(scan.where):
-                rows = fetch(duck, *read)
-        return tuple(c.loaded(rows.column(c.name)) for c in self.plan.columns[place])
+                rows = fetch(duck, *read, rows=TEXT_ROWS if texts else IN_ONE_PIECE)
+        return tuple(column.loaded(rows.column(column.name)) for column in columns)
 
 
 def _copied(rows: pa.Table) -> pa.Table:
