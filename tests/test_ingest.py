@@ -286,6 +286,23 @@ def test_pandas_frames_leave_their_index_out() -> None:
     assert read(frame.dropna().set_index("user_id"))["user_id"].to_pylist() == [1]
 
 
+def test_pandas_frames_without_rows_fix_no_type() -> None:
+    """What has no value is of floats there, and an id of floats would be kept as integers."""
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pd.DataFrame({"user_id": [], "event_ts": []})
+    with pytest.raises(SchemaError, match="'user_id' holds no value, so its type is unknown"):
+        read(frame)
+    known = read(events(1, user_id=["ann"])).schema
+    assert open_events(frame, EventColumns(), known).schema.field("user_id").type == pa.string()
+
+
+def test_pandas_columns_of_mixed_values_are_named() -> None:
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pd.DataFrame({"user_id": ["a", 1], "event_ts": [NOON] * 2})
+    with pytest.raises(InputError, match=r"column user_id .*; give each column values of one type"):
+        read(frame)
+
+
 def test_no_rows_give_no_batches(tmp_path: Path) -> None:
     assert read(events(0, x=pa.array([], pa.uint8()))).schema.names[3:] == ["x"]
     pq.write_table(events(0), tmp_path / "none.parquet")

@@ -8,6 +8,7 @@ import json
 import random
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -133,6 +134,32 @@ def test_text_cut_inside_a_row_is_refused(tmp_path: Path) -> None:
     for end in range(whole.rindex(b"\n") + 2, len(whole), 10):
         path.write_bytes(whole[:end])
         with pytest.raises(InputError, match=r"line|object"):
+            rows_of(path)
+
+
+@pytest.mark.parametrize("settings", [{}, {"compression": "lz4"}, {"use_legacy_format": True}])
+@pytest.mark.parametrize("last", [1, True, ""])
+def test_a_stream_cut_between_batches_is_refused(
+    tmp_path: Path, last: object, settings: dict[str, Any]
+) -> None:
+    """Whatever the last bytes of a batch look like: mostly as the end of a stream does."""
+    table = TABLE.select(["user_id", "event_ts"]).append_column("last", pa.array([last] * ROWS))
+    sink, options = pa.BufferOutputStream(), pa.ipc.IpcWriteOptions(**settings)
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+        edges = []
+        for _ in range(3):
+            writer.write_table(table)
+            edges.append(sink.tell())
+    whole, path = sink.getvalue().to_pybytes(), tmp_path / "e.arrow"
+    path.write_bytes(whole)
+    assert rows_of(path) == 3 * ROWS
+    for edge in edges:
+        path.write_bytes(whole[:edge])
+        with pytest.raises(InputError, match="without an end mark"):
+            rows_of(path)
+    for more in (b"\0", b"\0" * 4, b"\xff" * 4 + b"\0" * 4):
+        path.write_bytes(whole + more)
+        with pytest.raises(InputError, match="goes on after its end mark"):
             rows_of(path)
 
 

@@ -108,7 +108,7 @@ FILES: list[tuple[str, Callable[[Path], Any], list[str]]] = [
         sent("user_id", "e.parquet"),
         ["e.parquet: cannot be read as Parquet", "truncated"],
     ),
-    ("no arrow", sent("user_id", "e.arrow"), ["e.arrow: is an Arrow stream without an end mark"]),
+    ("no arrow", sent("user_id", "e.arrow"), ["e.arrow: cannot be read as Arrow"]),
     ("old feather", sent("FEA1....", "e.feather"), ["Feather version 1"]),
     ("no gzip", sent("user_id", "e.csv.gz"), ["e.csv.gz: cannot be read as gzip"]),
     (

@@ -185,7 +185,7 @@ MALFORMED = {
         one_group(TRAITS) + "[groups.Clicks]\n" + TRAITS,
         "'Clicks' has the name of group 'clicks'",
     ),
-    "group with a dot": (one_group(TRAITS, '"a.b"'), "'a.b' is not a name; begin with a letter"),
+    "group with a dot": (one_group(TRAITS, '"a.b"'), "'a.b' is not a name; begin with one of"),
     "group without a name": (one_group(TRAITS, '""'), "'' is not a name"),
     "group no table": ('name = "ranker"\n[groups]\nclicks = 3', "group 'clicks': it must be"),
     "groups no table": ('name = "ranker"\ngroups = [1]', "groups: it must be"),

@@ -61,8 +61,10 @@ def path_of(path: Any) -> str:
         raise InputError(f"path {path!r}", hint="give a string or a pathlib.Path")
     if not str(path).strip():
         raise InputError("a path is empty", hint="it may come of a variable that was not set")
-    if _URL.match(str(path)):
-        raise InputError(f"{path} is a URL", hint="give a path of a local or mounted file system")
+    if url := _URL.match(str(path)):  # which may hold a password: only its beginning is told
+        raise InputError(
+            f"{url[0]}... is a URL", hint="give a path of a local or mounted file system"
+        )
     return str(path)
 
 

@@ -46,6 +46,12 @@ def quoted(names: Iterable[str], total: int | None = None) -> str:
     return listed(map(repr, names), total)
 
 
+def columns_are(names: Iterable[str]) -> str:
+    """``column 'x' is`` or ``columns 'x', 'y' are``."""
+    given = list(names)
+    return f"column {quoted(given)} is" if len(given) == 1 else f"columns {quoted(given)} are"
+
+
 _DETAIL: Final = re.compile(
     r"\n\n|\nLINE |\n.*\n *\^|\s+Candidate functions|\s+You might need|(?<=[.])\s+Use TRY"
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +19,6 @@ _READ_BUFFER: Final = 2**20
 
 _FILE_MAGIC: Final = b"ARROW1"
 _FEATHER_1_MAGIC: Final = b"FEA1"
-# An Arrow stream ends with a continuation mark and a length of zero, or in old files the length.
-_STREAM_END: Final = b"\0\0\0\0"
 _DAMAGED: Final = "it may be truncated or damaged: write it again"
 
 
@@ -81,34 +78,46 @@ class ArrowFile:
         self._path = path
         with path.open("rb") as file:
             magic = file.read(len(_FILE_MAGIC))
-            file.seek(-min(4, path.stat().st_size), os.SEEK_END)
-            tail = file.read(4)
         self._is_file = magic == _FILE_MAGIC
         if magic.startswith(_FEATHER_1_MAGIC):
             raise InputError(
                 f"{self.where}: is Feather version 1", hint="write it again as Feather version 2"
             )
-        if not self._is_file and tail != _STREAM_END:
-            raise InputError(f"{self.where}: is an Arrow stream without an end mark", hint=_DAMAGED)
-        with self._opened() as (_, reader):
+        if not self._is_file:
+            self._check_end(path.stat().st_size)
+        with self._opened() as reader:
             self.schema = plain_schema(reader.schema)
 
+    def _check_end(self, size: int) -> None:
+        """Refuse a stream that was cut off, or goes on after its end.
+
+        Cut between two batches it reads like a whole one: only the mark behind the last message
+        tells. The bodies of messages are mapped and not read.
+        """
+        last = 0
+        with reading(self.where, "Arrow", _DAMAGED), pa.memory_map(str(self._path)) as mapped:
+            for _ in pa.ipc.MessageReader.open_stream(mapped):
+                last = mapped.tell()
+            end = mapped.tell()
+        if end == last:
+            raise InputError(f"{self.where}: is an Arrow stream without an end mark", hint=_DAMAGED)
+        if end < size:
+            raise InputError(f"{self.where}: goes on after its end mark", hint=_DAMAGED)
+
     @contextmanager
-    def _opened(self) -> Iterator[tuple[pa.NativeFile, Any]]:
+    def _opened(self) -> Iterator[Any]:
         start = pa.ipc.open_file if self._is_file else pa.ipc.open_stream
         with (
             reading(self.where, "Arrow", _DAMAGED),
             pa.OSFile(str(self._path)) as raw,
             start(raw) as reader,
         ):
-            yield raw, reader
+            yield reader
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows in order."""
-        with self._opened() as (raw, reader):
+        with self._opened() as reader:
             if self._is_file:
                 yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
-                return
-            yield from reader
-            if raw.tell() != raw.size():
-                raise InputError(f"{self.where}: goes on after its end mark", hint=_DAMAGED)
+            else:
+                yield from reader

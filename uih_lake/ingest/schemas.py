@@ -11,7 +11,7 @@ from uih_lake.errors import SchemaError
 from uih_lake.ingest.columns import Column, Role
 from uih_lake.ingest.source import Source
 from uih_lake.ingest.types import SUPPORTED, is_unknown, may_become, output_type, plain
-from uih_lake.wording import guess, quoted
+from uih_lake.wording import columns_are, guess, quoted
 
 Part = tuple[Source, Sequence[Column]]
 """One source and the columns of the output it gives."""
@@ -68,7 +68,7 @@ def _check(
     if new and not add_columns:
         near = guess(new[0].name, [field.name for field in own if field.name not in found.names])
         raise SchemaError(
-            f"{where}: column {quoted(f.name for f in new)} is new to {whose}",
+            f"{where}: {columns_are(f.name for f in new)} new to {whose}",
             hint=f"{near}pass --add-columns (add_columns=True) to take it in, or drop it; "
             f"{whose} has {quoted(f.name for f in own)}",
         )
@@ -149,7 +149,7 @@ def _check_same_columns(
     new = [c.name for c in other if c.name not in had]
     if new:
         raise SchemaError(
-            f"{where}: column {quoted(new)} is not in {first}",
+            f"{where}: {columns_are(new)} not in {first}",
             hint="all files of one call have the same columns",
         )
 

@@ -44,8 +44,7 @@ def _reader(source: Any) -> pa.RecordBatchReader:
         raise InputError(f"{TABLE}: is a lazy polars query", hint="call .collect() on it first")
     try:
         if package == "pandas" and type(source).__name__ == "DataFrame":
-            named = any(name is not None for name in source.index.names)
-            return pa.Table.from_pandas(source, preserve_index=named).to_reader()
+            return _of_pandas(source).to_reader()
         if hasattr(source, "__arrow_c_stream__"):
             return pa.RecordBatchReader.from_stream(source)
         if hasattr(source, "__arrow_c_array__"):
@@ -57,3 +56,23 @@ def _reader(source: Any) -> pa.RecordBatchReader:
         ) from error
     hint = "wrap it: pyarrow.table(...)" if isinstance(source, Mapping) else _ACCEPTED
     raise InputError(f"{TABLE}: a {type(source).__name__} cannot be read", hint=hint)
+
+
+def _of_pandas(frame: Any) -> pa.Table:
+    """A pandas frame; of one without rows, floats are columns whose type nobody knows."""
+    named = any(name is not None for name in frame.index.names)
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=named)
+    except pa.ArrowException as error:
+        raise InputError(
+            f"{TABLE}: {': '.join(map(str, reversed(error.args)))}",
+            hint="give each column values of one type",
+        ) from error
+    if table.num_rows:
+        return table
+    floats = [pa.types.is_floating(field.type) for field in table.schema]
+    columns = [
+        pa.nulls(0) if unknown else column
+        for unknown, column in zip(floats, table.columns, strict=True)
+    ]
+    return pa.table(columns, names=table.column_names)

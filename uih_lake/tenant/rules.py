@@ -17,7 +17,8 @@ def tenant_name(name: str) -> str:
     """A tenant's name can be part of a file name."""
     if not _TENANT_NAME.fullmatch(name):
         raise ValueError(
-            f"'{name}' is not a name; use letters, digits, '_', '-' and '.', as in 'ranker-v2'"
+            f"'{name}' is not a name; use the letters a to z, digits, '_', '-' and '.', "
+            "as in 'ranker-v2'"
         )
     return name
 
@@ -65,8 +66,8 @@ def group_names(groups: Iterable[str], context: Iterable[str]) -> None:
     for name in found:
         if not _GROUP_NAME.fullmatch(name):
             raise ValueError(
-                f"groups: '{name}' is not a name; begin with a letter and go on with letters, "
-                "digits, '_' or '-'"
+                f"groups: '{name}' is not a name; begin with one of the letters a to z "
+                "and go on with those, digits, '_' or '-'"
             )
         if fold(name) in taken:
             raise ValueError(

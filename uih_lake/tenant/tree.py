@@ -11,6 +11,10 @@ Node = dict[str, Any]
 
 RULE: Final = "a condition is one boolean expression over columns"
 
+_INSTEAD: Final = {
+    "SUBQUERY": "write the values out, x IN (1, 2), and list_contains(list, x) for x = ANY(list)"
+}
+
 _CLAUSES: Final = {
     "cte_map": "WITH",
     "from_table": "FROM",
@@ -72,7 +76,7 @@ def check(node: Node) -> None:
     """Refuse a node that is not in the grammar or says more than the grammar knows."""
     shape = grammar.SHAPES.get(node["class"])
     if shape is None or node["type"] not in shape.types:
-        raise Refusal(f"{_called(node)} is not allowed")
+        raise Refusal(f"{_called(node)} is not allowed", _INSTEAD.get(node["class"], RULE))
     if node["alias"]:
         raise Refusal(f"it names a part of itself '{node['alias']}'")
     for field in node.keys() - grammar.EVERY_NODE - shape.fields:
