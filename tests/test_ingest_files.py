@@ -121,7 +121,7 @@ FILES: list[tuple[str, Callable[[Path], Any], list[str]]] = [
     (
         "utf-16",
         lambda f: ((f / "e.csv").write_bytes(HEAD.encode("utf-16")), f / "e.csv")[1],
-        ["e.csv", "UTF-8"],
+        ["e.csv: line 1 is no UTF-8; save it as UTF-8"],
     ),
     (
         "ragged",
@@ -178,3 +178,4 @@ def test_refused_files(tmp_path: Path, make: Callable[[Path], Any], says: list[s
     for fragment in says:
         assert fragment in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "auto_detect" not in str(caught.value), "an option that nobody here can set"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from uih_lake.errors import InputError
+from uih_lake.given import is_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Header:
 
 
 def read_header(path: Path, delimiter: str) -> Header:
-    """Read the first record, which may span lines; raises ``ValueError`` where it is no UTF-8.
+    """Read the first record, which may span lines; raises :class:`InputError`.
 
     What is no UTF-8 further down is left to the parser, which knows the line.
     """
@@ -42,8 +43,8 @@ def read_header(path: Path, delimiter: str) -> Header:
         has_rows = any(line.strip("\r\n") for line in file)
     if not names:
         raise InputError(f"{path}: has no header", hint="name the columns in its first line")
-    for name in names:
-        name.encode()
+    if not all(map(is_text, names)):
+        raise InputError(f"{path}: line 1 is no UTF-8", hint="save it as UTF-8")
     last = seen[-1]
     return Header(names, last[len(last.rstrip("\r\n")) :] or "\n", has_rows)
 

@@ -77,7 +77,8 @@ def cause_of(error: BaseException) -> str:
         text,
         flags=re.MULTILINE | re.DOTALL,
     )
-    text = text.partition(", Try setting")[0]  # options of an engine that nobody here has
     text = _MALFORMED.sub(lambda found: f"{found[1]} line {int(found[2]) - 1}{_BLANK}", text)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    stripped = (line.strip() for line in text.splitlines())
+    # What the engine would have one try are options of its own, which nobody can set here.
+    lines = [line for line in stripped if line and not line.startswith("Try setting ")]
     return ", ".join(lines[:2])[:300].rstrip(". ")
