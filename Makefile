@@ -7,7 +7,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 CACHE := $(CURDIR)/$(VENV)/cache
-# One more than the cores of a small machine: a third of the tests' time is waiting for processes.
+# One more than the cores of a small machine: a quarter of the tests' time is waiting for processes.
 WORKERS ?= 3
 
 export PYTHONDONTWRITEBYTECODE := 1

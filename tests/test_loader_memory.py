@@ -103,7 +103,7 @@ def test_numbers_and_times_lie_in_the_buffers_of_the_engine() -> None:
     schema = pa.schema([("item", pa.int64()), ("seen", pa.timestamp("us", "UTC"))])
     for column in columns(["item", "seen"], schema, {}, False, {}):
         values = pa.array([1, 2, 3], pa.int64()).view(schema.field(column.name).type)
-        stored = column.loaded(values)
+        stored = column.loaded(pa.chunked_array([values]))
         assert stored.values.ctypes.data == values.buffers()[1].address
         assert torch.from_numpy(stored.values).data_ptr() == values.buffers()[1].address
 

@@ -31,7 +31,7 @@ def whole(column: pa.ChunkedArray) -> pa.Array:
 
 
 def in_one_piece(table: pa.Table) -> pa.Table:
-    """A table with one chunk per column; raises :class:`TooMuchText`."""
+    """A table of stored events with one chunk per column; raises :class:`TooMuchText`."""
     for name, column in zip(table.column_names, table.columns, strict=True):
         long = pa.types.is_string(column.type) or pa.types.is_list(column.type)
         if long and column.nbytes > TEXT_BYTES:

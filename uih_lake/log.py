@@ -124,12 +124,12 @@ def _log(
     else:
         tables = _served(requests, pointers, snapshot)
 
-    def pointed() -> Iterator[pa.Table]:
+    def stored() -> Iterator[pa.Table]:
         for table in tables:
             told(_as_given(table))
             yield table.drop_columns([names.ROW])
 
-    return examples.add(store, pointed(), names.EXAMPLE_ID not in requests.schema.names, fit)
+    return examples.add(store, stored(), names.EXAMPLE_ID not in requests.schema.names, fit)
 
 
 def _cut(
@@ -138,7 +138,7 @@ def _cut(
     """Requests with pointers cut now, batch by batch."""
     done = 0
     for batch in requests:
-        table = _placed(batch, _bounds(batch, live, snapshot), snapshot, done)
+        table = _in_order(batch, _bounds(batch, live, snapshot), snapshot, done)
         yield _arranged(_pointed(table, snapshot, done, progress))
         done += batch.num_rows
 
@@ -148,7 +148,7 @@ def _served(requests: Batches, pointers: pa.Table, snapshot: Snapshot) -> Iterat
     done = 0
     for batch in served.as_many(requests, pointers):
         pinned = served.pinned(batch, pointers, done, snapshot.lake_version)
-        yield _arranged(_placed(batch, pinned | nowhere(batch.num_rows), snapshot, done))
+        yield _arranged(_in_order(batch, pinned | nowhere(batch.num_rows), snapshot, done))
         done += batch.num_rows
 
 
@@ -157,8 +157,8 @@ def _pointed(table: pa.Table, snapshot: Snapshot, first_row: int, progress: Prog
     asked = together(by_bucket(table))
     parts: list[pa.Table] = []
     done = first_row
-    with closing(ahead(partial(_point, snapshot, some) for some in asked)) as pointed:
-        for some in pointed:
+    with closing(ahead(partial(_point, snapshot, some) for some in asked)) as found:
+        for some in found:
             parts += some
             done += sum(part.num_rows for part in some)
             progress(done, first_row + table.num_rows)
@@ -197,7 +197,7 @@ def _check_unbounded(requests: Batches) -> None:
         )
 
 
-def _placed(
+def _in_order(
     batch: pa.RecordBatch, pointers: dict[str, pa.Array], snapshot: Snapshot, first_row: int
 ) -> pa.Table:
     """The batch with columns of its ``pointers``, sorted by bucket, user and time.

@@ -70,9 +70,6 @@ def _of_pandas(frame: Any) -> pa.Table:
         ) from error
     if table.num_rows:
         return table
-    floats = [pa.types.is_floating(field.type) for field in table.schema]
-    columns = [
-        pa.nulls(0) if unknown else column
-        for unknown, column in zip(floats, table.columns, strict=True)
-    ]
-    return pa.table(columns, names=table.column_names)
+    unknown = pa.types.is_floating
+    fields = [f.with_type(pa.null()) if unknown(f.type) else f for f in table.schema]
+    return pa.schema(fields).empty_table()

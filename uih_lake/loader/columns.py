@@ -137,19 +137,16 @@ class Column:
         """Type of ``values`` in memory."""
         return np.dtype(_NUMPY[self.element])
 
-    def loaded(self, values: pa.Array | pa.ChunkedArray) -> Stored:
+    def loaded(self, values: pa.ChunkedArray) -> Stored:
         """A column as it is stored, as memory; strings may come as dictionaries.
 
         The memory of ``values`` is taken over: nulls are overwritten in it.
         """
         mask = _valid(values) if self.masked else None
-        if isinstance(values, pa.ChunkedArray):
-            if self.dictionary is not None and not self.is_list:
-                return Stored(self._coded(values), None, mask)
-            values = whole(values)
-        return (
-            self._lists(values, mask) if self.is_list else Stored(self._filled(values), None, mask)
-        )
+        if self.is_list:
+            return self._lists(whole(values), mask)
+        coded = self.dictionary is not None
+        return Stored(self._coded(values) if coded else self._filled(whole(values)), None, mask)
 
     def _coded(self, values: pa.ChunkedArray) -> Array:
         """Codes of strings, which may be coded already, chunk by chunk in other ways."""
@@ -197,7 +194,7 @@ class Column:
         return flat
 
 
-def _valid(values: pa.Array | pa.ChunkedArray) -> Array:
+def _valid(values: pa.ChunkedArray) -> Array:
     found: Array = pc.is_valid(values).to_numpy(zero_copy_only=False)
     return found
 

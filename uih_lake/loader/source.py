@@ -138,7 +138,7 @@ class Source:
             log_version=ints(mine, names.LOG_VERSION),
             visible=ints(mine, names.LENGTH),
             passed=passed,
-            context=tuple(c.loaded(whole(mine.column(c.name))) for c in self.plan.context),
+            context=tuple(c.loaded(mine.column(c.name)) for c in self.plan.context),
             ranges=ranges,
             reads=tuple(reads),
         )

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from uih_lake import names, sqlfile
-from uih_lake.arrays import Int64, in_one_piece, whole
+from uih_lake.arrays import Int64, whole
 from uih_lake.lake import bands
 from uih_lake.lake.bucket import Bucket
 from uih_lake.lake.snapshot import Snapshot
@@ -266,7 +266,9 @@ class Resolver:
         if found is None:
             return self._run(scan, pointers, bucket, None, ()).cut(scan)
         groups, ranges = found
-        return Cut(in_one_piece(rows_of(self._duck, scan, groups)), ranges)
+        rows = rows_of(self._duck, scan, groups)
+        columns = [whole(column) for column in rows.columns]
+        return Cut(pa.Table.from_arrays(columns, names=rows.column_names), ranges)
 
     def read(
         self, scan: Scan, pointers: pa.Table, located: Located, bucket: int
