@@ -44,7 +44,7 @@ def test_a_column_that_a_file_does_not_have_is_filled_as_well(kind: pa.DataType)
     assert nothing.buffers()[0].address == nothing.buffers()[1].address
     column = Column("x", kind, 7, True, None)
     for some in (nothing[:600], nothing[600:601], nothing[601:], nothing):
-        stored = column.loaded(some)
+        stored = column.loaded(pa.chunked_array([some]))
         assert set(stored.values.tolist()) == {7}
         assert not stored.mask.any()
 
@@ -61,7 +61,7 @@ def test_only_memory_that_may_be_written_to_is(kind: pa.DataType) -> None:
     column = Column("x", kind, 7, False, None)
     for values, in_place in ((decoded, True), (lent, False)):
         address = values.buffers()[1].address
-        stored = column.loaded(values)
+        stored = column.loaded(pa.chunked_array([values]))
         assert stored.values.tolist() == [1, 7, 3]
         assert (stored.values.ctypes.data == address) == in_place
     assert np.frombuffer(lent.buffers()[1], kind.to_pandas_dtype()).tolist() == [1, 2, 3]
