@@ -26,7 +26,7 @@ from uih_lake.errors import UihError
 VERBS = {
     "The lake": ("create", "append", "seal", "compact", "info"),
     "Training data": ("log", "label", "materialize"),
-    "Keeping it": ("verify", "vacuum", "forget", "retain"),
+    "Keeping it": ("verify", "vacuum", "forget", "retain", "publish"),
     "Looking into it": ("sql", "savings", "demo"),
 }
 """Panel of the help -> its verbs, in order."""

@@ -66,6 +66,10 @@ def test_only_the_lake_knows_delta() -> None:
     assert house.foreign_imports(bad, "deltalake", "lake") != []
 
 
+def test_only_the_lake_knows_object_stores() -> None:
+    assert house.foreign_imports(SOURCES, "obstore", "lake") == []
+
+
 def test_only_the_session_opens_duckdb() -> None:
     assert house.connects(SOURCES, "session") == []
     for bad in ("import duckdb\nduckdb.connect()", "from duckdb import connect", "duckdb.sql('')"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
@@ -105,7 +107,7 @@ def test_no_lake_is_made_inside_another(lake: Lake, below: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://key:secret@bucket/lake", "file:///tmp/lake", Path("gs://b/lake")]
+    "url", ["http://key:secret@host/lake", "file:///tmp/lake", Path("gs://b/lake")]
 )
 def test_a_url_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str | Path) -> None:
     monkeypatch.chdir(tmp_path)
@@ -114,6 +116,44 @@ def test_a_url_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: 
         message = refusal(InputError, lambda make=make: make(url))
         assert message == f"{scheme}:/... is a URL; give a path of a local or mounted file system"
     assert [*tmp_path.iterdir()] == []
+
+
+def test_no_lake_is_made_in_an_object_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    message = refusal(InputError, lambda: Lake.create("s3://key:secret@bucket/lake"))
+    assert message == "a lake is made in a directory; publish it to s3:/... from there"
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_forked_process_is_told_that_it_cannot_look_for_what_is_new(lake: Lake) -> None:
+    lake.append(events([1], [1]))
+    script = """
+import os, sys
+from uih_lake import Lake, LakeError
+
+lake = Lake.open(sys.argv[1])
+print(lake.version, flush=True)
+sys.stdin.readline()
+if (child := os.fork()) == 0:
+    try:
+        lake.version
+    except LakeError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+print(lake.version)
+"""
+    command = [sys.executable, "-c", script, lake.path]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as asking:
+        assert asking.stdout is not None
+        assert asking.stdout.readline() == "0\n"
+        lake.append(events([1], [2]))
+        said, after = asking.communicate("\n", timeout=60)[0].splitlines()
+    assert "cannot be read in a forked process; start workers with" in said
+    assert after == "1"
 
 
 def test_a_lake_goes_to_another_process(lake: Lake) -> None:

@@ -27,6 +27,7 @@ from uih_lake.errors import (
 if TYPE_CHECKING:
     from uih_lake.api import Lake
     from uih_lake.info import Info
+    from uih_lake.lake.publish import Published, publish
     from uih_lake.loader import Batch, Jagged, Loader, Meters, Nested, Shared
     from uih_lake.pointers.policy import Counts
     from uih_lake.serving import Served
@@ -45,10 +46,12 @@ _LAZY = {
     "Loader": "uih_lake.loader",
     "Meters": "uih_lake.loader",
     "Nested": "uih_lake.loader",
+    "Published": "uih_lake.lake.publish",
     "Report": "uih_lake.verify",
     "Served": "uih_lake.serving",
     "Shared": "uih_lake.loader",
     "Tenant": "uih_lake.tenant",
+    "publish": "uih_lake.lake.publish",
 }
 """Exported name -> the module that is imported when it is first asked for."""
 
@@ -69,6 +72,7 @@ __all__ = [
     "Nested",
     "OutputError",
     "PointerError",
+    "Published",
     "Report",
     "SchemaError",
     "Served",
@@ -78,6 +82,7 @@ __all__ = [
     "TenantError",
     "UihError",
     "__version__",
+    "publish",
 ]
 
 

@@ -22,6 +22,7 @@ from uih_lake.given import check_flags, check_stop, integer, seconds
 from uih_lake.info import Info
 from uih_lake.ingest import EventColumns, RequestColumns
 from uih_lake.lake import vacuum as vacuuming
+from uih_lake.lake.objects import Options
 from uih_lake.lake.snapshot import Snapshot
 from uih_lake.lake.store import Store, Stores
 from uih_lake.pointers.label import label, read_labels
@@ -71,12 +72,15 @@ class Lake:
         return cls(create(path, buckets, declared))
 
     @classmethod
-    def open(cls, path: str | Path, *, version: int | None = None) -> Lake:
+    def open(
+        cls, path: str | Path, *, version: int | None = None, storage_options: Options = None
+    ) -> Lake:
         """Open the lake at ``path``, as it stood at lake version ``version`` where one is given.
 
-        Raises :class:`LakeError` where there is no such lake or version, :class:`InputError` too.
+        Or the lake published at the URL ``path``, read only, with ``storage_options`` as Delta has
+        them. Raises :class:`LakeError` where there is no such lake or version, :class:`InputError`.
         """
-        store = Store.open(path)
+        store = Store.open(path, storage_options)
         store.require(version)
         return cls(store, version)
 
@@ -85,12 +89,13 @@ class Lake:
         return f"Lake.open({self._stores.given!r}{at})"
 
     def __reduce__(self) -> tuple[Any, ...]:  # another process opens it anew
-        return partial(Lake.open, version=self._version), (self.path,)
+        options = self._stores.options or None
+        return partial(Lake.open, version=self._version, storage_options=options), (self.path,)
 
     @property
     def path(self) -> str:
-        """Absolute path of the directory of the lake."""
-        return self._stores.root
+        """Absolute path of the directory of the lake, or the URL where it is published."""
+        return self._stores.place
 
     @property
     def version(self) -> int:
@@ -286,19 +291,13 @@ class Lake:
         more, looking every ``poll_s`` seconds, until ``stop`` is set. Raises as
         :meth:`materialize`, when the next one is asked for.
         """
-        from uih_lake.materialize import Rebuild
+        from uih_lake.materialize import Rebuild, committed
 
         after, poll_s = integer("after", after, -1), seconds(poll_s)
         check_stop(stop)
-        while stop is None or not stop.is_set():
-            newest = self.log_version
-            for version in range(after + 1, newest + 1):
-                one = self._select([tenant], None, on_mismatch, None, (version - 1, version))
-                yield version, Rebuild(one, tenant).reader(quiet)
-            after = max(after, newest)
-            if stop is None:
-                return
-            stop.wait(poll_s)
+        for version in committed(lambda: self.log_version, after, stop, poll_s):
+            one = self._select([tenant], None, on_mismatch, None, (version - 1, version))
+            yield version, Rebuild(one, tenant).reader(quiet)
 
     def verify(
         self, *, sample: int | None = None, seed: int = 0, progress: Progress = quiet

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain, pairwise
+from threading import Event
 
 import numpy as np
 import numpy.typing as npt
@@ -145,3 +146,20 @@ class Sequences:
         share = np.cumsum(values) // BATCH_VALUES
         edges = [0, *(np.flatnonzero(np.diff(share)) + 1).tolist(), rows]
         yield from ((start, stop) for start, stop in pairwise(edges) if start < stop)
+
+
+def committed(
+    newest: Callable[[], int], after: int, stop: Event | None, poll_s: float
+) -> Iterator[int]:
+    """The log versions behind ``after``, as they are committed, each once and in order.
+
+    ``newest`` tells the newest there is: asked once without ``stop``, else every ``poll_s`` seconds
+    until that is set.
+    """
+    while stop is None or not stop.is_set():
+        last = newest()
+        yield from range(after + 1, last + 1)
+        after = max(after, last)
+        if stop is None:
+            return
+        stop.wait(poll_s)

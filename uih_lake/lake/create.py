@@ -12,9 +12,10 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from uih_lake import names, schema
-from uih_lake.errors import LakeError
+from uih_lake.errors import InputError, LakeError
 from uih_lake.given import is_integer, path_of
 from uih_lake.lake import disk, heads, locks, store
+from uih_lake.lake.objects import is_url
 from uih_lake.lake.store import Store
 from uih_lake.lake.tables import Table
 
@@ -40,8 +41,12 @@ def create(path: str | Path, buckets: int, events: pa.Schema | None = None) -> S
     ``events`` are the normalised event columns that it is to have, where they are known by now.
 
     Raises :class:`LakeError` where there is a lake already or around it, or anything else, and for
-    a number of buckets that no lake has; :class:`InputError` for what is no path.
+    a number of buckets that no lake has; :class:`InputError` for what is no path, or a URL.
     """
+    if is_url(path):
+        scheme = str(path).partition("//")[0]
+        hint = f"publish it to {scheme}/... from there"
+        raise InputError("a lake is made in a directory", hint=hint)
     path = path_of(path)
     if not is_integer(buckets, 1, MAX_BUCKETS):
         raise LakeError(f"{buckets!r} buckets", hint=f"a lake has 1 to {MAX_BUCKETS} of them")

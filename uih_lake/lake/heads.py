@@ -42,10 +42,18 @@ def note(table: str, version: int) -> None:
     before only says less.
     """
     with suppress(OSError, CorruptionError):
-        before = _read(table)
+        before = read(table)
         head = _further(table, before, version)
         if head != before:
-            _write(table, head)
+            write(table, head)
+
+
+def up_to(table: str, version: int) -> Head:
+    """What is to be noted of the log up to ``version``, told by its entries alone.
+
+    Raises :class:`CorruptionError` where one of them is missing.
+    """
+    return _further(table, Head(), version)
 
 
 def _further(table: str, head: Head, version: int) -> Head:
@@ -61,7 +69,8 @@ def _further(table: str, head: Head, version: int) -> Head:
     return head
 
 
-def _write(table: str, head: Head) -> None:
+def write(table: str, head: Head) -> None:
+    """Note ``head`` of the log of a table, in one step; raises ``OSError``."""
     path = _path(table)
     new = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     told = head if head.checkpoint >= 0 else head[:2]
@@ -80,7 +89,7 @@ def drop(table: str) -> None:
 
 def noted(table: str) -> int:
     """The version that the log has reached at least; -1 where nothing is known."""
-    return _read(table).version
+    return read(table).version
 
 
 def goes_on(table: str, version: int) -> bool:
@@ -113,7 +122,7 @@ def check_checkpoint(table: str) -> None:
 
     Raises :class:`CorruptionError`.
     """
-    head = _read(table)
+    head = read(table)
     path = _checkpoint(table, head.checkpoint)
     if path.exists() and xxhash.xxh64_hexdigest(path.read_bytes()) != head.checkpoint_digest:
         raise CorruptionError(
@@ -129,7 +138,7 @@ def check_entries(table: str) -> int:
     Raises :class:`CorruptionError`.
     """
     check_checkpoint(table)
-    head = _read(table)
+    head = read(table)
     version = head.version
     if _digest(table, Head(), version) != head.digest:
         raise CorruptionError(
@@ -159,7 +168,8 @@ def is_there(table: str) -> bool:
     return _path(table).parent.is_dir()
 
 
-def _read(table: str) -> Head:
+def read(table: str) -> Head:
+    """The note of a log; one that says nothing where there is none."""
     try:
         version, digest, *checkpoint = _path(table).read_text().split()
         number, of_checkpoint = checkpoint or ("-1", "")
@@ -170,6 +180,14 @@ def _read(table: str) -> Head:
 
 def _path(table: str) -> Path:
     return Path(table, "_delta_log", "_uih_lake_head")
+
+
+def names(after: Head, head: Head) -> list[str]:
+    """The files that a log has at ``head`` and had not at ``after``, relative to the table."""
+    found = [_entry("", version) for version in range(after.version + 1, head.version + 1)]
+    if head.checkpoint > after.checkpoint:
+        found.append(_checkpoint("", head.checkpoint))
+    return [str(path) for path in found]
 
 
 def _entry(table: str, version: int) -> Path:

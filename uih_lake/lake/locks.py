@@ -5,6 +5,7 @@ apart. *Maintenance* (create, seal, compact, forget, retain, label, vacuum) is d
 at a time, so that no seal brings back what a forget erases. *Writing* is shared by everybody who
 writes data files and held alone by vacuum, so that it never takes a file whose commit is still to
 come. *Deciding* is done by who may commit the first user ids, to one of two tables.
+*Fetching* keeps the copy of a published lake, which takes none of the others: it is read only.
 The locks are advisory ``flock`` locks on empty files beside the tables, taken in this order.
 """
 
@@ -18,11 +19,13 @@ from pathlib import Path
 from threading import Timer
 from typing import IO
 
-from uih_lake.lake import disk
+from uih_lake.errors import LakeError
+from uih_lake.lake import disk, publication
 
 _LOG = logging.getLogger(__name__)
 
 _MAINTENANCE, _WRITING, _DECIDING = ".maintenance.lock", ".writing.lock", ".deciding.lock"
+_FETCHING = ".fetching.lock"
 LOCKS = _MAINTENANCE, _WRITING, _DECIDING
 """The names of the files that are locked."""
 
@@ -33,6 +36,7 @@ _WAITS = {
     (_WRITING, fcntl.LOCK_SH): "a vacuum",
     (_WRITING, fcntl.LOCK_EX): "writers to finish, as a vacuum must",
     (_DECIDING, fcntl.LOCK_EX): "the first append or log",
+    (_FETCHING, fcntl.LOCK_EX): "another process to fetch what is new",
 }
 
 
@@ -68,7 +72,18 @@ def sweeping(root: str) -> Iterator[None]:
 
 
 @contextmanager
+def fetching(root: str) -> Iterator[None]:
+    """Wait until no other process fetches what is published, and keep others out meanwhile."""
+    with _locked(root, _FETCHING, fcntl.LOCK_EX):
+        yield
+
+
+@contextmanager
 def _locked(root: str, name: str, how: int) -> Iterator[None]:
+    if name != _FETCHING and Path(root, publication.NAME).exists():  # all writers come along here
+        raise LakeError(
+            "a published lake is read only", hint="write to it where it is, and publish it anew"
+        )
     with ExitStack() as stack:
         with disk.taking(root):
             file = stack.enter_context(Path(root, name).open("a"))

@@ -9,7 +9,7 @@ The lake version and the sealed lake version are counters committed with the dat
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -21,10 +21,12 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random_
 
 from uih_lake import names, schema
 from uih_lake.damage import FROM_A_COPY
-from uih_lake.errors import CorruptionError, LakeError
+from uih_lake.errors import CorruptionError, InputError, LakeError
 from uih_lake.given import is_integer, path_of
 from uih_lake.lake import locks
 from uih_lake.lake.integrity import Pages
+from uih_lake.lake.objects import Objects, Options, is_url
+from uih_lake.lake.replica import Replica
 from uih_lake.lake.tables import Table
 
 BUCKETS = "uih_lake.buckets"
@@ -66,7 +68,8 @@ class Store:
     """The open tables of one lake.
 
     ``root`` is the directory that holds them, by its absolute path: who holds a lake open may go to
-    another directory. ``given`` is the path by which it was asked for, to be shown.
+    another directory. ``given`` is the path by which it was asked for, to be shown. Of a lake that
+    is published in an object store they are the directory of its ``replica`` and its URL.
     """
 
     root: str
@@ -77,15 +80,34 @@ class Store:
     forgotten: Table
     buckets: int
     pages: Pages
+    replica: Replica | None = None
 
     @classmethod
-    def open(cls, given: str | Path) -> Store:
-        """Open the lake at the path ``given``.
+    def open(cls, given: str | Path, options: Options = None) -> Store:
+        """Open the lake at the path ``given``, or the one published at that URL.
 
-        Raises :class:`LakeError` where there is none, :class:`InputError` for what is no path.
+        ``options`` are those of the object store. Raises :class:`LakeError` where there is none,
+        :class:`InputError` for what is no path, or for options of a path.
         """
+        if is_url(given):
+            replica = Replica(Objects(str(given), options))
+            return cls._open(replica.root, replica.url, replica)
         given = path_of(given)
-        root = absolute(given)
+        if options:
+            raise InputError(
+                f"storage_options for the path {given}",
+                hint="they are for URLs of object stores, such as s3://bucket/lake",
+            )
+        return cls._open(absolute(given), given)
+
+    def again(self) -> Store:
+        """The same lake, its tables opened once more."""
+        return replace(self._open(self.root, self.given, self.replica), pages=self.pages)
+
+    @classmethod
+    def _open(cls, root: str, given: str, replica: Replica | None = None) -> Store:
+        if replica is not None:
+            replica.bring()
         # Delta reads a log on one thread; four of them are read side by side.
         with ThreadPoolExecutor(len(_ASKED)) as threads:
             opened = dict(zip(_ASKED, threads.map(partial(_opened, root), _ASKED), strict=True))
@@ -99,8 +121,9 @@ class Store:
                 hint="use the version of uih_lake that wrote it",
             )
         tables = {name: table or cls._required(root, name) for name, table in opened.items()}
-        store = cls(root, given, **tables, buckets=int(settings[1]), pages=Pages())
-        store.refresh()
+        buckets, pages = int(settings[1]), Pages()
+        store = cls(root, given, **tables, buckets=buckets, pages=pages, replica=replica)
+        store._refresh()
         return store
 
     @staticmethod
@@ -180,6 +203,11 @@ class Store:
         it. Raises :class:`CorruptionError` where they go on differing: a commit has gone from a
         log, or says something else.
         """
+        if self.replica is not None:
+            self.replica.bring()
+        self._refresh()
+
+    def _refresh(self) -> None:
         retrying = Retrying(
             retry=retry_if_result(bool),
             stop=stop_after_attempt(_LOOKS),
@@ -247,9 +275,15 @@ class Stores:
         self._idle = [store]
 
     @property
-    def root(self) -> str:
-        """The directory of the lake, by its absolute path."""
-        return self._first.root
+    def place(self) -> str:
+        """The directory of the lake, by its absolute path, or the URL where it is published."""
+        return self._first.root if self._first.replica is None else self._first.given
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """The options of the object store in which it is published."""
+        replica = self._first.replica
+        return {} if replica is None else replica.objects.options
 
     @property
     def given(self) -> str:
@@ -262,8 +296,7 @@ class Stores:
         try:
             store = self._idle.pop()
         except IndexError:
-            opened = Store.open(self.root)
-            store = replace(opened, given=self.given, pages=self._first.pages)
+            store = self._first.again()
         try:
             yield store
         finally:

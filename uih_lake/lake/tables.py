@@ -314,12 +314,20 @@ class Table:
 def _reading(root: str) -> Iterator[None]:
     """Raise :class:`CorruptionError` where the Delta log of a table cannot be read.
 
-    Or :class:`LakeError`, where it is the system that does not give it.
+    Or :class:`LakeError`, where it is the system that does not give it, and in a process that was
+    forked from one that has read a log: Delta's threads stay with the parent.
     """
     try:
         yield
     except (DeltaError, OSError, ValueError) as error:
         raise damage.told_of_log(root, error, _delta_says(error)) from error
+    except BaseException as panic:
+        if "Forked process detected" not in str(panic):
+            raise
+        raise LakeError(
+            f"the Delta log of {root} cannot be read in a forked process",
+            hint="start workers with multiprocessing_context='spawn'",
+        ) from None
 
 
 def optimistic(attempt: Callable[[], T], what: str) -> T:
