@@ -6,6 +6,7 @@ It may be full, read only, or another user's.
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,17 @@ def taking(place: str) -> Iterator[None]:
         if not os.path.exists(place):
             raise gone(place) from error
         raise refusal(place, os.strerror(error.errno) if error.errno else error) from error
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file in one step, so that nobody finds a part of it; raises ``OSError``."""
+    new = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    try:
+        new.write_bytes(content)
+        os.replace(new, path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def sync(place: str | Path) -> None:

@@ -12,8 +12,6 @@ errors of every kind, and panics. So its hash is noted as well.
 
 from __future__ import annotations
 
-import os
-import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +19,7 @@ from typing import NamedTuple
 import xxhash
 
 from uih_lake.errors import CorruptionError
+from uih_lake.lake import disk
 
 _LOOKED_BACK = 20
 """Entries among which a checkpoint is looked for: there is one behind every tenth."""
@@ -56,6 +55,14 @@ def up_to(table: str, version: int) -> Head:
     return _further(table, Head(), version)
 
 
+def has(table: str, head: Head) -> bool:
+    """Whether the log up to the version of ``head`` is the one that was noted.
+
+    Raises :class:`CorruptionError` where an entry of it is missing.
+    """
+    return _digest(table, Head(), head.version) == head.digest
+
+
 def _further(table: str, head: Head, version: int) -> Head:
     """The note that follows ``head`` once the log has reached ``version``."""
     if version > head.version:
@@ -71,15 +78,8 @@ def _further(table: str, head: Head, version: int) -> Head:
 
 def write(table: str, head: Head) -> None:
     """Note ``head`` of the log of a table, in one step; raises ``OSError``."""
-    path = _path(table)
-    new = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     told = head if head.checkpoint >= 0 else head[:2]
-    try:
-        new.write_text(" ".join(map(str, told)) + "\n")
-        os.replace(new, path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
+    disk.put(_path(table), (" ".join(map(str, told)) + "\n").encode())
 
 
 def drop(table: str) -> None:
@@ -140,7 +140,7 @@ def check_entries(table: str) -> int:
     check_checkpoint(table)
     head = read(table)
     version = head.version
-    if _digest(table, Head(), version) != head.digest:
+    if not has(table, head):
         raise CorruptionError(
             f"an entry of the log {_entry(table, 0).parent} up to version {version} is altered",
             hint="restore the log from a copy",

@@ -1,10 +1,10 @@
 """Who may work at the same time: locks that the kernel releases when a process dies.
 
 Delta commits decide every race on their own; these locks keep work that cannot profit from racing
-apart. *Maintenance* (create, seal, compact, forget, retain, label, vacuum) is done by one process
-at a time, so that no seal brings back what a forget erases. *Writing* is shared by everybody who
-writes data files and held alone by vacuum, so that it never takes a file whose commit is still to
-come. *Deciding* is done by who may commit the first user ids, to one of two tables.
+apart. *Maintenance* (create, seal, compact, forget, retain, label, vacuum, publish) is done by one
+process at a time, so that no seal brings back what a forget erases. *Writing* is shared by
+everybody who writes data files and held alone by vacuum, so that it never takes a file whose commit
+is still to come. *Deciding* is done by who may commit the first user ids, to one of two tables.
 *Fetching* keeps the copy of a published lake, which takes none of the others: it is read only.
 The locks are advisory ``flock`` locks on empty files beside the tables, taken in this order.
 """
@@ -32,7 +32,10 @@ LOCKS = _MAINTENANCE, _WRITING, _DECIDING
 _PATIENCE_S = 2.0
 """A wait that takes longer is told."""
 _WAITS = {
-    (_MAINTENANCE, fcntl.LOCK_EX): "another seal, compact, label, forget, retain or vacuum",
+    (
+        _MAINTENANCE,
+        fcntl.LOCK_EX,
+    ): "another seal, compact, label, forget, retain, vacuum or publish",
     (_WRITING, fcntl.LOCK_SH): "a vacuum",
     (_WRITING, fcntl.LOCK_EX): "writers to finish, as a vacuum must",
     (_DECIDING, fcntl.LOCK_EX): "the first append or log",

@@ -83,16 +83,12 @@ def _before(store: Store, objects: Objects, there: Mapping[str, int]) -> Publica
     last = Publication.decoded(objects.read(publication.NAME), objects.url)
     for table in store.tables:
         head = last.heads[Path(table.root).name]
-        if head.version > table.version or not _same_log(table.root, head):
+        if head.version > table.version or not heads.has(table.root, head):
             raise LakeError(f"another lake is published at {objects.url}", hint=_ELSEWHERE)
     return last
 
 
 _ELSEWHERE = "choose another place"
-
-
-def _same_log(table: str, head: heads.Head) -> bool:
-    return heads.up_to(table, head.version).digest == head.digest
 
 
 def _entries(before: Publication, now: Publication) -> list[str]:

@@ -69,7 +69,7 @@ class Replica:
                 while not _has(mark, content):
                     try:
                         self._bring(Publication.decoded(content, self.url))
-                        _put(mark, content)
+                        disk.put(mark, content)
                     except FileNotFoundError as error:
                         tried, content = content, self._published()
                         if content == tried:  # else it was replaced and vacuumed meanwhile
@@ -98,7 +98,7 @@ class Replica:
         """Fetch what a table has got since: its data files, and then its log."""
         root = str(Path(self.root, table))
         before = heads.read(root)
-        if before.version > head.version or not _goes_back_to(before, root):
+        if before.version > head.version or not heads.has(root, before):
             raise self._another()
         os.makedirs(Path(root, "_delta_log"), exist_ok=True)
         came = [f"{table}/{name}" for name in heads.names(before, head)]
@@ -113,8 +113,8 @@ class Replica:
             for _ in threads.map(self._fetch, missing):
                 pass
         for name, content in entries.items():
-            _put(Path(self.root, name), content)
-        if heads.up_to(root, head.version).digest != head.digest:
+            disk.put(Path(self.root, name), content)
+        if not heads.has(root, head):
             raise self._another()
         heads.write(root, head)
 
@@ -151,10 +151,6 @@ def _place() -> str:
     return os.path.join(home, "uih_lake")
 
 
-def _goes_back_to(head: Head, root: str) -> bool:
-    return heads.up_to(root, head.version).digest == head.digest
-
-
 def _added(entries: Iterable[bytes]) -> list[str]:
     """The data files that some log files, in their order, have brought and not taken away."""
     found: dict[str, None] = {}
@@ -171,9 +167,3 @@ def _added(entries: Iterable[bytes]) -> list[str]:
 
 def _has(mark: Path, content: bytes) -> bool:
     return mark.exists() and mark.read_bytes() == content
-
-
-def _put(path: Path, content: bytes) -> None:
-    new = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    new.write_bytes(content)
-    os.replace(new, path)
